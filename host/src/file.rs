@@ -1,0 +1,101 @@
+//! Files that are whole or absent: atomic replacement, durable before return.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+/// A file operation failed; the message names the file.
+#[derive(Debug, thiserror::Error)]
+#[error("{action} {}", path.display())]
+pub struct FileError {
+    /// What was being done, e.g. `cannot write`.
+    pub action: &'static str,
+    /// The file.
+    pub path: PathBuf,
+    /// Why it failed.
+    #[source]
+    pub source: io::Error,
+}
+
+fn error(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> FileError {
+    let path = path.to_owned();
+    move |source| FileError { action, path, source }
+}
+
+/// Replaces `path` by `content` so that after a crash at any instant it holds the old or the new content, never a
+/// mixture: written beside it, flushed, renamed, and the directory flushed. `mode` is the file's permission bits.
+///
+/// # Errors
+/// [`FileError`] naming the file; the old content is then still there.
+pub fn write_atomic(path: &Path, content: &[u8], mode: u32) -> Result<(), FileError> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    fs::create_dir_all(dir).map_err(error("cannot create directory", dir))?;
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let part = dir.join(format!(".{name}.{}.part", std::process::id()));
+    let write = || -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(mode).open(&part)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&part, path)?;
+        File::open(dir)?.sync_all()
+    };
+    write().map_err(|source| {
+        let _ = fs::remove_file(&part); // best effort: the write error is the one to report
+        error("cannot write", path)(source)
+    })
+}
+
+/// Reads a text file of at most `limit` bytes.
+///
+/// # Errors
+/// [`FileError`] naming the file when it cannot be read, is longer than `limit`, or is not UTF-8.
+pub fn read_text(path: &Path, limit: u64) -> Result<String, FileError> {
+    let bytes = read_bytes(path, limit)?;
+    String::from_utf8(bytes)
+        .map_err(|e| error("cannot read as UTF-8", path)(io::Error::new(io::ErrorKind::InvalidData, e)))
+}
+
+/// Reads a file of at most `limit` bytes.
+///
+/// # Errors
+/// [`FileError`] naming the file when it cannot be read or is longer than `limit`.
+pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
+    let file = File::open(path).map_err(error("cannot open", path))?;
+    let mut bytes = Vec::new();
+    file.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(error("cannot read", path))?;
+    if bytes.len() as u64 > limit {
+        return Err(error("cannot read", path)(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            format!("longer than {limit} bytes"),
+        )));
+    }
+    Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn replaces_whole_and_sets_the_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("sub/key");
+        write_atomic(&path, b"old", 0o600).unwrap();
+        write_atomic(&path, b"new", 0o600).unwrap();
+        assert_eq!(read_text(&path, 10).unwrap(), "new");
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no part file is left");
+    }
+
+    #[test]
+    fn refuses_a_longer_file_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("long");
+        write_atomic(&path, b"12345", 0o644).unwrap();
+        let err = read_bytes(&path, 4).unwrap_err();
+        assert!(err.to_string().contains("long"), "{err}");
+        assert_eq!(read_bytes(&path, 5).unwrap(), b"12345");
+    }
+}

@@ -1,0 +1,18 @@
+//! The machine: the only room with effects on it.
+//!
+//! Every other room plans; what it decided reaches processes, block devices, mounts, the network and power through
+//! the calls here, so that the rest can be tested as tables. This crate decides nothing: it holds no policy, no
+//! product names and no layout. It is also the only crate that may use `unsafe` and `std::process::Command`
+//! (`clippy.toml` at the root bans them elsewhere).
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`cmd`] | run child processes: argument vector, logged, stderr tail in the error, time limit |
+//! | [`wait`] | wait for a named condition, with a limit |
+//! | [`file`] | atomic and durable file writes, bounded reads |
+//! | [`tty`] | several consoles as one: raw mode, one writer, keys from all |
+
+pub mod cmd;
+pub mod file;
+pub mod tty;
+pub mod wait;

@@ -1,0 +1,14 @@
+//! Releases: what they consist of, how they are signed, and how they lie on a disk.
+//!
+//! The library is pure: it opens no file, runs no program and reads no clock. The builder of bundle and ISO
+//! (`maekin-image`, `src/main.rs` and `src/build/`) is a thin program on top of it, with its effects in `maekin-host`.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`manifest`] | the signed table of contents of a release |
+//! | [`layout`] | partitions of a boot disk |
+//! | [`ids`] | every UUID of an installed node, derived from one |
+
+pub mod ids;
+pub mod layout;
+pub mod manifest;
