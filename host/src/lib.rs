@@ -10,9 +10,13 @@
 //! | [`cmd`] | run child processes: argument vector, logged, stderr tail in the error, time limit |
 //! | [`wait`] | wait for a named condition, with a limit |
 //! | [`file`] | atomic and durable file writes, bounded reads |
+//! | [`procs`] | child processes that stay: pid file, found again, ended for certain |
+//! | [`net`] | UDP sockets bound to one interface, addresses of an interface |
 //! | [`tty`] | several consoles as one: raw mode, one writer, keys from all |
 
 pub mod cmd;
 pub mod file;
+pub mod procs;
+pub mod net;
 pub mod tty;
 pub mod wait;

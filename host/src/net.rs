@@ -1,0 +1,151 @@
+//! UDP sockets that know which interface and which of our addresses they talk on, and the addresses of an interface.
+
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::os::fd::{AsFd, AsRawFd};
+
+use nix::errno::Errno;
+use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::{
+    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrIn, bind, recvmsg,
+    sendmsg, setsockopt, socket, sockopt,
+};
+
+/// What a UDP socket of ours is to be.
+#[derive(Debug, Clone, Copy)]
+pub struct UdpOptions<'a> {
+    /// The only interface it hears and speaks on (`SO_BINDTODEVICE`); it never answers on another.
+    pub interface: &'a str,
+    /// The address and port it is bound to; an unspecified address hears broadcasts too.
+    pub local: SocketAddrV4,
+    /// Bytes of receive buffer wanted. Got as far as the kernel's limit allows.
+    pub receive_buffer: usize,
+}
+
+/// Opens a UDP socket that may broadcast, and that tells for every datagram which address of ours it was sent to
+/// (`IP_PKTINFO`, ip(7)).
+///
+/// # Errors
+/// The error of the call that failed, with its name.
+pub fn open_udp(options: UdpOptions<'_>) -> io::Result<UdpSocket> {
+    let named = |call: &'static str| {
+        move |e: Errno| io::Error::new(io::Error::from(e).kind(), format!("{call}: {}", e.desc()))
+    };
+    let fd =
+        socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map_err(named("socket"))?;
+    setsockopt(&fd, sockopt::ReuseAddr, &true).map_err(named("SO_REUSEADDR"))?;
+    setsockopt(&fd, sockopt::Broadcast, &true).map_err(named("SO_BROADCAST"))?;
+    setsockopt(&fd, sockopt::Ipv4PacketInfo, &true).map_err(named("IP_PKTINFO"))?;
+    setsockopt(&fd, sockopt::BindToDevice, &options.interface.into()).map_err(named("SO_BINDTODEVICE"))?;
+    if setsockopt(&fd, sockopt::RcvBufForce, &options.receive_buffer).is_err() {
+        // Without CAP_NET_ADMIN the kernel caps it at net.core.rmem_max, which is still a socket that works.
+        let _ = setsockopt(&fd, sockopt::RcvBuf, &options.receive_buffer);
+    }
+    bind(fd.as_raw_fd(), &SockaddrIn::from(options.local)).map_err(named("bind"))?;
+    Ok(UdpSocket::from(fd))
+}
+
+/// A datagram's origin and destination.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Datagram {
+    /// Bytes received into the buffer.
+    pub len: usize,
+    /// Who sent it.
+    pub from: SocketAddrV4,
+    /// The address of ours (or the broadcast address) it was sent to.
+    pub to: Ipv4Addr,
+}
+
+/// Receives one datagram on a socket of [`open_udp`]; one longer than `buf` is cut.
+///
+/// # Errors
+/// As recvmsg(2); `WouldBlock` when the socket does not block, or its read limit ran out.
+pub fn receive(socket: &impl AsFd, buf: &mut [u8]) -> io::Result<Datagram> {
+    let mut iov = [IoSliceMut::new(buf)];
+    let mut control = nix::cmsg_space!(nix::libc::in_pktinfo);
+    let got = recvmsg::<SockaddrIn>(
+        socket.as_fd().as_raw_fd(),
+        &mut iov,
+        Some(&mut control),
+        MsgFlags::empty(),
+    )?;
+    let to = got.cmsgs()?.find_map(|message| match message {
+        ControlMessageOwned::Ipv4PacketInfo(info) => Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes())),
+        _ => None,
+    });
+    let from = got.address.ok_or_else(|| io::Error::other("a datagram without a source address"))?;
+    Ok(Datagram { len: got.bytes, from: from.into(), to: to.unwrap_or(Ipv4Addr::UNSPECIFIED) })
+}
+
+/// Sends one datagram from our address `from` (whatever the routing table would have chosen).
+///
+/// # Errors
+/// As sendmsg(2).
+pub fn send(socket: &impl AsFd, bytes: &[u8], from: Ipv4Addr, to: SocketAddrV4) -> io::Result<()> {
+    let info = nix::libc::in_pktinfo {
+        ipi_ifindex: 0,
+        ipi_spec_dst: nix::libc::in_addr { s_addr: u32::from_ne_bytes(from.octets()) },
+        ipi_addr: nix::libc::in_addr { s_addr: 0 },
+    };
+    sendmsg(
+        socket.as_fd().as_raw_fd(),
+        &[IoSlice::new(bytes)],
+        &[ControlMessage::Ipv4PacketInfo(&info)],
+        MsgFlags::empty(),
+        Some(&SockaddrIn::from(to)),
+    )?;
+    Ok(())
+}
+
+/// The IPv4 addresses of `interface` with their prefix lengths; `None` when there is no such interface.
+///
+/// # Errors
+/// As getifaddrs(3).
+pub fn ipv4_addresses(interface: &str) -> io::Result<Option<Vec<(Ipv4Addr, u8)>>> {
+    let mut found = None;
+    for entry in getifaddrs()?.filter(|entry| entry.interface_name == interface) {
+        let addresses: &mut Vec<_> = found.get_or_insert_default();
+        let address = entry.address.as_ref().and_then(|a| a.as_sockaddr_in()).map(SockaddrIn::ip);
+        let mask = entry.netmask.as_ref().and_then(|a| a.as_sockaddr_in()).map(SockaddrIn::ip);
+        if let (Some(address), Some(mask)) = (address, mask) {
+            #[allow(clippy::cast_possible_truncation)] // at most 32
+            addresses.push((address, mask.to_bits().count_ones() as u8));
+        }
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_loopback_interface_has_its_address_and_another_has_none() {
+        assert!(ipv4_addresses("lo").unwrap().unwrap().contains(&(Ipv4Addr::LOCALHOST, 8)));
+        assert_eq!(ipv4_addresses("no-such-if").unwrap(), None);
+    }
+
+    #[test]
+    fn a_datagram_tells_which_address_it_was_sent_to_and_leaves_from_the_one_asked_for() {
+        let open = |ip: [u8; 4]| {
+            let local = SocketAddrV4::new(ip.into(), 0);
+            open_udp(UdpOptions { interface: "lo", local, receive_buffer: 1 << 16 }).unwrap()
+        };
+        let port = |socket: &UdpSocket| socket.local_addr().unwrap().port();
+        let (any, one) = (open([0, 0, 0, 0]), open([127, 0, 0, 1]));
+        let to = Ipv4Addr::new(127, 0, 0, 9);
+        send(&one, b"hello", Ipv4Addr::LOCALHOST, SocketAddrV4::new(to, port(&any))).unwrap();
+        let mut buf = [0; 16];
+        let got = receive(&any, &mut buf).unwrap();
+        assert_eq!((&buf[..got.len], got.to, got.from.port()), (b"hello".as_slice(), to, port(&one)));
+        send(&any, b"back", to, got.from).unwrap();
+        assert_eq!(*receive(&one, &mut buf).unwrap().from.ip(), to);
+    }
+
+    #[test]
+    fn an_interface_that_is_not_there_is_refused_by_the_call_that_named_it() {
+        let local = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, 0);
+        let err = open_udp(UdpOptions { interface: "no-such-if", local, receive_buffer: 1 }).unwrap_err();
+        assert!(err.to_string().contains("SO_BINDTODEVICE"), "{err}");
+    }
+}
