@@ -148,7 +148,7 @@ impl Cmd {
         std::iter::once(&self.program).chain(&self.args).map(quote).collect::<Vec<_>>().join(" ")
     }
 
-    fn command(&self) -> Command {
+    pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.args(&self.args).envs(self.env.iter().map(|(k, v)| (k, v)));
         if let Some(dir) = &self.dir {

@@ -16,7 +16,7 @@
 
 pub mod cmd;
 pub mod file;
-pub mod procs;
 pub mod net;
+pub mod procs;
 pub mod tty;
 pub mod wait;
