@@ -1,2 +1,39 @@
-//! placeholder
+//! The agent's wire types: what its HTTP API takes and answers, shared by the agent, its console and CLI, and the
+//! install master. Types and paths only: nothing here has an effect, opens a socket, or knows who is asked.
+//!
+//! Times are seconds since 1970-01-01 UTC. Unknown fields in answers are to be ignored: newer agents may say more.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`boot`] | install master asks agent: what shall this machine boot |
+//! | [`cluster`] | the cluster and its members |
+//! | [`install`] | install window, installations under way |
+//! | [`join`] | how a node becomes a member |
+//! | [`node`] | one node about itself |
+//! | [`problem`] | errors (RFC 9457) |
+
 pub mod boot;
+pub mod cluster;
+pub mod install;
+pub mod join;
+pub mod node;
+pub mod problem;
+
+/// `GET` [`node::Node`]: this node about itself.
+pub const NODE: &str = "/v1/node";
+/// `GET` [`cluster::Cluster`]: the cluster as its record has it; the same from every member.
+pub const CLUSTER: &str = "/v1/cluster";
+/// `GET` [`install::WindowState`], `POST` [`install::OpenWindow`], `DELETE`.
+pub const INSTALL_WINDOW: &str = "/v1/install-window";
+/// `GET` list of [`install::Install`].
+pub const INSTALLS: &str = "/v1/installs";
+/// `DELETE`: forget an installation, so that its machine may be installed again.
+pub const INSTALL: &str = "/v1/installs/{ticket}";
+/// `GET` list of [`install::SeenMachine`]: machines that asked to boot.
+pub const MACHINES: &str = "/v1/machines";
+/// `POST` [`join::NewInvite`], answers [`join::Invite`].
+pub const INVITES: &str = "/v1/invites";
+/// `POST` [`join::JoinRequest`], answers [`join::JoinReply`]. Needs no other authentication than the secret inside.
+pub const JOIN: &str = "/v1/join";
+/// `GET`: 200 and the text `ok` when the agent serves. Needs no authentication and tells nothing else.
+pub const HEALTH: &str = "/healthz";

@@ -10,11 +10,13 @@ fn tree(config: &NodeConfig) -> BTreeMap<String, String> {
 }
 
 type Change = fn(&mut NodeConfig);
+type Texts = &'static [&'static str];
+/// Name, change, path, texts that must be there, texts that must not.
+type Row = (&'static str, Change, &'static str, Texts, Texts);
 
 #[test]
 fn files_say_what_the_node_file_says() {
-    // name, change, path, texts that must be there, texts that must not
-    let rows: &[(&str, Change, &str, &[&str], &[&str])] = &[
+    let rows: &[Row] = &[
         ("machine id", |_| {}, "/etc/machine-id", &["0123456789abcdef0123456789abcdef\n"], &[]),
         ("host name", |_| {}, "/etc/hostname", &["node-1\n"], &[]),
         ("hosts", |_| {}, "/etc/hosts", &["127.0.1.1 node-1\n", "::1 localhost"], &[]),

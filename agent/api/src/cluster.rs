@@ -1,0 +1,55 @@
+//! The cluster and its members.
+
+use serde::{Deserialize, Serialize};
+
+use crate::install::WindowState;
+
+/// Answer of [`crate::CLUSTER`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cluster {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// SHA-256 of its CA certificate (DER), 64 lower-case hex digits.
+    pub ca_sha256: String,
+    /// When it was made.
+    pub created_at: u64,
+    /// Its members, by name.
+    pub nodes: Vec<Member>,
+    /// Whether machines are let in.
+    pub install_window: WindowState,
+}
+
+/// A member of the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Member {
+    /// Its id.
+    pub id: String,
+    /// Host name.
+    pub name: String,
+    /// Its address on the cluster's network.
+    pub address: String,
+    /// Where its API is reached.
+    pub url: String,
+    /// Whether it is there.
+    pub state: MemberState,
+    /// Version of the release it runs.
+    pub version: String,
+    /// Whether it votes in the record.
+    pub voter: bool,
+    /// When it joined.
+    pub joined_at: u64,
+    /// SHA-256 of its public key (SubjectPublicKeyInfo, DER), 64 lower-case hex digits.
+    pub key_sha256: String,
+}
+
+/// Whether a member is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MemberState {
+    /// It renews its sign of life.
+    Ready,
+    /// Its sign of life has run out.
+    Unreachable,
+}

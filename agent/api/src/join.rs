@@ -1,0 +1,55 @@
+//! How a node becomes a member: by a one-time secret, over TLS whose server proves to hold the cluster's CA.
+
+use serde::{Deserialize, Serialize};
+
+/// Body of `POST` [`crate::JOIN`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct JoinRequest {
+    /// The one-time secret.
+    pub secret: String,
+    /// Certificate signing request, PEM (RFC 2986). Only its key is taken; the names are the master's to give.
+    pub csr: String,
+    /// The node's id.
+    pub node_id: String,
+    /// Its host name.
+    pub name: String,
+    /// Its addresses, for the certificate.
+    pub addresses: Vec<String>,
+}
+
+/// What a node is told that may join.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JoinReply {
+    /// The cluster's CA certificate, PEM.
+    pub ca: String,
+    /// The node's certificate, PEM.
+    pub cert: String,
+    /// Id of the cluster.
+    pub cluster_id: String,
+    /// Its name.
+    pub cluster: String,
+    /// Where the record is, `https://address:port`.
+    pub endpoints: Vec<String>,
+}
+
+/// Body of `POST` [`crate::INVITES`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct NewInvite {
+    /// How long the secret can be used, 1 to 1440.
+    pub minutes: u32,
+}
+
+/// What a new node's answer file needs in `[cluster]` to join.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invite {
+    /// `https://address:port` of nodes to ask.
+    pub masters: Vec<String>,
+    /// Who they must prove to be.
+    pub ca_sha256: String,
+    /// The one-time secret. Told once; the cluster keeps only its digest.
+    pub secret: String,
+    /// Until when it can be used.
+    pub expires: u64,
+}

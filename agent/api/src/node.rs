@@ -1,0 +1,127 @@
+//! One node about itself.
+
+use serde::{Deserialize, Serialize};
+
+/// Answer of [`crate::NODE`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Node {
+    /// Its id, the same for as long as it is installed.
+    pub id: String,
+    /// Host name.
+    pub name: String,
+    /// Version of the release it runs.
+    pub version: String,
+    /// Which kind of key signed that release: `release` or `throw-away`.
+    pub key: String,
+    /// System slot it booted from: `a` or `b`.
+    pub slot: String,
+    /// `bios` or `uefi`.
+    pub firmware: String,
+    /// Where its API is reached: `https://address:port`, the cluster's address first.
+    pub urls: Vec<String>,
+    /// Addresses with prefix length, by interface.
+    pub interfaces: Vec<Interface>,
+    /// What it boots from.
+    pub boot: Boot,
+    /// Local volumes.
+    pub local_pool: LocalPool,
+    /// Membership.
+    pub membership: Membership,
+    /// Seconds since the kernel started.
+    pub uptime_s: u64,
+    /// The node's clock.
+    pub time: u64,
+}
+
+/// A network interface as it is now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Kernel name.
+    pub name: String,
+    /// Hardware address, lower case; empty where it has none.
+    pub mac: String,
+    /// Whether it has a carrier.
+    pub up: bool,
+    /// Addresses with prefix length; link-local ones are left out.
+    pub addresses: Vec<String>,
+}
+
+/// What a node boots from.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Boot {
+    /// The boot drives chosen at install.
+    pub disks: Vec<Disk>,
+    /// The mirrors on them.
+    pub arrays: Vec<Array>,
+}
+
+/// A boot drive as it was at install.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Disk {
+    /// Serial number.
+    pub serial: String,
+    /// Model.
+    pub model: String,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// A mirror as the kernel has it now.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Array {
+    /// e.g. `maekin-state`.
+    pub name: String,
+    /// How many halves it should have.
+    pub wanted: u32,
+    /// How many of them it has, in sync.
+    pub in_sync: u32,
+    /// What it does, e.g. `idle`, `recover`.
+    pub action: String,
+}
+
+impl Array {
+    /// Whether a half is missing or not in sync.
+    #[must_use]
+    pub fn degraded(&self) -> bool {
+        self.in_sync < self.wanted
+    }
+}
+
+/// Storage for local volumes.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum LocalPool {
+    /// Not looked at yet.
+    #[default]
+    Pending,
+    /// Ready for volumes.
+    Ready {
+        /// Bytes in all.
+        size: u64,
+    },
+    /// Cannot be used.
+    Failed {
+        /// Why.
+        reason: String,
+    },
+}
+
+/// Where a node stands on its way into a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Membership {
+    /// On the way.
+    Working {
+        /// What it does or waits for.
+        step: String,
+        /// Why the last try failed; empty at first.
+        last_error: String,
+    },
+    /// A member.
+    Member {
+        /// Id of the cluster.
+        cluster_id: String,
+        /// Its name.
+        cluster: String,
+    },
+}
