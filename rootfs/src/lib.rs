@@ -1,4 +1,5 @@
 //! placeholder
+pub mod boot_state;
 pub mod cidr;
 pub mod node;
 pub mod render;
