@@ -8,7 +8,15 @@
 //! | [`manifest`] | the signed table of contents of a release |
 //! | [`layout`] | partitions of a boot disk |
 //! | [`ids`] | every UUID of an installed node, derived from one |
+//! | [`gpt`] | the partition table, and the protective MBR |
+//! | [`bootcode`] | GRUB's BIOS boot code, made to fit a disk |
+//! | [`grubenv`] | GRUB's environment block: which slot boots |
+//! | [`esp`] | what lies on the EFI system partition |
 
+pub mod bootcode;
+pub mod esp;
+pub mod gpt;
+pub mod grubenv;
 pub mod ids;
 pub mod layout;
 pub mod manifest;
