@@ -13,10 +13,22 @@
 //! | [`procs`] | child processes that stay: pid file, found again, ended for certain |
 //! | [`net`] | UDP sockets bound to one interface, addresses of an interface |
 //! | [`tty`] | several consoles as one: raw mode, one writer, keys from all |
+//! | [`block`] | block devices: what there is, what is on them, zeroing, direct I/O |
+//! | [`md`] | RAID 1 arrays: create, assemble, stop, state |
+//! | [`mount`] | mount and unmount |
+//! | [`efi`] | UEFI: booted by it, Secure Boot, boot entries |
+//! | [`dmi`] | maker, model and serial number of the machine |
+//! | [`power`] | reboot and power-off |
 
+pub mod block;
 pub mod cmd;
+pub mod dmi;
+pub mod efi;
 pub mod file;
+pub mod md;
+pub mod mount;
 pub mod net;
+pub mod power;
 pub mod procs;
 pub mod tty;
 pub mod wait;
