@@ -7,6 +7,7 @@
 //!
 //! | module | job |
 //! | --- | --- |
+//! | [`attach`] | a person's terminal joined with a stream |
 //! | [`cmd`] | run child processes: argument vector, logged, stderr tail in the error, time limit |
 //! | [`wait`] | wait for a named condition, with a limit |
 //! | [`file`] | atomic and durable file writes, bounded reads |
@@ -20,6 +21,7 @@
 //! | [`dmi`] | maker, model and serial number of the machine |
 //! | [`power`] | reboot and power-off |
 
+pub mod attach;
 pub mod block;
 pub mod cmd;
 pub mod dmi;

@@ -1,12 +1,44 @@
-//! stub
+//! Virtual racks: drives, firmware, networks and faults, for the end-to-end tests and the `rack` demonstration.
+//!
+//! A rack is driven from outside, as a person would drive a real one: built artifacts, a stick, power, cables, the
+//! serial line, the screen, and the HTTP API. Nothing here links the programs under test, prepares a drive's content
+//! for them, or knows how they do their work. It needs no privilege, and everything it makes is under one directory.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`node`] | what a node is made of |
+//! | [`args`] | a node as QEMU's argument vector |
+//! | [`accel`] | hardware virtualisation where it truly works, else translation |
+//! | [`firmware`] | OVMF and its variables |
+//! | [`disk`] | drive files |
+//! | [`ports`] | free ports of the host |
+//! | [`machine`] | a node's power, and what hangs on it |
+//! | [`qmp`] | QEMU's machine protocol: screen, buttons, drives, cables |
+//! | [`serial`] | the serial line: what was said, waiting, typing |
+//! | [`switch`] | the network between nodes |
+//! | [`api`] | a node's HTTP API |
+//! | [`answer`] | the first node's answer file |
+//! | [`release`] | the built image under test |
+//! | [`progress`] | what a node is doing, from its serial line |
+//! | [`rack`] | all of it together: making, raising, following, ending |
+//! | [`view`] | what a person sees meanwhile |
+
 pub mod accel;
+pub mod answer;
+pub mod api;
 pub mod args;
 pub mod disk;
 pub mod firmware;
+pub mod machine;
 pub mod node;
 pub mod ports;
+pub mod progress;
 pub mod qmp;
+pub mod rack;
+pub mod release;
 pub mod serial;
 pub mod switch;
+pub mod view;
+
 /// The emulator.
 pub const QEMU: &str = "qemu-system-x86_64";

@@ -1,0 +1,133 @@
+//! The API of a node, as a person's program would use it: HTTPS through a forwarded port, user `admin`.
+
+use std::sync::Once;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use maekin_api::cluster::Cluster;
+use maekin_api::install::{Install, OpenWindow, WindowState};
+use maekin_api::node::Node;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use ureq::tls::{TlsConfig, TlsProvider};
+
+/// How long a node may take to answer a request; translated guests check passwords slowly.
+const LIMIT: Duration = Duration::from_secs(60);
+/// The longest answer taken.
+const MAX_ANSWER: u64 = 4 << 20;
+
+/// A client of one node.
+#[derive(Debug, Clone)]
+pub struct Api {
+    agent: ureq::Agent,
+    url: String,
+    authorization: String,
+}
+
+impl Api {
+    /// The node behind `port` of 127.0.0.1.
+    ///
+    /// Any server certificate is taken: the cluster's CA does not exist before the first node has booted, and what is
+    /// under test is reached through QEMU's own port, where nobody is in between. That nodes check each other's
+    /// certificates is tested between the nodes.
+    #[must_use]
+    pub fn new(port: u16, password: &str) -> Self {
+        static PROVIDER: Once = Once::new();
+        PROVIDER.call_once(|| {
+            // Fails only where a provider is installed already, which then serves as well.
+            let _ = rustls::crypto::ring::default_provider().install_default();
+        });
+        let tls = TlsConfig::builder().provider(TlsProvider::Rustls).disable_verification(true).build();
+        let agent = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .timeout_global(Some(LIMIT))
+            .http_status_as_error(false)
+            .proxy(None)
+            .build()
+            .into();
+        let authorization = format!("Basic {}", STANDARD.encode(format!("admin:{password}")));
+        Self { agent, url: format!("https://127.0.0.1:{port}"), authorization }
+    }
+
+    /// Where the node's API is, for a person.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// `GET /v1/node`.
+    ///
+    /// # Errors
+    /// When the node does not answer, or not so.
+    pub fn node(&self) -> anyhow::Result<Node> {
+        self.get(maekin_api::NODE)
+    }
+
+    /// `GET /v1/cluster`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn cluster(&self) -> anyhow::Result<Cluster> {
+        self.get(maekin_api::CLUSTER)
+    }
+
+    /// `GET /v1/installs`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn installs(&self) -> anyhow::Result<Vec<Install>> {
+        self.get(maekin_api::INSTALLS)
+    }
+
+    /// `POST /v1/install-window`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn open_window(&self, minutes: u32, count: u32) -> anyhow::Result<WindowState> {
+        self.post(maekin_api::INSTALL_WINDOW, &OpenWindow { minutes, count })
+    }
+
+    /// The status of a `GET` with no password or, where given, with that one.
+    ///
+    /// # Errors
+    /// When the node does not answer at all.
+    pub fn status(&self, path: &str, password: Option<&str>) -> anyhow::Result<u16> {
+        let mut request = self.agent.get(format!("{}{path}", self.url));
+        if let Some(password) = password {
+            let basic = format!("Basic {}", STANDARD.encode(format!("admin:{password}")));
+            request = request.header("Authorization", basic);
+        }
+        let response = request.call().with_context(|| format!("GET {}{path}", self.url))?;
+        Ok(response.status().as_u16())
+    }
+
+    /// `GET` of any path.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
+        let request =
+            self.agent.get(format!("{}{path}", self.url)).header("Authorization", &self.authorization);
+        read(request.call()).with_context(|| format!("GET {}{path}", self.url))
+    }
+
+    fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
+        let request =
+            self.agent.post(format!("{}{path}", self.url)).header("Authorization", &self.authorization);
+        read(request.send_json(body)).with_context(|| format!("POST {}{path}", self.url))
+    }
+}
+
+fn read<T: DeserializeOwned>(
+    response: Result<ureq::http::Response<ureq::Body>, ureq::Error>,
+) -> anyhow::Result<T> {
+    let mut response = response?;
+    let status = response.status();
+    let text = response.body_mut().with_config().limit(MAX_ANSWER).read_to_string()?;
+    if !status.is_success() {
+        bail!("{status}: {text}");
+    }
+    serde_json::from_str(&text).with_context(|| format!("cannot understand {text}"))
+}

@@ -1,0 +1,124 @@
+//! Raising a rack by the path a person with real servers goes: a stick in the first, network boot for the rest.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, bail};
+use maekin_api::install::Progress as Stage;
+use maekin_host::wait;
+
+use super::{Rack, Watch};
+use crate::answer::Answer;
+use crate::node::Medium;
+use crate::release::Release;
+
+/// Power-on to ready, by hardware virtualisation, with little else running.
+const NODE_LIMIT: Duration = Duration::from_secs(5 * 60);
+/// From the agent's word that it is ready to its API's answer.
+const API_LIMIT: Duration = Duration::from_secs(30);
+/// From the last node's readiness to every node knowing of it.
+const SETTLE_LIMIT: Duration = Duration::from_secs(30);
+/// How long the install window is opened for, in minutes.
+const WINDOW_MINUTES: u32 = 60;
+/// How often the first node is asked how the others' installations go.
+const ASK: Duration = Duration::from_secs(2);
+
+impl Rack {
+    /// Puts a copy of the image with `answer` in it into the first node as a USB stick.
+    ///
+    /// # Errors
+    /// When the copy cannot be made.
+    pub fn insert_stick(&mut self, release: &Release, answer: &Answer) -> anyhow::Result<()> {
+        let first = self.nodes().first().context("the rack has no node")?.clone();
+        let stick = self.dir().join(&first.name).join("stick.iso");
+        release.copy_with_answer(&answer.toml(&first), &stick)?;
+        self.change(&first.name, |node| node.medium = Some(Medium::Usb(stick)))
+    }
+
+    /// Installs the first node from its stick and waits until its agent answers.
+    ///
+    /// # Errors
+    /// With the diagnosis of the node.
+    pub fn install_first(&self, watch: &mut Watch, show: &mut dyn FnMut(&Watch)) -> anyhow::Result<()> {
+        let first = self.nodes().first().context("the rack has no node")?;
+        watch.power_on(self, &first.name)?;
+        watch.until_ready(self.limit(NODE_LIMIT), |watch| show(watch))?;
+        self.wait_members(&[&first.name], API_LIMIT)
+    }
+
+    /// Opens the install window on the first node and installs all others over the network, a few at a time.
+    ///
+    /// # Errors
+    /// With the diagnosis of the node that failed.
+    pub fn install_others(&self, watch: &mut Watch, show: &mut dyn FnMut(&Watch)) -> anyhow::Result<()> {
+        let [first, others @ ..] = self.nodes() else { bail!("the rack has no node") };
+        let api = self.api(first)?;
+        let count = u32::try_from(others.len()).context("too many nodes")?;
+        api.open_window(WINDOW_MINUTES, count).context("cannot open the install window")?;
+        // Installing is bound by the processor: beyond its cores, more at once only makes all of them late.
+        let at_once = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
+        for group in others.chunks(at_once) {
+            for node in group {
+                watch.power_on(self, &node.name)?;
+            }
+            let mut asked = Instant::now();
+            watch.until_ready(self.limit(NODE_LIMIT), |watch| {
+                if asked.elapsed() >= ASK {
+                    asked = Instant::now();
+                    // A busy master may be late with this; the serial lines tell the rest.
+                    if let Ok(installs) = api.installs() {
+                        take_details(watch, &installs);
+                    }
+                }
+                show(watch);
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Waits until every node, asked by itself, lists all nodes as ready members.
+    ///
+    /// # Errors
+    /// With what each node answered last.
+    pub fn wait_one_cluster(&self) -> anyhow::Result<()> {
+        let names: Vec<&str> = self.nodes().iter().map(|n| n.name.as_str()).collect();
+        self.wait_members(&names, SETTLE_LIMIT)
+    }
+
+    /// Waits until each of the nodes `names` lists that many ready members.
+    fn wait_members(&self, names: &[&str], limit: Duration) -> anyhow::Result<()> {
+        let what = format!("each of {} to list {} ready members", names.join(", "), names.len());
+        let mut last = String::new();
+        let all = wait::until(&what, self.limit(limit), Duration::from_secs(1), || {
+            for name in names {
+                match self.ready_members(name) {
+                    Ok(count) if count == names.len() => {}
+                    Ok(count) => {
+                        last = format!("{name} lists {count} ready members");
+                        return None;
+                    }
+                    Err(e) => {
+                        last = format!("{name}: {e:#}");
+                        return None;
+                    }
+                }
+            }
+            Some(())
+        });
+        all.with_context(|| last)
+    }
+
+    fn ready_members(&self, name: &str) -> anyhow::Result<usize> {
+        let cluster = self.api(self.node(name)?)?.cluster()?;
+        let ready = maekin_api::cluster::MemberState::Ready;
+        Ok(cluster.nodes.iter().filter(|n| n.state == ready).count())
+    }
+}
+
+fn take_details(watch: &mut Watch, installs: &[maekin_api::install::Install]) {
+    for node in watch.nodes_mut() {
+        let ours = installs.iter().find(|i| node.spec.rack_mac().is_some_and(|mac| mac == i.mac));
+        if let Some(Stage::Installing { percent, .. }) = ours.map(|i| &i.progress) {
+            node.detail = format!("{percent} %");
+        }
+    }
+}
