@@ -12,6 +12,10 @@
 //! | [`bootcode`] | GRUB's BIOS boot code, made to fit a disk |
 //! | [`grubenv`] | GRUB's environment block: which slot boots |
 //! | [`esp`] | what lies on the EFI system partition |
+//! | [`sign`] | signing a manifest, the same bytes every time |
+//! | [`sums`] | `SHA256SUMS` |
+//! | [`sizes`] | the budget of every artifact's size |
+//! | [`medium`] | the bootable medium: its menu, its partitions |
 
 pub mod bootcode;
 pub mod esp;
@@ -20,3 +24,7 @@ pub mod grubenv;
 pub mod ids;
 pub mod layout;
 pub mod manifest;
+pub mod medium;
+pub mod sign;
+pub mod sizes;
+pub mod sums;

@@ -146,7 +146,8 @@ mod tests {
 
     #[test]
     fn mirrors_are_found_in_both_formats() {
-        let rows: [(&str, &[&str], Option<&str>, Option<&str>); 6] = [
+        type Row<'a> = (&'a str, &'a [&'a str], Option<&'a str>, Option<&'a str>);
+        let rows: [Row<'_>; 6] = [
             ("nothing", &[""], None, None),
             (
                 "deb822",

@@ -80,7 +80,8 @@ mod tests {
     #[test]
     fn rules_choose_and_dependencies_follow() {
         let all = |names: &[&str]| names.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
-        let rows: [(&str, Option<&[&str]>, &[&str], &[&str]); 5] = [
+        type Row<'a> = (&'a str, Option<&'a [&'a str]>, &'a [&'a str], &'a [&'a str]);
+        let rows: [Row<'_>; 5] = [
             ("a module by name", Some(&["drivers/md/raid1"]), &[], &["md-mod", "raid1"]),
             ("underscore for hyphen", Some(&["drivers/md/md_mod"]), &[], &["md-mod"]),
             ("a directory, not its namesake", Some(&["drivers/net/a"]), &[], &["card", "core"]),
