@@ -1,0 +1,135 @@
+//! What the person wants: the answer file as it is written ([`wire`]), where its keys are ([`locate`]), and the checked
+//! form that a plan is made from ([`Answers`]). A wrong file is refused with every problem's line, key and remedy.
+
+pub mod check;
+pub mod locate;
+pub mod wire;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use maekin_rootfs::node::{ClusterIntent, Network, Provision, Time};
+
+pub use wire::After;
+
+/// Answers that contradict neither themselves nor the rules of the node file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answers {
+    /// Host name.
+    pub hostname: String,
+    /// Password of user `admin`.
+    pub password: Option<Password>,
+    /// Keys that may log in by ssh.
+    pub ssh_keys: Vec<String>,
+    /// Which drives.
+    pub mirror: Mirror,
+    /// Tokens of contents that may be destroyed.
+    pub consent: BTreeSet<String>,
+    /// Interfaces and addresses.
+    pub network: Network,
+    /// Time servers.
+    pub time: Time,
+    /// New cluster, or which one to join.
+    pub cluster: ClusterIntent,
+    /// Installing further machines.
+    pub provision: Option<Provision>,
+    /// What to do at the end.
+    pub after: After,
+}
+
+/// A password as it was given.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Password {
+    /// In clear; it is hashed before anything is written.
+    Plain(String),
+    /// As an Argon2id hash, PHC string format.
+    Hash(String),
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Password(..)")
+    }
+}
+
+/// Which drives become the boot mirror.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Mirror {
+    /// Those that leave no doubt.
+    Auto,
+    /// One or two, by name.
+    Named(Vec<Selector>),
+}
+
+/// One drive by a name that the person knows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Selector {
+    /// `serial:`: its serial number.
+    Serial(String),
+    /// `wwn:`: its world-wide name.
+    Wwn(String),
+    /// `path:`: its node or a link to it under `/dev`.
+    Path(String),
+}
+
+impl fmt::Display for Selector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Serial(s) => write!(f, "serial:{s}"),
+            Self::Wwn(s) => write!(f, "wwn:{s}"),
+            Self::Path(s) => write!(f, "path:{s}"),
+        }
+    }
+}
+
+/// One thing wrong with an answer file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// Line of the file, from 1, where there is one.
+    pub line: Option<usize>,
+    /// Key, e.g. `disks.mirror`; empty for the file as a whole.
+    pub key: String,
+    /// What is wrong, and what would be right.
+    pub reason: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.line {
+            Some(line) => write!(f, "line {line}: ")?,
+            None => {}
+        }
+        if self.key.is_empty() {
+            f.write_str(&self.reason)
+        } else {
+            write!(f, "{}: {}", self.key, self.reason)
+        }
+    }
+}
+
+/// Everything wrong with an answer file.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("the answer file cannot be used:\n{}", .0.iter().map(|p| format!("  {p}")).collect::<Vec<_>>().join("\n"))]
+pub struct Problems(pub Vec<Problem>);
+
+/// Largest answer file that is read, in bytes.
+pub const LIMIT: u64 = 256 << 10;
+
+/// Parses and checks an answer file.
+///
+/// # Errors
+/// [`Problems`].
+pub fn parse(text: &str) -> Result<Answers, Problems> {
+    let file: wire::AnswerFile =
+        toml::from_str(text).map_err(|e| Problems(vec![locate::explain(text, &e)]))?;
+    Answers::try_from(file).map_err(|mut problems| {
+        for problem in &mut problems.0 {
+            problem.line = locate::line_of(text, &problem.key);
+        }
+        problems.0.sort_by_key(|p| p.line.unwrap_or(usize::MAX));
+        problems
+    })
+}
+
+#[cfg(test)]
+mod tests;

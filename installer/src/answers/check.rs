@@ -1,0 +1,215 @@
+//! From the file as written to answers that hold together. All problems are found at once.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use maekin_rootfs::node::{self, ClusterIntent, NodeConfig};
+use maekin_rootfs::validate::validate;
+use uuid::Uuid;
+
+use super::wire::{AnswerFile, Cluster, Mode};
+use super::{Answers, Mirror, Password, Problem, Problems, Selector};
+
+/// A password shorter than this is guessed.
+const MIN_PASSWORD: usize = 8;
+
+#[derive(Default)]
+struct Found(Vec<Problem>);
+
+impl Found {
+    fn add(&mut self, key: impl Into<String>, reason: impl Into<String>) {
+        self.0.push(Problem { line: None, key: key.into(), reason: reason.into() });
+    }
+}
+
+impl TryFrom<AnswerFile> for Answers {
+    type Error = Problems;
+
+    fn try_from(file: AnswerFile) -> Result<Self, Problems> {
+        let mut found = Found::default();
+        if file.version != 1 {
+            found.add("version", format!("{} is not known; this release knows 1", file.version));
+        }
+        let password = check_password(&file, &mut found);
+        let mirror = check_mirror(&file.disks.mirror, &mut found);
+        let consent = check_consent(&file.disks.consent, &mut found);
+        check_interfaces(&file.network, &mut found);
+        let cluster = check_cluster(&file.cluster, &mut found);
+        let answers = Self {
+            hostname: file.node.hostname,
+            password,
+            ssh_keys: file.admin.ssh_keys,
+            mirror,
+            consent,
+            network: file.network,
+            time: file.time,
+            cluster,
+            provision: file.provision,
+            after: file.install.after,
+        };
+        answers.check_node(&mut found);
+        if found.0.is_empty() { Ok(answers) } else { Err(Problems(found.0)) }
+    }
+}
+
+impl Answers {
+    /// The node file that follows from these answers.
+    #[must_use]
+    pub fn node_config(&self, install_id: Uuid, machine_id: String, hash: Option<String>) -> NodeConfig {
+        NodeConfig {
+            version: 1,
+            install_id,
+            machine_id,
+            hostname: self.hostname.clone(),
+            admin: node::Admin { password_hash: hash, ssh_keys: self.ssh_keys.clone() },
+            network: self.network.clone(),
+            time: self.time.clone(),
+            cluster: self.cluster.clone(),
+            provision: self.provision.clone(),
+            disks: Vec::new(),
+        }
+    }
+
+    /// What the rules of the node file say, with keys as they are in the answer file.
+    fn check_node(&self, found: &mut Found) {
+        let hash = match &self.password {
+            Some(Password::Hash(hash)) => Some(hash.clone()),
+            _ => None,
+        };
+        let config = self.node_config(Uuid::nil(), "1".repeat(32), hash);
+        for invalid in validate(&config) {
+            let key = if invalid.field == "hostname" { "node.hostname".to_owned() } else { invalid.field };
+            if !found.0.iter().any(|p| p.key == key) {
+                found.add(key, invalid.reason);
+            }
+        }
+    }
+}
+
+fn check_password(file: &AnswerFile, found: &mut Found) -> Option<Password> {
+    let admin = &file.admin;
+    let nobody = admin.password.is_none() && admin.password_hash.is_none() && admin.ssh_keys.is_empty();
+    if nobody && file.cluster.mode == Mode::Create {
+        found.add("admin", "nobody could administer this node: give password, password_hash or ssh_keys");
+    }
+    match (&admin.password, &admin.password_hash) {
+        (Some(_), Some(_)) => {
+            found.add("admin.password", "contradicts password_hash: give one of the two");
+            None
+        }
+        (Some(plain), None) => {
+            if plain.chars().count() < MIN_PASSWORD {
+                found.add("admin.password", format!("is too short: at least {MIN_PASSWORD} characters"));
+            }
+            Some(Password::Plain(plain.clone()))
+        }
+        (None, Some(hash)) => Some(Password::Hash(hash.clone())),
+        (None, None) => None,
+    }
+}
+
+const MIRROR_RULE: &str = "allowed are \"auto\", or a list of one or two drives like \
+    [\"serial:XYZ\", \"wwn:0x5000\", \"path:/dev/disk/by-path/...\"]";
+
+fn check_mirror(value: &toml::Value, found: &mut Found) -> Mirror {
+    let key = "disks.mirror";
+    let list = match value {
+        toml::Value::String(text) if text == "auto" => return Mirror::Auto,
+        toml::Value::Array(list) => list,
+        other => {
+            found.add(key, format!("cannot be {other}; {MIRROR_RULE}"));
+            return Mirror::Auto;
+        }
+    };
+    if !(1..=2).contains(&list.len()) {
+        found.add(key, format!("names {} drives; {MIRROR_RULE}", list.len()));
+    }
+    let mut selectors = Vec::new();
+    for (i, item) in list.iter().enumerate() {
+        match item.as_str().and_then(parse_selector) {
+            Some(selector) if selectors.contains(&selector) => {
+                found.add(format!("{key}[{i}]"), format!("{selector} is named twice"));
+            }
+            Some(selector) => selectors.push(selector),
+            None => found.add(format!("{key}[{i}]"), format!("cannot be {item}; {MIRROR_RULE}")),
+        }
+    }
+    Mirror::Named(selectors)
+}
+
+/// Parses `serial:...`, `wwn:...` or `path:/dev/...`.
+#[must_use]
+pub fn parse_selector(text: &str) -> Option<Selector> {
+    let (kind, name) = text.split_once(':')?;
+    let name = name.trim().to_owned();
+    match kind {
+        _ if name.is_empty() => None,
+        "serial" => Some(Selector::Serial(name)),
+        "wwn" => Some(Selector::Wwn(name)),
+        "path" if name.starts_with("/dev/") => Some(Selector::Path(name)),
+        _ => None,
+    }
+}
+
+fn check_consent(tokens: &[String], found: &mut Found) -> BTreeSet<String> {
+    for (i, token) in tokens.iter().enumerate() {
+        if !crate::plan::consent::is_token(token) {
+            let reason = "is no consent token; `maekin-installer plan` prints them, like 0123-4567-89ab-cdef";
+            found.add(format!("disks.consent[{i}]"), reason);
+        }
+    }
+    tokens.iter().cloned().collect()
+}
+
+fn check_interfaces(network: &node::Network, found: &mut Found) {
+    let mut macs = BTreeMap::new();
+    let mut names = BTreeMap::new();
+    let mut addresses = BTreeMap::new();
+    for (i, interface) in network.interfaces.iter().enumerate() {
+        let key = format!("network.interface[{i}]");
+        if let Some(first) = interface.mac.clone().and_then(|mac| macs.insert(mac.to_lowercase(), i)) {
+            found.add(format!("{key}.mac"), format!("is the same as that of interface {}", first + 1));
+        }
+        if let Some(first) = interface.name.clone().and_then(|name| names.insert(name, i)) {
+            found.add(format!("{key}.name"), format!("is the same as that of interface {}", first + 1));
+        }
+        for address in &interface.addresses {
+            let host = address.split('/').next().unwrap_or_default().to_owned();
+            if let Some(first) = addresses.insert(host, i) {
+                let reason = format!("{address} is given twice, first to interface {}", first + 1);
+                found.add(format!("{key}.addresses"), reason);
+            }
+        }
+    }
+}
+
+fn check_cluster(cluster: &Cluster, found: &mut Found) -> ClusterIntent {
+    let join = [
+        ("masters", cluster.masters.is_some()),
+        ("ca_sha256", cluster.ca_sha256.is_some()),
+        ("secret", cluster.secret.as_ref().is_some_and(|s| !s.is_empty())),
+    ];
+    match cluster.mode {
+        Mode::Create => {
+            for (name, _) in join.iter().filter(|(_, given)| *given) {
+                found.add(format!("cluster.{name}"), "contradicts mode = \"create\": it belongs to \"join\"");
+            }
+            if cluster.name.is_none() {
+                found.add("cluster.name", "is missing: mode = \"create\" needs the new cluster's name");
+            }
+            ClusterIntent::Create { name: cluster.name.clone().unwrap_or_default() }
+        }
+        Mode::Join => {
+            if cluster.name.is_some() {
+                found.add("cluster.name", "contradicts mode = \"join\": the cluster has its name already");
+            }
+            for (name, _) in join.iter().filter(|(_, given)| !*given) {
+                found.add(format!("cluster.{name}"), "is missing: mode = \"join\" needs it");
+            }
+            ClusterIntent::Join {
+                masters: cluster.masters.clone().unwrap_or_default(),
+                ca_sha256: cluster.ca_sha256.clone().unwrap_or_default(),
+                secret: cluster.secret.clone().unwrap_or_default(),
+            }
+        }
+    }
+}

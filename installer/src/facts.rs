@@ -1,0 +1,195 @@
+//! What the machine is: everything a plan depends on, as plain data. Probing is in `facts/probe.rs`; tests read captures.
+
+pub mod contents;
+pub mod probe;
+
+use std::fmt;
+use std::path::PathBuf;
+
+use maekin_host::block::BlockDevice;
+#[cfg(test)]
+use maekin_host::block::Signature;
+use maekin_host::dmi::Dmi;
+use serde::{Deserialize, Serialize};
+
+pub use contents::Contents;
+
+/// Everything that was found out about a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Facts {
+    /// What started it.
+    pub firmware: Firmware,
+    /// Whether Secure Boot is on, where the firmware says so.
+    #[serde(default)]
+    pub secure_boot: Option<bool>,
+    /// Bytes of memory.
+    pub memory: u64,
+    /// Maker, model, serial number.
+    #[serde(default)]
+    pub dmi: Dmi,
+    /// Drives, by kernel name.
+    pub disks: Vec<Disk>,
+    /// Ethernet interfaces, by kernel name.
+    #[serde(default)]
+    pub nics: Vec<Nic>,
+}
+
+/// What a machine was started by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Firmware {
+    /// BIOS.
+    Bios,
+    /// UEFI.
+    Uefi,
+}
+
+impl fmt::Display for Firmware {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bios => "BIOS",
+            Self::Uefi => "UEFI",
+        })
+    }
+}
+
+/// A network interface.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Nic {
+    /// Kernel name.
+    pub name: String,
+    /// Hardware address, lower case.
+    pub mac: String,
+    /// Driver.
+    pub driver: String,
+    /// Whether a cable with a live other end is plugged in; `None` while the interface is down.
+    pub link: Option<bool>,
+    /// Mbit/s, where known.
+    pub speed: Option<u32>,
+}
+
+/// A drive.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Disk {
+    /// Kernel name, e.g. `nvme0n1`; changes from boot to boot.
+    pub name: String,
+    /// Device node.
+    pub path: PathBuf,
+    /// Other names of its node under `/dev/disk`.
+    pub links: Vec<PathBuf>,
+    /// Bytes.
+    pub size: u64,
+    /// Logical sector, bytes.
+    pub sector: u64,
+    /// Physical sector, bytes.
+    pub physical_sector: u64,
+    /// Serial number; empty when it reports none.
+    pub serial: String,
+    /// World-wide name; empty when it reports none.
+    pub wwn: String,
+    /// Model; empty when it reports none.
+    pub model: String,
+    /// `sata`, `nvme`, `virtio`, `usb`, ...
+    pub transport: String,
+    /// Spins.
+    pub rotational: bool,
+    /// Its medium can be taken out.
+    pub removable: bool,
+    /// Cannot be written.
+    pub read_only: bool,
+    /// The installer was started from it.
+    pub holds_medium: bool,
+    /// Zeroes ranges by itself.
+    pub write_zeroes: bool,
+    /// Where it or a part of it is mounted.
+    pub mounted: Vec<String>,
+    /// What is on it.
+    pub contents: Contents,
+}
+
+impl Disk {
+    /// The drive as a person tells it from others: `vda (QEMU HARDDISK, serial A1, 12.0 GiB)`.
+    #[must_use]
+    pub fn title(&self) -> String {
+        let mut parts = Vec::new();
+        if !self.model.is_empty() {
+            parts.push(self.model.clone());
+        }
+        if !self.serial.is_empty() {
+            parts.push(format!("serial {}", self.serial));
+        }
+        parts.push(size_text(self.size));
+        format!("{} ({})", self.name, parts.join(", "))
+    }
+
+    /// The drive that `device` describes, without what only further probing tells.
+    #[must_use]
+    pub fn from_lsblk(device: &BlockDevice) -> Self {
+        let text = |field: &Option<String>| field.as_deref().unwrap_or_default().trim().to_owned();
+        let mut mounted = Vec::new();
+        collect_mounts(device, &mut mounted);
+        Self {
+            name: device.name.clone(),
+            path: device.path.clone(),
+            size: device.size,
+            sector: device.log_sec,
+            physical_sector: device.phy_sec,
+            serial: text(&device.serial),
+            wwn: text(&device.wwn),
+            model: text(&device.model).replace('_', " "),
+            transport: text(&device.tran),
+            rotational: device.rota,
+            removable: device.rm,
+            read_only: device.ro,
+            holds_medium: holds_label(device, MEDIUM_LABEL),
+            mounted,
+            contents: Contents { partitions: contents::partitions(device), ..Contents::default() },
+            ..Self::default()
+        }
+    }
+}
+
+/// Volume label of the install medium.
+pub const MEDIUM_LABEL: &str = "MAEKIN_ISO";
+
+/// Whether `device` is a drive that could ever be installed on: not optical, not stacked on others, not in memory.
+#[must_use]
+pub fn is_drive(device: &BlockDevice) -> bool {
+    let pseudo = ["zram", "ram", "loop", "fd", "nbd", "md", "dm-", "sr"];
+    device.r#type == "disk"
+        && device.size > 0
+        && !pseudo.iter().any(|prefix| device.name.starts_with(prefix))
+        && !(device.name.starts_with("mmcblk") && device.name.contains("boot"))
+}
+
+/// Whether the device or anything on it carries the file system label `label`.
+#[must_use]
+pub fn holds_label(device: &BlockDevice, label: &str) -> bool {
+    device.label.as_deref() == Some(label) || device.children.iter().any(|child| holds_label(child, label))
+}
+
+/// Bytes in words: `12.0 GiB`.
+#[must_use]
+pub fn size_text(bytes: u64) -> String {
+    let units = [("TiB", 1u64 << 40), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
+    for (unit, size) in units {
+        if bytes >= size {
+            let tenths = u128::from(bytes) * 10 / u128::from(size);
+            return format!("{}.{} {unit}", tenths / 10, tenths % 10);
+        }
+    }
+    format!("{bytes} B")
+}
+
+fn collect_mounts(device: &BlockDevice, mounted: &mut Vec<String>) {
+    mounted.extend(device.mountpoints.iter().flatten().cloned());
+    for child in &device.children {
+        collect_mounts(child, mounted);
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;

@@ -1,0 +1,151 @@
+//! What is on a drive, and how a person is told about it.
+
+use maekin_host::block::{BlockDevice, Signature};
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::size_text;
+
+/// Everything found on a drive.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Contents {
+    /// Signatures of the whole drive: partition tables, superblocks, at both ends.
+    pub signatures: Vec<Signature>,
+    /// Its partitions.
+    pub partitions: Vec<Partition>,
+    /// SHA-256 of its first and last MiB; empty when both are all zeros.
+    pub ends: String,
+    /// An installation by this product that was interrupted before its commit step.
+    pub unfinished: Option<Uuid>,
+}
+
+/// A partition and what is in it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Partition {
+    /// Number.
+    pub number: u32,
+    /// First byte.
+    pub start: u64,
+    /// Bytes.
+    pub size: u64,
+    /// GPT name.
+    pub label: String,
+    /// Partition type.
+    pub kind: String,
+    /// Unique GUID.
+    pub guid: String,
+    /// Signatures in it.
+    pub signatures: Vec<Signature>,
+}
+
+impl Contents {
+    /// Nothing was ever written here, as far as can be seen.
+    #[must_use]
+    pub fn is_blank(&self) -> bool {
+        self.signatures.is_empty() && self.partitions.is_empty() && self.ends.is_empty()
+    }
+
+    /// Nothing here needs anyone's consent to be overwritten.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.is_blank() || self.unfinished.is_some()
+    }
+
+    /// A finished installation by this product.
+    #[must_use]
+    pub fn is_ours(&self) -> bool {
+        self.unfinished.is_none() && self.partitions.iter().any(|p| p.label == "maekin-state")
+    }
+
+    /// What is here, one thing a line, the most important first.
+    #[must_use]
+    pub fn words(&self) -> Vec<String> {
+        if self.unfinished.is_some() {
+            return vec!["an unfinished installation of Maekin".to_owned()];
+        }
+        if self.is_blank() {
+            return vec!["blank".to_owned()];
+        }
+        let mut words = Vec::new();
+        if self.is_ours() {
+            words.push("a Maekin node: its system, settings and local volumes".to_owned());
+        }
+        words.extend(self.signatures.iter().filter_map(signature_words));
+        words.extend(self.partitions.iter().map(partition_words));
+        if words.is_empty() {
+            words.push("data of an unknown kind".to_owned());
+        }
+        words
+    }
+}
+
+fn partition_words(partition: &Partition) -> String {
+    let mut text = format!("partition {}, {}", partition.number, size_text(partition.size));
+    if !partition.label.is_empty() {
+        text += &format!(", \"{}\"", printable(&partition.label));
+    }
+    let inside: Vec<String> = partition.signatures.iter().filter_map(signature_words).collect();
+    if inside.is_empty() { text } else { format!("{text}: {}", inside.join(", ")) }
+}
+
+fn signature_words(signature: &Signature) -> Option<String> {
+    let what = match signature.r#type.as_str() {
+        "PMBR" | "atari" => return None,
+        "gpt" => "GPT partition table",
+        "dos" => "MBR partition table",
+        "linux_raid_member" => "member of a Linux RAID array",
+        "LVM2_member" => "LVM physical volume",
+        "crypto_LUKS" => "LUKS encrypted volume",
+        "zfs_member" => "member of a ZFS pool",
+        "ceph_bluestore" => "Ceph OSD (BlueStore)",
+        "drbd" => "DRBD volume",
+        "btrfs" => "btrfs file system or a member of one",
+        "swap" => "swap space",
+        "iso9660" => "optical disc image",
+        "vfat" => "FAT file system",
+        "isw_raid_member" | "ddf_raid_member" => "member of a firmware RAID set",
+        other => {
+            let kind = if signature.usage.as_deref() == Some("filesystem") { " file system" } else { "" };
+            return Some(label(format!("{}{kind}", printable(other)), signature));
+        }
+    };
+    Some(label(what.to_owned(), signature))
+}
+
+fn label(what: String, signature: &Signature) -> String {
+    match signature.label.as_deref().filter(|label| !label.is_empty()) {
+        Some(label) => format!("{what} \"{}\"", printable(label)),
+        None => what,
+    }
+}
+
+/// Labels come from the disk: whoever wrote them must not reach the terminal's control codes.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).take(40).collect()
+}
+
+/// The partitions of a drive as lsblk(8) tells them, without what is in them.
+#[must_use]
+pub fn partitions(device: &BlockDevice) -> Vec<Partition> {
+    let text = |field: &Option<String>| field.clone().unwrap_or_default();
+    let number = |name: &str| {
+        let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
+        name[name.len() - digits..].parse().unwrap_or(0)
+    };
+    device
+        .children
+        .iter()
+        .filter(|child| child.r#type == "part")
+        .map(|child| Partition {
+            number: number(&child.name),
+            start: child.start.unwrap_or(0) * 512,
+            size: child.size,
+            label: text(&child.partlabel),
+            kind: text(&child.parttype),
+            guid: text(&child.partuuid),
+            signatures: Vec::new(),
+        })
+        .collect()
+}

@@ -1,0 +1,165 @@
+//! Looking at the machine. Reads only; what it finds is judged elsewhere.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use maekin_host::{block, dmi, efi};
+use maekin_image::bootcode;
+use maekin_image::manifest::{hex, sha256_hex};
+
+use super::{Disk, Facts, Firmware, Nic, is_drive};
+
+/// How much of both ends of a drive is looked at.
+const END: u64 = 1 << 20;
+
+/// Probes the whole machine.
+///
+/// # Errors
+/// When a tool is missing or fails. A single drive that cannot be read is not an error: it is reported as read-only.
+pub fn probe_facts() -> Result<Facts> {
+    let links = read_links(Path::new("/dev/disk"));
+    let mut disks = Vec::new();
+    for device in block::list().context("cannot list the drives")?.iter().filter(|d| is_drive(d)) {
+        let mut disk = Disk::from_lsblk(device);
+        disk.links = links.get(&disk.name).cloned().unwrap_or_default();
+        disk.write_zeroes = block::offers_write_zeroes(&disk.name);
+        if disk.transport.is_empty() && disk.name.starts_with("vd") {
+            disk.transport = "virtio".to_owned();
+        }
+        if let Err(error) = probe_contents(&mut disk) {
+            tracing::warn!(disk = %disk.name, error = format!("{error:#}"), "cannot be read, so it is not offered");
+            disk.read_only = true;
+        }
+        disks.push(disk);
+    }
+    disks.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(Facts {
+        firmware: if efi::booted_by_uefi() { Firmware::Uefi } else { Firmware::Bios },
+        secure_boot: efi::secure_boot(),
+        memory: parse_meminfo(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
+        dmi: dmi::read(Path::new("/sys/class/dmi/id")),
+        disks,
+        nics: probe_nics(Path::new("/sys/class/net")),
+    })
+}
+
+fn probe_contents(disk: &mut Disk) -> Result<()> {
+    disk.contents.signatures = block::signatures(&disk.path)?;
+    for partition in &mut disk.contents.partitions {
+        let path = block::partition_path(&disk.path, partition.number);
+        // An extended partition of an MBR table is too short to hold anything.
+        if partition.size > 4096 {
+            partition.signatures = block::signatures(&path)?;
+        }
+    }
+    let head = block::read_at(&disk.path, 0, END).with_context(|| format!("cannot read {}", disk.name))?;
+    let tail = block::read_at(&disk.path, disk.size.saturating_sub(END), END)
+        .with_context(|| format!("cannot read the end of {}", disk.name))?;
+    disk.contents.unfinished = bootcode::unfinished_install(&head);
+    disk.contents.ends = digest_ends(&head, &tail);
+    Ok(())
+}
+
+/// One digest over both ends of a drive; empty when they are all zeros.
+fn digest_ends(head: &[u8], tail: &[u8]) -> String {
+    if head.iter().chain(tail).all(|b| *b == 0) {
+        return String::new();
+    }
+    let mut both = sha256_hex(head);
+    both.push_str(&sha256_hex(tail));
+    sha256_hex(both.as_bytes())
+}
+
+/// Total memory in bytes from the text of `/proc/meminfo`.
+fn parse_meminfo(text: &str) -> u64 {
+    let line = text.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    line.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok()).unwrap_or(0) * 1024
+}
+
+/// Other names of block devices: kernel name to links under `/dev/disk/by-*`.
+fn read_links(dir: &Path) -> BTreeMap<String, Vec<PathBuf>> {
+    let mut links: BTreeMap<String, Vec<PathBuf>> = BTreeMap::new();
+    for kind in ["by-id", "by-path"] {
+        for entry in fs::read_dir(dir.join(kind)).into_iter().flatten().flatten() {
+            let target = fs::read_link(entry.path()).unwrap_or_default();
+            if let Some(name) = target.file_name() {
+                links.entry(name.to_string_lossy().into_owned()).or_default().push(entry.path());
+            }
+        }
+    }
+    for list in links.values_mut() {
+        list.sort();
+    }
+    links
+}
+
+/// Ethernet interfaces with hardware behind them.
+fn probe_nics(dir: &Path) -> Vec<Nic> {
+    let text = |path: PathBuf| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
+    let mut nics: Vec<Nic> = fs::read_dir(dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.join("device").exists() && text(path.join("type")) == "1")
+        .map(|path| Nic {
+            name: path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+            mac: text(path.join("address")).to_lowercase(),
+            driver: fs::read_link(path.join("device/driver"))
+                .ok()
+                .and_then(|link| Some(link.file_name()?.to_string_lossy().into_owned()))
+                .unwrap_or_default(),
+            link: match text(path.join("carrier")).as_str() {
+                "1" => Some(true),
+                "0" => Some(false),
+                _ => None,
+            },
+            speed: text(path.join("speed")).parse().ok(),
+        })
+        .collect();
+    nics.sort_by(|a, b| a.name.cmp(&b.name));
+    nics
+}
+
+/// A short stable name for a machine without one: from its serial number, UUID or first hardware address.
+#[must_use]
+pub fn short_id(facts: &Facts) -> String {
+    let mac = facts.nics.first().map(|nic| nic.mac.clone()).unwrap_or_default();
+    let seed = [&facts.dmi.serial, &facts.dmi.uuid, &mac].map(String::as_str).join("/");
+    hex(sha256_hex(seed.as_bytes()).as_bytes())[..6].to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_or_unknown() {
+        assert_eq!(parse_meminfo("MemTotal:        2048 kB\nMemFree: 1 kB\n"), 2 << 20);
+        assert_eq!(parse_meminfo("MemTotal: lots"), 0);
+    }
+
+    #[test]
+    fn ends_tell_zeros_from_anything_else() {
+        assert_eq!(digest_ends(&[0; 9], &[0; 9]), "");
+        assert_ne!(digest_ends(&[0, 1], &[0]), digest_ends(&[0], &[1, 0]));
+    }
+
+    #[test]
+    fn only_ethernet_with_hardware_is_an_interface() {
+        let dir = tempfile::tempdir().unwrap();
+        for (name, kind, device) in [("lo", "772", false), ("enp1s0", "1", true), ("br0", "1", false)] {
+            let path = dir.path().join(name);
+            fs::create_dir_all(&path).unwrap();
+            fs::write(path.join("type"), kind).unwrap();
+            fs::write(path.join("address"), "52:54:00:AA:00:01\n").unwrap();
+            if device {
+                fs::create_dir(path.join("device")).unwrap();
+            }
+        }
+        let nics = probe_nics(dir.path());
+        assert_eq!((nics.len(), nics[0].mac.as_str()), (1, "52:54:00:aa:00:01"));
+    }
+}
