@@ -1,0 +1,149 @@
+//! Debian packages that a command needs: which are missing, and installing them.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use maekin_host::cmd::{self, Cmd};
+
+use crate::{cargo, shown, step};
+
+/// What packages are needed for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Compiling the workspace.
+    Compile,
+    /// Building the image.
+    Image,
+    /// Running a virtual rack.
+    Rack,
+    /// Tests of single crates that drive real programs.
+    Test,
+}
+
+impl Purpose {
+    fn why(self) -> &'static str {
+        match self {
+            Self::Compile => "compile the workspace",
+            Self::Image => "build the image",
+            Self::Rack => "run virtual nodes",
+            Self::Test => "test against real programs",
+        }
+    }
+
+    /// Names that Debian 12 and 13 both have.
+    fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Compile => &["gcc", "libc6-dev", "libprotobuf-dev", "protobuf-compiler"],
+            Self::Image => {
+                &["debian-archive-keyring", "dosfstools", "mmdebstrap", "mtools", "uidmap", "xorriso", "zstd"]
+            }
+            Self::Rack => &["ipxe-qemu", "openssh-client", "ovmf", "qemu-system-x86", "qemu-utils"],
+            Self::Test => &["etcd-server", "iproute2", "minisign", "nftables"],
+        }
+    }
+}
+
+/// Makes sure that what `purposes` need is installed, installing what is missing.
+///
+/// # Errors
+/// Says what to install where that cannot be done from here.
+pub(crate) fn ensure(purposes: &[Purpose]) -> anyhow::Result<()> {
+    let wanted: BTreeSet<&str> = purposes.iter().flat_map(|p| p.packages()).copied().collect();
+    let list = wanted.iter().copied().collect::<Vec<_>>().join(" ");
+    if !cmd::exists("dpkg-query") || !cmd::exists("apt-get") {
+        bail!("this is not a Debian system: install what Debian calls {list} by your own means");
+    }
+    // Fails when one of them was never heard of, which is an answer too.
+    let known = Cmd::new("dpkg-query").args(["-W", "-f", "${Package} ${db:Status-Status}\\n"]).args(&wanted);
+    let installed = match known.output() {
+        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
+        Err(cmd::CmdError::Failed { .. }) => query_each(&wanted),
+        Err(e) => return Err(e.into()),
+    };
+    let missing = missing(&wanted, &installed);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    for purpose in purposes {
+        let of: Vec<&str> = purpose.packages().iter().copied().filter(|p| missing.contains(p)).collect();
+        if !of.is_empty() {
+            println!("missing to {}: {}", purpose.why(), of.join(" "));
+        }
+    }
+    step::run("install packages", || install(&missing))
+}
+
+/// One question for each package, for those that fail together.
+fn query_each(wanted: &BTreeSet<&str>) -> String {
+    let query = |name: &&str| {
+        Cmd::new("dpkg-query").args(["-W", "-f", "${Package} ${db:Status-Status}\\n"]).arg(name).text().ok()
+    };
+    wanted.iter().filter_map(query).collect()
+}
+
+/// Those of `wanted` that dpkg's answer (`name status` lines) does not show as installed.
+fn missing<'a>(wanted: &BTreeSet<&'a str>, answer: &str) -> Vec<&'a str> {
+    let installed: BTreeSet<&str> =
+        answer.lines().filter_map(|l| l.trim().strip_suffix(" installed")).collect();
+    wanted.iter().copied().filter(|name| !installed.contains(name)).collect()
+}
+
+fn install(packages: &[&str]) -> anyhow::Result<()> {
+    let root = Cmd::new("id").arg("-u").text()?.trim() == "0";
+    if !root && !cmd::exists("sudo") {
+        bail!(
+            "neither root nor sudo here; as root: apt-get install --no-install-recommends {}",
+            packages.join(" ")
+        );
+    }
+    let apt = || {
+        let env = ["env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "-q"];
+        let cmd = if root { shown(env[0]) } else { shown("sudo").arg(env[0]) };
+        cmd.args(&env[1..]).limit(Duration::from_secs(1800))
+    };
+    apt().arg("update").run().context("cannot refresh the package lists (is there a network?)")?;
+    apt()
+        .args(["install", "-y", "--no-install-recommends"])
+        .args(packages)
+        .run()
+        .with_context(|| format!("cannot install {}", packages.join(" ")))
+}
+
+/// Makes sure that cargo-nextest is there.
+///
+/// # Errors
+/// When it cannot be installed.
+pub(crate) fn ensure_nextest() -> anyhow::Result<()> {
+    if cmd::exists("cargo-nextest") || cargo_quiet().args(["nextest", "--version"]).run().is_ok() {
+        return Ok(());
+    }
+    step::run("install cargo-nextest", || Ok(cargo().args(["install", "--locked", "cargo-nextest"]).run()?))
+}
+
+fn cargo_quiet() -> Cmd {
+    Cmd::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_installed_counts() {
+        let wanted = BTreeSet::from(["a", "b", "c", "d"]);
+        let rows: [(&str, &str, &[&str]); 4] = [
+            ("all there", "a installed\nb installed\nc installed\nd installed\n", &[]),
+            (
+                "removed, configuration left",
+                "a installed\nb config-files\nc installed\nd installed\n",
+                &["b"],
+            ),
+            ("never heard of", "a installed\n", &["b", "c", "d"]),
+            ("no answer", "", &["a", "b", "c", "d"]),
+        ];
+        for (name, answer, want) in rows {
+            assert_eq!(missing(&wanted, answer), want, "{name}");
+        }
+    }
+}

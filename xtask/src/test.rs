@@ -1,0 +1,143 @@
+//! Unit tests and racks, by nextest (`.config/nextest.toml` says what runs beside what).
+
+use maekin_host::cmd::Cmd;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::packages::{self, Purpose};
+use crate::{build, cargo, lint, room, step, workspace};
+
+/// The crate whose integration tests run the image.
+const RACKS: &str = "maekin-qemu-tests::";
+/// Those among its programs that do not.
+const WITHOUT_IMAGE: [&str; 2] = ["maekin-qemu-tests::harness", "maekin-qemu-tests::bin/rack"];
+
+/// Everything a change has to pass. The last line is nextest's summary.
+pub(crate) fn everything(long: bool) -> anyhow::Result<()> {
+    packages::ensure(&[Purpose::Compile, Purpose::Image, Purpose::Rack, Purpose::Test])?;
+    packages::ensure_nextest()?;
+    room::check(&room::TESTS)?;
+    lint::run()?;
+    build::image(&[])?;
+    step::run("compile tests", || Ok(nextest("run").arg("--no-run").run()?))?;
+    println!("==> tests");
+    Ok(selection(nextest("run"), None, long).run()?)
+}
+
+/// Runs or lists the tests that match; the image is built when one of them runs it.
+pub(crate) fn matching(name: Option<&str>, list: bool, long: bool) -> anyhow::Result<()> {
+    packages::ensure(&[Purpose::Compile, Purpose::Test])?;
+    packages::ensure_nextest()?;
+    if list {
+        return Ok(selection(nextest("list"), name, long).run()?);
+    }
+    let listed = selection(quiet_nextest("list"), name, long).args(["--message-format", "json"]);
+    if needs_image(&listed.json()?) {
+        packages::ensure(&[Purpose::Image, Purpose::Rack])?;
+        room::check(&room::TESTS)?;
+        build::image(&[])?;
+    }
+    Ok(selection(nextest("run"), name, long).run()?)
+}
+
+fn nextest(command: &str) -> Cmd {
+    cargo().args(["nextest", command, "--locked", "--workspace"])
+}
+
+fn quiet_nextest(command: &str) -> Cmd {
+    Cmd::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .dir(workspace())
+        .limit(Duration::from_secs(1800))
+        .args(["nextest", command, "--locked", "--workspace"])
+}
+
+fn selection(mut cmd: Cmd, name: Option<&str>, long: bool) -> Cmd {
+    if let Some(name) = name {
+        cmd = cmd.arg("-E").arg(filter(name));
+    }
+    if long {
+        // Sweeps are `#[ignore]`d with the reason that they are long.
+        cmd = cmd.args(["--run-ignored", "all"]);
+    }
+    cmd
+}
+
+/// nextest's filter for a name a person typed: part of a test's name or of its file's.
+fn filter(name: &str) -> String {
+    let quoted: String = name
+        .chars()
+        .flat_map(|c| if matches!(c, '/' | '\\' | ')' | '(' | ',') { vec!['\\', c] } else { vec![c] })
+        .collect();
+    format!("test(~{quoted}) or binary(~{quoted})")
+}
+
+/// The part of nextest's list that is looked at.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct List {
+    rust_suites: BTreeMap<String, Suite>,
+}
+
+#[derive(Deserialize)]
+struct Suite {
+    #[serde(default)]
+    testcases: BTreeMap<String, Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Case {
+    filter_match: Match,
+}
+
+#[derive(Deserialize)]
+struct Match {
+    status: String,
+}
+
+fn needs_image(list: &List) -> bool {
+    let runs = |suite: &Suite| suite.testcases.values().any(|case| case.filter_match.status == "matches");
+    list.rust_suites
+        .iter()
+        .any(|(id, suite)| id.starts_with(RACKS) && !WITHOUT_IMAGE.contains(&id.as_str()) && runs(suite))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_become_filters() {
+        let rows = [
+            ("plain", "boot", "test(~boot) or binary(~boot)"),
+            ("path of a module", "switch::tests", "test(~switch::tests) or binary(~switch::tests)"),
+            ("what would end the filter", "a) or all(", r"test(~a\) or all\() or binary(~a\) or all\()"),
+        ];
+        for (name, typed, want) in rows {
+            assert_eq!(filter(typed), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_racks_that_will_run_need_the_image() {
+        let list = |id: &str, status: &str| -> List {
+            let text = format!(
+                r#"{{"test-count":1,"rust-suites":{{"{id}":{{"package-name":"x","testcases":{{"t":
+                   {{"ignored":false,"filter-match":{{"status":"{status}"}}}}}}}}}}}}"#
+            );
+            serde_json::from_str(&text).unwrap()
+        };
+        let rows = [
+            ("a rack that matches", "maekin-qemu-tests::usb_install", "matches", true),
+            ("a rack that does not", "maekin-qemu-tests::usb_install", "mismatch", false),
+            ("the harness", "maekin-qemu-tests::harness", "matches", false),
+            ("unit tests of the program", "maekin-qemu-tests::bin/rack", "matches", false),
+            ("the library's own unit tests", "maekin-qemu-tests", "matches", false),
+            ("another crate", "maekin-pxe::serve", "matches", false),
+        ];
+        for (name, id, status, want) in rows {
+            assert_eq!(needs_image(&list(id, status)), want, "{name}");
+        }
+    }
+}
