@@ -6,13 +6,13 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
-use maekin_host::cmd::Cmd;
 use maekin_host::procs::Life;
 use maekin_host::{attach, wait};
 use maekin_qemu_tests::accel;
 use maekin_qemu_tests::answer::Answer;
 use maekin_qemu_tests::rack::{Firmwares, Plan, Rack, Watch};
 use maekin_qemu_tests::release::Release;
+use maekin_qemu_tests::ssh;
 use maekin_qemu_tests::switch::Switch;
 use maekin_qemu_tests::view::{self, View};
 
@@ -59,24 +59,14 @@ fn up(dir: &Path, options: &Up) -> anyhow::Result<()> {
 }
 
 fn raise(rack: &mut Rack, release: &Release, watch: &mut Watch) -> anyhow::Result<()> {
-    let answer = Answer::new(rack.password(), vec![ssh_key(rack.dir())?]);
+    let answer = Answer::new(rack.password(), vec![ssh::make_key(rack.dir())?]);
     rack.insert_stick(release, &answer)?;
     let mut view = View::new();
-    rack.install_first(watch, &mut |watch| view.show(watch))?;
+    rack.boot_first(watch, &mut |watch| view.show(watch))?;
     if rack.nodes().len() > 1 {
         rack.install_others(watch, &mut |watch| view.show(watch))?;
     }
     rack.wait_one_cluster()
-}
-
-/// Makes a key pair to log in with and returns its public half.
-fn ssh_key(dir: &Path) -> anyhow::Result<String> {
-    let key = dir.join("ssh-key");
-    Cmd::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "rack", "-f"]).arg(&key).run()?;
-    let public = key.with_extension("pub");
-    let text =
-        std::fs::read_to_string(&public).with_context(|| format!("cannot read {}", public.display()))?;
-    Ok(text.trim().to_owned())
 }
 
 fn down(dir: &Path) -> anyhow::Result<()> {
@@ -100,7 +90,7 @@ fn status(rack: &Rack) -> String {
             format!("port {}", port(22)),
         ]);
     }
-    let key = rack.dir().join("ssh-key");
+    let key = ssh::key(rack.dir());
     let first = rack.nodes().first();
     let api = first.and_then(|n| n.forwarded(8443)).unwrap_or_default();
     let ssh = first.and_then(|n| n.forwarded(22)).unwrap_or_default();

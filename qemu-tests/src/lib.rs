@@ -19,6 +19,8 @@
 //! | [`api`] | a node's HTTP API |
 //! | [`answer`] | the first node's answer file |
 //! | [`release`] | the built image under test |
+//! | [`fixture`] | an installed node, made once and cloned |
+//! | [`ssh`] | commands on a node |
 //! | [`progress`] | what a node is doing, from its serial line |
 //! | [`rack`] | all of it together: making, raising, following, ending |
 //! | [`view`] | what a person sees meanwhile |
@@ -29,6 +31,7 @@ pub mod api;
 pub mod args;
 pub mod disk;
 pub mod firmware;
+pub mod fixture;
 pub mod machine;
 pub mod node;
 pub mod ports;
@@ -37,6 +40,7 @@ pub mod qmp;
 pub mod rack;
 pub mod release;
 pub mod serial;
+pub mod ssh;
 pub mod switch;
 pub mod view;
 

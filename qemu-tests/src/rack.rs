@@ -24,10 +24,12 @@ use crate::api::Api;
 use crate::machine::{self, Machine};
 use crate::node::NodeSpec;
 use crate::switch::{self, Control, Switch};
-use crate::{disk, ports};
+use crate::{disk, ports, ssh};
 
 /// The agent's port on a node.
 const API_PORT: u16 = 8443;
+/// The ssh server's port on a node.
+const SSH_PORT: u16 = 22;
 /// How long the switch may take to start and to end.
 const SWITCH_LIMIT: Duration = Duration::from_secs(10);
 
@@ -201,6 +203,19 @@ impl Rack {
         let port = node.forwarded(API_PORT);
         let port = port.with_context(|| format!("{} has no forwarded port {API_PORT}", node.name))?;
         Ok(Api::new(port, &self.state.password))
+    }
+
+    /// What `command` prints when it is run on a node by ssh, as root.
+    ///
+    /// # Errors
+    /// When it cannot be run, fails, or takes longer than two minutes by hardware virtualisation.
+    pub fn ssh(&self, node: &NodeSpec, command: &str) -> anyhow::Result<String> {
+        let port = node.forwarded(SSH_PORT);
+        let port = port.with_context(|| format!("{} has no forwarded port {SSH_PORT}", node.name))?;
+        let limit = self.limit(Duration::from_secs(120));
+        ssh::command(&ssh::key(&self.dir), port, command, limit)
+            .text()
+            .with_context(|| format!("on {} by ssh", node.name))
     }
 
     /// The switch's control.

@@ -34,11 +34,12 @@ impl Rack {
         self.change(&first.name, |node| node.medium = Some(Medium::Usb(stick)))
     }
 
-    /// Installs the first node from its stick and waits until its agent answers.
+    /// Switches the first node on and waits until its agent answers as the cluster's only member; with a stick in
+    /// it and blank drives, that is installing it.
     ///
     /// # Errors
     /// With the diagnosis of the node.
-    pub fn install_first(&self, watch: &mut Watch, show: &mut dyn FnMut(&Watch)) -> anyhow::Result<()> {
+    pub fn boot_first(&self, watch: &mut Watch, show: &mut dyn FnMut(&Watch)) -> anyhow::Result<()> {
         let first = self.nodes().first().context("the rack has no node")?;
         watch.power_on(self, &first.name)?;
         watch.until_ready(self.limit(NODE_LIMIT), |watch| show(watch))?;

@@ -1,0 +1,53 @@
+//! A server with two blank drives, a stick with an answer on it, power: it installs itself and answers.
+#![allow(clippy::unwrap_used)] // a test fails by panicking
+
+use anyhow::ensure;
+use maekin_api::node::Membership;
+use maekin_qemu_tests::fixture::Fixture;
+use maekin_qemu_tests::node::Firmware;
+use maekin_qemu_tests::rack::{Rack, Watch};
+
+const TOOL: &str = env!("CARGO_BIN_EXE_rack");
+
+#[test]
+fn bios() {
+    Fixture::make(Firmware::Bios, "usb-bios", TOOL.as_ref(), check).unwrap();
+}
+
+#[test]
+fn uefi() {
+    Fixture::make(Firmware::Uefi, "usb-uefi", TOOL.as_ref(), check).unwrap();
+}
+
+fn check(rack: &Rack, watch: &Watch) -> anyhow::Result<()> {
+    let spec = &rack.nodes()[0];
+    let progress = &watch.nodes()[0].progress;
+    ensure!(progress.installer < progress.installed, "the installer ran: {progress:?}");
+    ensure!(
+        progress.installed < progress.ready,
+        "and the node restarted into what it installed: {progress:?}"
+    );
+
+    let api = rack.api(spec)?;
+    let node = api.node()?;
+    ensure!(node.name == spec.name, "{node:?}");
+    ensure!(node.firmware == spec.firmware.to_string().to_lowercase(), "{node:?}");
+    ensure!(node.slot == "a" && node.version == env!("CARGO_PKG_VERSION"), "{node:?}");
+    let serials: Vec<&str> = node.boot.disks.iter().map(|d| d.serial.as_str()).collect();
+    ensure!(serials == spec.drives.iter().map(|d| d.serial.as_str()).collect::<Vec<_>>(), "{serials:?}");
+    ensure!(!node.boot.arrays.is_empty(), "the mirrors are listed: {node:?}");
+    ensure!(
+        node.boot.arrays.iter().all(|a| !a.degraded()),
+        "both halves are in sync: {:?}",
+        node.boot.arrays
+    );
+    ensure!(matches!(node.membership, Membership::Member { .. }), "{:?}", node.membership);
+
+    for path in [maekin_api::NODE, maekin_api::CLUSTER, maekin_api::INSTALLS, maekin_api::INSTALL_WINDOW] {
+        ensure!(api.status(path, None)? == 401, "{path} is not for everybody");
+        ensure!(api.status(path, Some("wrong"))? == 401, "{path} wants the right password");
+    }
+    let root = rack.ssh(spec, "findmnt -no FSTYPE,OPTIONS --mountpoint / && touch /usr/x; echo $?")?;
+    ensure!(root.contains("squashfs") && root.contains("ro") && root.trim().ends_with('1'), "root: {root}");
+    Ok(())
+}
