@@ -12,6 +12,7 @@
 //! | [`wait`] | wait for a named condition, with a limit |
 //! | [`file`] | atomic and durable file writes, bounded reads |
 //! | [`procs`] | child processes that stay: pid file, found again, ended for certain |
+//! | [`links`] | network interfaces as they are now |
 //! | [`net`] | UDP sockets bound to one interface, addresses of an interface |
 //! | [`tty`] | several consoles as one: raw mode, one writer, keys from all |
 //! | [`block`] | block devices: what there is, what is on them, zeroing, direct I/O |
@@ -27,6 +28,7 @@ pub mod cmd;
 pub mod dmi;
 pub mod efi;
 pub mod file;
+pub mod links;
 pub mod md;
 pub mod mount;
 pub mod net;
