@@ -1,2 +1,112 @@
-//! placeholder
-fn main() {}
+//! `maekin-agent`: the program that makes an installed machine a node of a cluster.
+//!
+//! It makes the node's key, creates or joins a cluster, answers the API, keeps its part of the record, lets further
+//! machines in, and shows the console. It never configures what the node file already says (the initrd renders that),
+//! never starts a child process but through `maekin-host`, and never sends a private key anywhere.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`run`] | the service: start, watchdog, end |
+//! | [`app`] | what its parts share |
+//! | [`membership`] | create or join a cluster; restartable at every step |
+//! | [`pki`], [`tls`] | keys, certificates, what is trusted and why |
+//! | [`record`] | the cluster's record in etcd: typed values, compare-and-swap |
+//! | [`install`] | which machine may install itself; join secrets (pure decisions, thin stores) |
+//! | [`provision`] | configures and starts the install master |
+//! | [`http`] | the API: HTTPS and unix socket, authentication, routes |
+//! | [`node_info`] | this node about itself |
+//! | [`local_pool`] | LVM thin pool on the data mirror |
+//! | [`console`] | the menu on every console at once |
+//! | [`cli`] | small verbs for people: status, window, invite |
+//! | [`settings`], [`clock`], [`errors`] | paths and ports; the wall clock; error texts |
+
+mod app;
+mod cli;
+mod clock;
+mod console;
+mod errors;
+mod http;
+mod install;
+mod local_pool;
+mod membership;
+mod node_info;
+mod pki;
+mod provision;
+mod record;
+mod run;
+mod settings;
+mod tls;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use settings::Settings;
+use tracing_subscriber::EnvFilter;
+
+#[derive(Parser)]
+#[command(version, about = "The on-node agent of Maekin")]
+struct Args {
+    #[command(flatten)]
+    settings: Settings,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Run the agent (what maekin-agent.service does).
+    Run,
+    /// Show the menu on every console (what maekin-console.service does).
+    Console {
+        /// Terminals to use instead of the kernel's consoles.
+        #[arg(long)]
+        tty: Vec<std::path::PathBuf>,
+    },
+    /// Show this node and its cluster.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let machines that boot from the network in, or no longer.
+    Window {
+        #[command(subcommand)]
+        what: cli::Window,
+    },
+    /// Make a one-time secret for a node that is installed by hand; prints its `[cluster]` section.
+    Invite {
+        /// How long it can be used.
+        #[arg(long, default_value_t = 60)]
+        minutes: u32,
+    },
+    /// Show the installations over the network.
+    Installs,
+}
+
+fn main() -> ExitCode {
+    // One provider of cryptography for everything, chosen before anything asks for it. It fails only when there is
+    // one already, and then that one is `ring` too.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let args = Args::parse();
+    tracing_subscriber::fmt()
+        .with_env_filter(EnvFilter::try_from_env("MAEKIN_LOG").unwrap_or_else(|_| EnvFilter::new("info")))
+        .with_writer(std::io::stderr)
+        .with_ansi(false)
+        .without_time() // journald has it
+        .init();
+    let outcome = match args.verb {
+        Verb::Run => run::run(args.settings),
+        Verb::Console { tty } => console::run(args.settings, tty),
+        Verb::Status { json } => cli::status(&args.settings, json),
+        Verb::Window { what } => cli::window(&args.settings, &what),
+        Verb::Invite { minutes } => cli::invite(&args.settings, minutes),
+        Verb::Installs => cli::installs(&args.settings),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("maekin-agent: {}", errors::chain(e.as_ref()));
+            ExitCode::FAILURE
+        }
+    }
+}

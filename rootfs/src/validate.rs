@@ -91,9 +91,9 @@ fn is_host(text: &str) -> bool {
         || (text.len() <= 253 && text.split('.').all(|part| is_label(&part.to_ascii_lowercase())))
 }
 
-/// A kernel interface name (at most 15 bytes), where `*` and `?` stand for several.
+/// A kernel interface name (at most 15 bytes), where `*` stands for any characters.
 fn is_interface_name(text: &str) -> bool {
-    (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.*?".contains(&b))
+    (1..=15).contains(&text.len()) && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.*".contains(&b))
 }
 
 fn check_admin(admin: &Admin, found: &mut Found) {

@@ -1,0 +1,88 @@
+//! Errors as problem details (RFC 9457).
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use maekin_api::problem::{MEDIA_TYPE, Problem};
+
+use crate::errors::chain;
+use crate::install::InstallError;
+use crate::pki::PkiError;
+use crate::record::RecordError;
+
+/// A problem as an answer.
+#[derive(Debug)]
+pub(crate) struct ApiError(Box<Problem>);
+
+impl ApiError {
+    /// A problem of `kind`, a stable short name.
+    pub(crate) fn new(status: StatusCode, kind: &str, title: &str, detail: impl Into<String>) -> Self {
+        Self(Box::new(Problem {
+            kind: format!("urn:maekin:{kind}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: detail.into(),
+        }))
+    }
+
+    /// The request itself is wrong.
+    pub(crate) fn bad_request(detail: impl Into<String>) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, "bad-request", "The request cannot be understood", detail)
+    }
+
+    /// Something of ours failed that the asker cannot help.
+    pub(crate) fn internal(detail: impl Into<String>) -> Self {
+        let title = "The node could not carry out the request";
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", title, detail)
+    }
+}
+
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&*self.0).unwrap_or_default(); // four plain fields always serialize
+        let mut response = (status, body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
+        if status == StatusCode::UNAUTHORIZED {
+            let how = HeaderValue::from_static("Basic realm=\"maekin\", charset=\"UTF-8\"");
+            headers.insert(header::WWW_AUTHENTICATE, how);
+        }
+        response
+    }
+}
+
+impl From<RecordError> for ApiError {
+    fn from(error: RecordError) -> Self {
+        let title = "The cluster's record cannot be used";
+        let kind = match error {
+            RecordError::Unreachable { .. } | RecordError::Refused { .. } => "record-unreachable",
+            RecordError::Value { .. } | RecordError::Newer { .. } => "record-value",
+        };
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, chain(&error))
+    }
+}
+
+impl From<InstallError> for ApiError {
+    fn from(error: InstallError) -> Self {
+        let detail = chain(&error);
+        match error {
+            InstallError::Record(e) => e.into(),
+            InstallError::Pki(PkiError::Unreadable(_)) | InstallError::Invalid(_) => {
+                Self::bad_request(detail)
+            }
+            InstallError::Pki(_) => Self::internal(detail),
+            InstallError::Contended => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "contended", "The record is busy", detail)
+            }
+            InstallError::NotFound { .. } => {
+                Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", detail)
+            }
+            InstallError::Over(_) => {
+                Self::new(StatusCode::CONFLICT, "installation-over", "The installation is over", detail)
+            }
+            InstallError::Refused(_) => {
+                Self::new(StatusCode::FORBIDDEN, "join-refused", "The node may not join", detail)
+            }
+        }
+    }
+}

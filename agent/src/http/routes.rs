@@ -1,0 +1,109 @@
+//! What can be asked.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`node`] | this node |
+//! | [`cluster`] | the cluster and its members |
+//! | [`install`] | install window, installations, invites, joining |
+//! | [`boot`] | the install master's questions, on the socket only |
+
+mod boot;
+mod cluster;
+mod install;
+mod node;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::http::StatusCode;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
+use axum::routing::{delete, get, post};
+use axum::{Extension, Router};
+use maekin_api as api;
+use serde::de::DeserializeOwned;
+
+use super::auth::Peer;
+use super::error::ApiError;
+use crate::app::App;
+
+/// Largest body of a request, bytes.
+const BODY: usize = 64 << 10;
+/// Largest report of an installer (it carries a receipt with its log), bytes. etcd takes 1.5 MiB a request.
+const REPORT: usize = 1 << 20;
+/// How long a request may take, its body included.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What is served over HTTPS.
+pub(crate) fn public(app: Arc<App>) -> Router {
+    finish(v1(app))
+}
+
+/// What is served over the unix socket: the same, and what only this machine's own programs may ask.
+pub(crate) fn socket(app: Arc<App>) -> Router {
+    let internal = Router::new()
+        .route(api::boot::DECIDE, post(boot::decide))
+        .route(api::boot::ANSWER, get(boot::answer))
+        .route(api::boot::REPORT, post(boot::report).layer(DefaultBodyLimit::max(REPORT)))
+        .with_state(Arc::clone(&app));
+    finish(v1(app).merge(internal))
+}
+
+fn v1(app: Arc<App>) -> Router {
+    let guarded = Router::new()
+        .route(api::NODE, get(node::get))
+        .route(api::CLUSTER, get(cluster::get))
+        .route(
+            api::INSTALL_WINDOW,
+            get(install::window).post(install::open_window).delete(install::close_window),
+        )
+        .route(api::INSTALLS, get(install::list))
+        .route(api::INSTALL, delete(install::forget))
+        .route(api::MACHINES, get(install::machines))
+        .route(api::INVITES, post(install::invite))
+        .route_layer(from_fn_with_state(Arc::clone(&app), guard));
+    let open = Router::new().route(api::JOIN, post(install::join)).route(api::HEALTH, get(async || "ok\n"));
+    guarded.merge(open).with_state(app)
+}
+
+fn finish(router: Router) -> Router {
+    router
+        .fallback(async || {
+            ApiError::new(
+                StatusCode::NOT_FOUND,
+                "not-found",
+                "There is no such resource",
+                "see /v1/node, /v1/cluster",
+            )
+        })
+        .method_not_allowed_fallback(async || {
+            let title = "The resource does not take this method";
+            ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title, "see the Allow header")
+        })
+        .layer(DefaultBodyLimit::max(BODY))
+        .layer(from_fn(limit))
+}
+
+async fn guard(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    app.auth.check(&peer, request.headers()).await?;
+    Ok(next.run(request).await)
+}
+
+async fn limit(request: Request, next: Next) -> Result<Response, ApiError> {
+    tokio::time::timeout(LIMIT, next.run(request)).await.map_err(|_| {
+        let detail = format!("it took longer than {} s", LIMIT.as_secs());
+        ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timed-out", "The request took too long", detail)
+    })
+}
+
+fn parse<T: DeserializeOwned>(body: &Bytes) -> Result<T, ApiError> {
+    serde_json::from_slice(body)
+        .map_err(|e| ApiError::bad_request(format!("the body is not what was expected: {e}")))
+}

@@ -1,0 +1,101 @@
+//! Install window, installations, invites, joining.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Bytes;
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use maekin_api::install::{Install, OpenWindow, SeenMachine, WindowState};
+use maekin_api::join::{Invite, JoinReply, JoinRequest, NewInvite};
+
+use super::parse;
+use crate::app::App;
+use crate::clock::now;
+use crate::http::error::ApiError;
+use crate::install::decide::window_state;
+use crate::install::{InstallError, invites, store, window};
+use crate::pki::ca::Subject;
+use crate::record::keys;
+use crate::record::values::NodeValue;
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+/// Most addresses that a joining node may have certified.
+const ADDRESSES: usize = 32;
+
+pub(super) async fn window(State(app): State<Arc<App>>) -> Answer<WindowState> {
+    Ok(Json(window::state(&app.member()?.record, now()).await?))
+}
+
+pub(super) async fn open_window(State(app): State<Arc<App>>, body: Bytes) -> Answer<WindowState> {
+    let value = window::plan_window(parse::<OpenWindow>(&body)?, now())?;
+    window::set(&app.member()?.record, Some(value.clone())).await?;
+    tracing::info!(until = value.until, left = value.left, "install window opened");
+    Ok(Json(window_state(Some(&value), now())))
+}
+
+pub(super) async fn close_window(State(app): State<Arc<App>>) -> Answer<WindowState> {
+    window::set(&app.member()?.record, None).await?;
+    tracing::info!("install window closed");
+    Ok(Json(WindowState::default()))
+}
+
+pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Vec<Install>> {
+    Ok(Json(store::installs(&app.member()?.record).await?))
+}
+
+pub(super) async fn forget(State(app): State<Arc<App>>, Path(ticket): Path<String>) -> Answer<()> {
+    store::forget(&app.member()?.record, &ticket).await?;
+    tracing::info!(ticket, "installation forgotten");
+    Ok(Json(()))
+}
+
+pub(super) async fn machines(State(app): State<Arc<App>>) -> Answer<Vec<SeenMachine>> {
+    Ok(Json(store::machines(&app.member()?.record).await?))
+}
+
+pub(super) async fn invite(State(app): State<Arc<App>>, body: Bytes) -> Answer<Invite> {
+    let request: NewInvite = parse(&body)?;
+    let member = app.member()?;
+    let masters = member.masters(&app.node_id).await?;
+    Ok(Json(invites::create(&member.record, request.minutes, masters, now()).await?))
+}
+
+pub(super) async fn join(State(app): State<Arc<App>>, body: Bytes) -> Answer<JoinReply> {
+    let request: JoinRequest = parse(&body)?;
+    let member = app.member()?;
+    let ca = member.ca.as_ref().ok_or_else(|| {
+        let title = "This node cannot sign members in";
+        let detail = "it does not hold the key of the cluster's CA; ask the node that made the cluster";
+        ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not-a-signer", title, detail)
+    })?;
+    let addresses = parse_addresses(&request.addresses)?;
+    let nodes = member.record.list::<NodeValue>(keys::NODES).await?;
+    let admitted = invites::admit(&member.record, &request, now()).await;
+    if let Err(InstallError::Refused(refusal)) = &admitted {
+        tracing::warn!(name = request.name, id = request.node_id, %refusal, "a node was refused");
+    }
+    let key = admitted?;
+    let subject = Subject { node_id: &request.node_id, name: &request.name, addresses: &addresses };
+    let cert = ca.certify(&key, &subject).map_err(InstallError::from)?;
+    tracing::info!(name = request.name, id = request.node_id, "a node was signed in");
+    Ok(Json(JoinReply {
+        ca: ca.pem.clone(),
+        cert,
+        cluster_id: member.cluster.id.clone(),
+        cluster: member.cluster.name.clone(),
+        endpoints: nodes.into_iter().map(|n| n.value.record_url).filter(|url| !url.is_empty()).collect(),
+    }))
+}
+
+fn parse_addresses(texts: &[String]) -> Result<Vec<IpAddr>, ApiError> {
+    if texts.len() > ADDRESSES {
+        return Err(ApiError::bad_request(format!("addresses: more than {ADDRESSES}")));
+    }
+    let parse = |text: &String| {
+        text.parse().map_err(|_| ApiError::bad_request("addresses: one is no IP address".to_owned()))
+    };
+    texts.iter().map(parse).collect()
+}

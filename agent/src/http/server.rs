@@ -1,0 +1,150 @@
+//! Accept loops. Whoever is slow, or many, cannot keep the others out for long: handshakes, headers, requests and
+//! whole connections have limits, and so has their number.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use axum::{Extension, Router};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use rustls::ServerConfig;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::Semaphore;
+use tokio_rustls::TlsAcceptor;
+
+use super::auth::Peer;
+use crate::pki::peer::parse_peer;
+
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+const HEADER_LIMIT: Duration = Duration::from_secs(10);
+const CONNECTION_LIMIT: Duration = Duration::from_secs(300);
+/// Most connections at once over HTTPS, and over the socket.
+const CONNECTIONS: usize = 512;
+/// Most bytes of a request's head.
+const HEAD: usize = 32 << 10;
+
+/// The TLS configuration in use, which changes when the node becomes a member.
+#[derive(Clone)]
+pub(crate) struct TlsSlot(Arc<RwLock<Arc<ServerConfig>>>);
+
+impl TlsSlot {
+    /// A slot that holds `config`.
+    pub(crate) fn new(config: ServerConfig) -> Self {
+        Self(Arc::new(RwLock::new(Arc::new(config))))
+    }
+
+    /// From now on, new connections get `config`.
+    pub(crate) fn set(&self, config: ServerConfig) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    fn get(&self) -> Arc<ServerConfig> {
+        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+/// Listens on `address`; on a machine without IPv6, an unspecified one means all of IPv4.
+///
+/// # Errors
+/// As bind(2), naming the address.
+pub(crate) async fn listen(address: IpAddr, port: u16) -> io::Result<TcpListener> {
+    let named =
+        |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {address} port {port}: {e}"));
+    match TcpListener::bind(SocketAddr::new(address, port)).await {
+        Err(e) if address.is_ipv6() && address.is_unspecified() && e.kind() != io::ErrorKind::AddrInUse => {
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, port)).await.map_err(named)
+        }
+        other => other.map_err(named),
+    }
+}
+
+/// Listens on a unix socket that only its owner can use, in place of one that a previous run left.
+///
+/// # Errors
+/// As bind(2), naming the path.
+pub(crate) fn listen_socket(path: &Path) -> io::Result<UnixListener> {
+    let named = |e: io::Error| io::Error::new(e.kind(), format!("cannot listen on {}: {e}", path.display()));
+    if let Some(dir) = path.parent() {
+        std::fs::create_dir_all(dir).map_err(named)?;
+    }
+    match std::fs::remove_file(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(named(e)),
+        _ => {}
+    }
+    let listener = UnixListener::bind(path).map_err(named)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(named)?;
+    Ok(listener)
+}
+
+/// Serves `router` over TLS for as long as it is polled.
+pub(crate) async fn serve_tls(listener: TcpListener, tls: TlsSlot, router: Router) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok((stream, from)) = accepted(listener.accept().await).await else { continue };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            tracing::warn!(%from, "connection refused: {CONNECTIONS} are open");
+            continue;
+        };
+        let (acceptor, router) = (TlsAcceptor::from(tls.get()), router.clone());
+        tokio::spawn(async move {
+            if let Err(e) = tls_connection(acceptor, stream, from, router).await {
+                tracing::debug!(%from, error = %e, "connection ended");
+            }
+            drop(place);
+        });
+    }
+}
+
+/// Serves `router` over the unix socket, whose users are all root, for as long as it is polled.
+pub(crate) async fn serve_socket(listener: UnixListener, router: Router) {
+    let places = Arc::new(Semaphore::new(CONNECTIONS));
+    loop {
+        let Ok((stream, _)) = accepted(listener.accept().await).await else { continue };
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
+        let router = router.clone().layer(Extension(Peer::Root));
+        tokio::spawn(async move {
+            if let Err(e) = talk(stream, router).await {
+                tracing::debug!(error = %e, "socket connection ended");
+            }
+            drop(place);
+        });
+    }
+}
+
+/// After an error of accept(2) (out of file handles, say) the loop takes a breath instead of spinning.
+async fn accepted<T>(result: io::Result<T>) -> io::Result<T> {
+    if let Err(e) = &result {
+        tracing::warn!(error = %e, "cannot accept a connection");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    result
+}
+
+async fn tls_connection(
+    acceptor: TlsAcceptor,
+    stream: TcpStream,
+    from: SocketAddr,
+    router: Router,
+) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let stream = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await??;
+    // rustls has verified the chain against the cluster's CA before we look into it.
+    let certs = stream.get_ref().1.peer_certificates();
+    let member = certs.and_then(|certs| certs.first()).and_then(|cert| parse_peer(cert));
+    let peer = member.map_or(Peer::Stranger(from.ip().to_canonical()), Peer::Member);
+    talk(stream, router.layer(Extension(peer))).await
+}
+
+async fn talk<S>(stream: S, router: Router) -> Result<(), Box<dyn std::error::Error + Send + Sync>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEADER_LIMIT).max_buf_size(HEAD);
+    let connection = http.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    Ok(tokio::time::timeout(CONNECTION_LIMIT, connection).await??)
+}

@@ -1,0 +1,62 @@
+//! Letting machines in: which machine may install itself, what it is told, and whose join secret is good.
+//!
+//! Decisions are pure functions of what the record says; [`store`] reads, asks them, and writes the outcome with a
+//! compare-and-swap, so that two masters never hand out the same place.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`decide`] | what shall this machine boot |
+//! | [`admit`] | may this secret's bearer join |
+//! | [`answer`] | the installer's answer file |
+//! | [`store`] | the same against the record: boot decisions, reports |
+//! | [`window`] | the install window |
+//! | [`invites`] | join secrets |
+
+pub(crate) mod admit;
+pub(crate) mod answer;
+pub(crate) mod decide;
+pub(crate) mod invites;
+pub(crate) mod store;
+pub(crate) mod window;
+
+/// How often a compare-and-swap is tried again after another was faster.
+const TRIES: usize = 16;
+
+/// How long a machine has from being let in to joining, seconds.
+pub(crate) const TICKET_VALIDITY: u64 = 24 * 3600;
+
+use crate::pki::PkiError;
+use crate::record::RecordError;
+
+/// A request about installations was not carried out.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum InstallError {
+    /// The record could not be used.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A key or certificate could not be made.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// Others were faster every time.
+    #[error("the record changed under every one of {TRIES} tries; try again")]
+    Contended,
+    /// There is no such thing.
+    #[error("there is no {what} {name}; `GET /v1/installs` lists those that there are")]
+    NotFound {
+        /// A kind of thing.
+        what: &'static str,
+        /// Its name.
+        name: String,
+    },
+    /// It is over.
+    #[error(
+        "installation {0} is over: its machine boots from its disk; delete the installation to install it again"
+    )]
+    Over(String),
+    /// The request itself is wrong.
+    #[error("{0}")]
+    Invalid(String),
+    /// The bearer of a join secret is not let in.
+    #[error("{0}")]
+    Refused(admit::Refusal),
+}

@@ -1,0 +1,95 @@
+//! Join secrets: made, and used once.
+
+use maekin_api::install::Progress;
+use maekin_api::join::{Invite, JoinRequest};
+use maekin_image::manifest::sha256_hex;
+use rcgen::PublicKeyData;
+
+use super::admit::{Admission, Refusal, plan_admission};
+use super::answer::Masters;
+use super::{InstallError, TRIES};
+use crate::pki::ca::key_of_request;
+use crate::pki::random_hex;
+use crate::record::keys::{self, under};
+use crate::record::values::{InviteValue, NodeValue, TicketValue, UsedBy};
+use crate::record::{Change, Record};
+
+/// Where the record has a secret: under its digest, so that reading the record gives nobody a way in.
+pub(crate) fn key(secret: &str) -> String {
+    under(keys::INVITES, &sha256_hex(secret.as_bytes()))
+}
+
+/// Makes a secret that admits one node within `minutes`.
+///
+/// # Errors
+/// [`InstallError`].
+pub(crate) async fn create(
+    record: &Record,
+    minutes: u32,
+    masters: Masters,
+    now: u64,
+) -> Result<Invite, InstallError> {
+    if !(1..=1440).contains(&minutes) {
+        return Err(InstallError::Invalid(format!("minutes: {minutes} is not within 1 to 1440")));
+    }
+    let secret = random_hex::<16>()?;
+    let expires = now + u64::from(minutes) * 60;
+    let value = InviteValue { expires, ticket: None, used: None };
+    let key = key(&secret);
+    record.commit(Change::default().if_unchanged(&key, 0).put(&key, &value)?).await?;
+    Ok(Invite { masters: masters.urls, ca_sha256: masters.ca_sha256, secret, expires })
+}
+
+/// Lets the bearer of a secret in, once; the same node may ask again. Returns its key, to be certified.
+///
+/// # Errors
+/// [`InstallError::Refused`] and others.
+pub(crate) async fn admit(
+    record: &Record,
+    request: &JoinRequest,
+    now: u64,
+) -> Result<rcgen::PublicKey, InstallError> {
+    if uuid::Uuid::parse_str(&request.node_id).map(|id| id.to_string()).as_ref() != Ok(&request.node_id) {
+        return Err(InstallError::Invalid("node_id: must be a UUID in lower case".to_owned()));
+    }
+    if !maekin_rootfs::validate::is_label(&request.name) {
+        return Err(InstallError::Invalid("name: must be a host name".to_owned()));
+    }
+    let key_info = key_of_request(&request.csr)?;
+    let bearer = UsedBy {
+        node_id: request.node_id.clone(),
+        key_sha256: sha256_hex(&key_info.subject_public_key_info()),
+    };
+    let invite_key = key(&request.secret);
+    for _ in 0..TRIES {
+        let invite = record.get::<InviteValue>(&invite_key).await?;
+        let member = record.get::<NodeValue>(&under(keys::NODES, &request.node_id)).await?;
+        let plan = plan_admission(
+            invite.as_ref().map(|i| &i.value),
+            member.as_ref().map(|m| &m.value),
+            &bearer,
+            now,
+        );
+        let used = match plan.map_err(InstallError::Refused)? {
+            Admission::Again => return Ok(key_info),
+            Admission::First(used) => used,
+        };
+        let Some(invite) = invite else { return Err(InstallError::Refused(Refusal::Unknown)) };
+        let ticket_name = invite.value.ticket.clone();
+        let mut change = Change::default()
+            .if_unchanged(&invite_key, invite.revision)
+            .put(&invite_key, &InviteValue { used: Some(used), ..invite.value })?;
+        if let Some(name) = &ticket_name {
+            let ticket_key = under(keys::TICKETS, name);
+            let ticket = record.get::<TicketValue>(&ticket_key).await?;
+            let ticket = ticket.ok_or(InstallError::Refused(Refusal::Unknown))?;
+            let joined =
+                TicketValue { progress: Progress::Joined, secret: None, updated_at: now, ..ticket.value };
+            change = change.if_unchanged(&ticket_key, ticket.revision).put(&ticket_key, &joined)?;
+        }
+        if record.commit(change).await? {
+            return Ok(key_info);
+        }
+    }
+    Err(InstallError::Contended)
+}

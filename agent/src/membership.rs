@@ -1,0 +1,239 @@
+//! How this node becomes a member, at every start: certificates, record, its own entry in it. Every step finds out by
+//! itself whether it was done already, so the node may lose power between any two of them.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`create`] | making a cluster |
+//! | [`join`] | asking to be let into one |
+//! | [`etcd`] | this node's voter of the record |
+
+mod create;
+mod etcd;
+mod join;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use maekin_host::file::{FileError, read_text, write_atomic};
+use maekin_host::links::probe_links;
+use maekin_rootfs::node::{ClusterIntent, NodeConfig};
+use serde::{Deserialize, Serialize};
+
+use crate::app::{App, Member};
+use crate::clock::now;
+use crate::errors::chain;
+use crate::node_info::{Own, own_address, url};
+use crate::pki::PkiError;
+use crate::pki::ca::Ca;
+use crate::record::keys::{self, under};
+use crate::record::values::{ClusterValue, NodeValue};
+use crate::record::{Change, Record, RecordError};
+use crate::tls::{self, TlsError};
+
+/// Pauses between tries: short at first, for a master that is just starting.
+const FIRST_PAUSE: Duration = Duration::from_secs(1);
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How long the record may take to serve after it was started, and how often it is asked meanwhile.
+const RECORD_TRIES: usize = 24;
+/// How often our own entry is tried.
+const OWN_TRIES: usize = 8;
+const RECORD_PAUSE: Duration = Duration::from_millis(500);
+
+/// Why a node is not a member yet.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum MembershipError {
+    /// Keys or certificates.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// The record.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// TLS of the API.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
+    /// The service of the record.
+    #[error("the record's service does not start; see `journalctl -u maekin-etcd`")]
+    Service(#[source] maekin_host::cmd::CmdError),
+    /// The first interface has no address.
+    #[error("the first interface has no address yet; is its cable in, and is there a DHCP server?")]
+    NoAddress,
+    /// No master let us in.
+    #[error("no master let this node in: {}", .0.join("; "))]
+    Masters(Vec<String>),
+    /// The node file has no secret, and yet we are no member.
+    #[error("the join secret was used, but the certificate that it brought is gone; reinstall this node")]
+    SecretGone,
+    /// A file of ours is damaged.
+    #[error("{path} cannot be understood; reinstall this node, or restore the file")]
+    Damaged {
+        /// Which.
+        path: String,
+        /// Why.
+        #[source]
+        source: serde_json::Error,
+    },
+    /// Somebody else writes our entry.
+    #[error(
+        "the record's {0} is changed by somebody else all the time; does another node have this node's disk?"
+    )]
+    Contended(String),
+    /// The record is another cluster's.
+    #[error("the record belongs to cluster {found}, and this node to {own}")]
+    OtherCluster {
+        /// Whose it is.
+        found: String,
+        /// Ours.
+        own: String,
+    },
+}
+
+/// Which cluster this node is a member of; kept beside its certificate.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct MembershipFile {
+    cluster_id: String,
+    cluster: String,
+    /// Where the record is.
+    endpoints: Vec<String>,
+}
+
+impl MembershipFile {
+    fn load(path: &Path) -> Result<Option<Self>, MembershipError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        let text = read_text(path, 64 << 10)?;
+        let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
+        serde_json::from_str(&text).map(Some).map_err(damaged)
+    }
+
+    fn store(&self, path: &Path) -> Result<(), MembershipError> {
+        let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
+        let text = serde_json::to_vec_pretty(self).map_err(damaged)?;
+        Ok(write_atomic(path, &text, 0o644)?)
+    }
+}
+
+/// Tries until this node is a member.
+pub(crate) async fn run(app: Arc<App>) {
+    let mut pause = FIRST_PAUSE;
+    loop {
+        match attempt(&app).await {
+            Ok(member) => {
+                app.set_member(member);
+                return;
+            }
+            Err(e) => app.set_error(&chain(&e)),
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+async fn attempt(app: &App) -> Result<Member, MembershipError> {
+    app.set_step("waiting for an address on the cluster's network");
+    let links = probe_links().unwrap_or_default();
+    let own = own_address(&app.config, &links).ok_or(MembershipError::NoAddress)?;
+    let (credentials, file) = match &app.config.cluster {
+        ClusterIntent::Create { name } => create::ensure(app, name, &own)?,
+        ClusterIntent::Join { masters, ca_sha256, secret } => {
+            join::ensure(app, &join::Invitation { masters, ca_sha256, secret }, &own).await?
+        }
+    };
+    app.tls.set(tls::member(&app.key, &credentials)?);
+    let ca = Ca::load(&app.settings.pki())?;
+    let voter = matches!(app.config.cluster, ClusterIntent::Create { .. });
+    if voter {
+        app.set_step("starting the cluster's record");
+        etcd::start(app, &file.cluster_id, &own).await?;
+    }
+    app.set_step("connecting to the cluster's record");
+    let record = Record::connect(&file.endpoints, &app.key, &credentials).await?;
+    let cluster = match &ca {
+        Some(ca) if voter => create::ensure_recorded(&record, &file, ca).await?,
+        _ => read_cluster(&record).await?,
+    };
+    if cluster.id != file.cluster_id {
+        return Err(MembershipError::OtherCluster { found: cluster.id, own: file.cluster_id });
+    }
+    app.set_step("writing this node's entry into the record");
+    ensure_node(app, &record, &own, voter, ca.is_some()).await?;
+    erase_secret(&app.settings.node_file())?;
+    Ok(Member { record, cluster, ca, address: own.address })
+}
+
+async fn read_cluster(record: &Record) -> Result<ClusterValue, MembershipError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match record.get::<ClusterValue>(keys::CLUSTER).await {
+            Ok(Some(cluster)) => return Ok(cluster.value),
+            Err(e) if tries >= RECORD_TRIES => return Err(e.into()),
+            Ok(None) if tries >= RECORD_TRIES => {
+                return Err(MembershipError::OtherCluster {
+                    found: "none".to_owned(),
+                    own: "none".to_owned(),
+                });
+            }
+            _ => tokio::time::sleep(RECORD_PAUSE).await,
+        }
+    }
+}
+
+/// Writes our own entry, or brings it up to date.
+async fn ensure_node(
+    app: &App,
+    record: &Record,
+    own: &Own,
+    voter: bool,
+    signer: bool,
+) -> Result<(), MembershipError> {
+    let key = under(keys::NODES, &app.node_id);
+    for _ in 0..OWN_TRIES {
+        let old = record.get::<NodeValue>(&key).await?;
+        let record_url = if voter { etcd::client_url(app, own) } else { String::new() };
+        let value = NodeValue {
+            id: app.node_id.clone(),
+            name: app.config.hostname.clone(),
+            address: own.address.to_string(),
+            url: url(own.address, app.settings.port),
+            version: app.boot.as_ref().map_or(env!("CARGO_PKG_VERSION"), |b| &b.version).to_owned(),
+            key_sha256: app.key.sha256(),
+            joined_at: old.as_ref().map_or_else(now, |old| old.value.joined_at),
+            mac: own.mac.clone(),
+            record_url,
+            signer,
+        };
+        if old.as_ref().is_some_and(|old| old.value == value) {
+            return Ok(());
+        }
+        let change =
+            Change::default().if_unchanged(&key, old.map_or(0, |old| old.revision)).put(&key, &value)?;
+        if record.commit(change).await? {
+            return Ok(());
+        }
+        // Only this node writes its entry; a loss means that an earlier write of ours came late.
+    }
+    Err(MembershipError::Contended(key))
+}
+
+/// Takes the join secret out of the node file: it has done its work, and the file stays for as long as the node.
+fn erase_secret(path: &Path) -> Result<(), FileError> {
+    let text = read_text(path, 1 << 20)?;
+    let Ok(mut config) = toml::from_str::<NodeConfig>(&text) else { return Ok(()) };
+    if let ClusterIntent::Join { secret, .. } = &mut config.cluster
+        && !secret.is_empty()
+    {
+        secret.clear();
+        if let Ok(text) = toml::to_string(&config) {
+            write_atomic(path, text.as_bytes(), 0o600)?;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,69 @@
+//! Making a cluster: its CA, our own certificate under it, and the first entry of its record.
+
+use super::{MembershipError, MembershipFile, RECORD_PAUSE, RECORD_TRIES, etcd};
+use crate::app::{App, cluster_id};
+use crate::clock::now;
+use crate::node_info::Own;
+use crate::pki::ca::{Ca, Subject};
+use crate::pki::identity::Credentials;
+use crate::record::values::ClusterValue;
+use crate::record::{Change, Record, keys};
+
+/// The certificates of the first node. The CA is made at most once; our certificate anew whenever it does not fit.
+pub(super) fn ensure(
+    app: &App,
+    name: &str,
+    own: &Own,
+) -> Result<(Credentials, MembershipFile), MembershipError> {
+    app.set_step("making the cluster's certificates");
+    let dir = app.settings.pki();
+    let cluster_id = cluster_id(app.config.install_id);
+    let ca = Ca::ensure(&dir, name, &cluster_id)?;
+    // Our own voter, over the loopback: it answers even while the network is away.
+    let endpoints = vec![etcd::local_url(app)];
+    let file = MembershipFile { cluster_id, cluster: name.to_owned(), endpoints };
+    file.store(&app.settings.membership())?;
+    let credentials = match Credentials::load(&dir, &app.key, &app.node_id)? {
+        Some(credentials) if credentials.ca == ca.pem && credentials.names(own.address) => credentials,
+        _ => {
+            let subject =
+                Subject { node_id: &app.node_id, name: &app.config.hostname, addresses: &[own.address] };
+            let cert = ca.certify(app.key.public(), &subject)?;
+            let credentials = Credentials { cert, ca: ca.pem };
+            credentials.store(&dir)?;
+            credentials
+        }
+    };
+    Ok((credentials, file))
+}
+
+/// Waits until the record serves, and writes the cluster into it where it is not there.
+pub(super) async fn ensure_recorded(
+    record: &Record,
+    file: &MembershipFile,
+    ca: &Ca,
+) -> Result<ClusterValue, MembershipError> {
+    let value = ClusterValue {
+        id: file.cluster_id.clone(),
+        name: file.cluster.clone(),
+        ca_sha256: ca.fingerprint()?,
+        created_at: now(),
+    };
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let outcome = async {
+            if let Some(found) = record.get::<ClusterValue>(keys::CLUSTER).await? {
+                return Ok(Some(found.value));
+            }
+            let change = Change::default().if_unchanged(keys::CLUSTER, 0).put(keys::CLUSTER, &value)?;
+            Ok(record.commit(change).await?.then(|| value.clone()))
+        };
+        match outcome.await {
+            Ok(Some(cluster)) => return Ok(cluster),
+            Err(e) if tries >= RECORD_TRIES => return Err(MembershipError::Record(e)),
+            // Not up yet, or written by ourselves a moment ago: look again.
+            Ok(None) | Err(_) => tokio::time::sleep(RECORD_PAUSE).await,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Asking to be let into a cluster.
+
+use std::sync::Arc;
+
+use maekin_api::JOIN;
+use maekin_api::join::{JoinReply, JoinRequest};
+use maekin_host::links::probe_links;
+
+use super::{MembershipError, MembershipFile};
+use crate::app::App;
+use crate::errors::chain;
+use crate::http::client::Target;
+use crate::node_info::Own;
+use crate::pki::ca::fingerprint;
+use crate::pki::identity::Credentials;
+use crate::pki::pin;
+
+/// Who invited us, and how we prove it.
+pub(super) struct Invitation<'a> {
+    pub(super) masters: &'a [String],
+    pub(super) ca_sha256: &'a str,
+    pub(super) secret: &'a str,
+}
+
+/// The certificates of a member: those that we have, else those that a master gives for our secret.
+pub(super) async fn ensure(
+    app: &App,
+    invitation: &Invitation<'_>,
+    own: &Own,
+) -> Result<(Credentials, MembershipFile), MembershipError> {
+    let dir = app.settings.pki();
+    let have = Credentials::load(&dir, &app.key, &app.node_id)?;
+    let file = MembershipFile::load(&app.settings.membership())?;
+    if let Some(pair) = have.zip(file) {
+        return Ok(pair);
+    }
+    if invitation.secret.is_empty() {
+        return Err(MembershipError::SecretGone);
+    }
+    let mut addresses = vec![own.address.to_string()];
+    for (ip, _) in probe_links().unwrap_or_default().into_iter().flat_map(|link| link.addresses) {
+        let text = ip.to_string();
+        if !addresses.contains(&text) && addresses.len() < 16 {
+            addresses.push(text);
+        }
+    }
+    let request = JoinRequest {
+        secret: invitation.secret.to_owned(),
+        csr: app.key.request()?,
+        node_id: app.node_id.clone(),
+        name: app.config.hostname.clone(),
+        addresses,
+    };
+    let reply = ask_all(app, invitation, &request).await?;
+    let file =
+        MembershipFile { cluster_id: reply.cluster_id, cluster: reply.cluster, endpoints: reply.endpoints };
+    let credentials = Credentials { cert: reply.cert, ca: reply.ca };
+    file.store(&app.settings.membership())?;
+    credentials.store(&dir)?;
+    Ok((credentials, file))
+}
+
+/// Asks one master after another; each gets the time that [`Target`] allows.
+async fn ask_all(
+    app: &App,
+    invitation: &Invitation<'_>,
+    request: &JoinRequest,
+) -> Result<JoinReply, MembershipError> {
+    let tls = Arc::new(pin::client_config(invitation.ca_sha256).map_err(crate::tls::TlsError::from)?);
+    let mut refusals = Vec::new();
+    for master in invitation.masters {
+        app.set_step(&format!("asking {master} to be let in"));
+        let address = master.trim_start_matches("https://").trim_end_matches('/').to_owned();
+        match Target::Tls(address, Arc::clone(&tls)).post::<JoinReply>(JOIN, request).await {
+            Ok(reply) => match check(app, invitation, reply) {
+                Ok(reply) => return Ok(reply),
+                Err(why) => refusals.push(format!("{master}: {why}")),
+            },
+            Err(e) => refusals.push(format!("{master}: {}", chain(&e))),
+        }
+    }
+    Err(MembershipError::Masters(refusals))
+}
+
+/// What a master gave is used only when it is for us, and under the CA that we were told.
+fn check(app: &App, invitation: &Invitation<'_>, reply: JoinReply) -> Result<JoinReply, String> {
+    if fingerprint(&reply.ca).ok().as_deref() != Some(invitation.ca_sha256) {
+        return Err("it gave another CA than the one that we were told to trust".to_owned());
+    }
+    let credentials = Credentials { cert: reply.cert.clone(), ca: reply.ca.clone() };
+    if !credentials.fits(&app.key, &app.node_id) {
+        return Err("it gave a certificate that is not for this node".to_owned());
+    }
+    if reply.endpoints.is_empty() {
+        return Err("it knows no voter of the record".to_owned());
+    }
+    Ok(reply)
+}

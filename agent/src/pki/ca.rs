@@ -1,0 +1,169 @@
+//! The cluster's certificate authority. Made by the first node; whoever holds its key may sign members in.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use maekin_host::file::{read_text, write_atomic};
+use maekin_image::manifest::sha256_hex;
+use rcgen::{
+    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
+    IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, date_time_ymd,
+};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+
+use super::peer::node_uri;
+use super::{PkiError, SERVER_NAME, new_key};
+
+/// Largest key or certificate file that is read, bytes.
+pub(super) const LIMIT: u64 = 64 << 10;
+
+/// The cluster's CA with its key.
+pub(crate) struct Ca {
+    issuer: Issuer<'static, KeyPair>,
+    /// Its certificate, PEM.
+    pub(crate) pem: String,
+}
+
+/// Whom a certificate is for.
+#[derive(Debug, Clone)]
+pub(crate) struct Subject<'a> {
+    /// The node's id.
+    pub(crate) node_id: &'a str,
+    /// Its host name.
+    pub(crate) name: &'a str,
+    /// Its addresses.
+    pub(crate) addresses: &'a [IpAddr],
+}
+
+impl Ca {
+    /// Reads the CA from `dir`, or makes it where there is none. The key is written first: a certificate is never
+    /// there without its key, so that a crash in between makes a new pair of both.
+    ///
+    /// # Errors
+    /// [`PkiError`].
+    pub(crate) fn ensure(dir: &Path, cluster: &str, cluster_id: &str) -> Result<Self, PkiError> {
+        if let Some(ca) = Self::load(dir)? {
+            return Ok(ca);
+        }
+        let key = new_key()?;
+        let params = ca_params(cluster, cluster_id);
+        let cert =
+            params.self_signed(&key).map_err(|source| PkiError::Make { what: "the cluster's CA", source })?;
+        write_atomic(&dir.join("ca.key"), key.serialize_pem().as_bytes(), 0o600)?;
+        write_atomic(&dir.join("ca.crt"), cert.pem().as_bytes(), 0o644)?;
+        Ok(Self { issuer: Issuer::new(params, key), pem: cert.pem() })
+    }
+
+    /// Reads the CA from `dir`; `None` where this node does not hold its key.
+    ///
+    /// # Errors
+    /// [`PkiError`] when the files are there and unusable.
+    pub(crate) fn load(dir: &Path) -> Result<Option<Self>, PkiError> {
+        let (key_path, cert_path) = (dir.join("ca.key"), dir.join("ca.crt"));
+        if !key_path.exists() || !cert_path.exists() {
+            return Ok(None);
+        }
+        let key = KeyPair::from_pem(&read_text(&key_path, LIMIT)?).map_err(|source| PkiError::Damaged {
+            path: key_path,
+            what: "CA key",
+            source,
+        })?;
+        let pem = read_text(&cert_path, LIMIT)?;
+        let issuer = Issuer::from_ca_cert_pem(&pem, key).map_err(|source| PkiError::Damaged {
+            path: cert_path,
+            what: "CA certificate",
+            source,
+        })?;
+        Ok(Some(Self { issuer, pem }))
+    }
+
+    /// Certifies `key` as that of `subject`; PEM.
+    ///
+    /// # Errors
+    /// [`PkiError`].
+    pub(crate) fn certify(
+        &self,
+        key: &impl PublicKeyData,
+        subject: &Subject<'_>,
+    ) -> Result<String, PkiError> {
+        let params = node_params(subject)?;
+        let make = |source| PkiError::Make { what: "a node's certificate", source };
+        params.signed_by(key, &self.issuer).map(|cert| cert.pem()).map_err(make)
+    }
+
+    /// SHA-256 of the certificate.
+    ///
+    /// # Errors
+    /// [`PkiError::Unreadable`].
+    pub(crate) fn fingerprint(&self) -> Result<String, PkiError> {
+        fingerprint(&self.pem)
+    }
+}
+
+/// SHA-256 of a certificate (DER) given as PEM, 64 lower-case hex digits.
+///
+/// # Errors
+/// [`PkiError::Unreadable`].
+pub(crate) fn fingerprint(pem: &str) -> Result<String, PkiError> {
+    let der = CertificateDer::from_pem_slice(pem.as_bytes())
+        .map_err(|_| PkiError::Unreadable("the CA's certificate"))?;
+    Ok(sha256_hex(&der))
+}
+
+/// Takes the key out of a signing request after checking that its bearer holds the private half.
+///
+/// # Errors
+/// [`PkiError::Unreadable`] for anything that is no such request.
+pub(crate) fn key_of_request(csr: &str) -> Result<rcgen::PublicKey, PkiError> {
+    CertificateSigningRequestParams::from_pem(csr)
+        .map(|request| request.public_key)
+        .map_err(|_| PkiError::Unreadable("the signing request"))
+}
+
+/// Long validity on both sides: a node whose clock is wrong at its first boot must still be able to join. Members are
+/// let go by removing them from the record, not by waiting for a date.
+fn validity(params: &mut CertificateParams) {
+    params.not_before = date_time_ymd(2020, 1, 1);
+    params.not_after = date_time_ymd(2046, 1, 1);
+}
+
+fn ca_params(cluster: &str, cluster_id: &str) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    validity(&mut params);
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, format!("Maekin cluster {cluster}"));
+    params.distinguished_name.push(DnType::OrganizationName, cluster_id);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    params
+}
+
+fn node_params(subject: &Subject<'_>) -> Result<CertificateParams, PkiError> {
+    let mut params = CertificateParams::default();
+    validity(&mut params);
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, subject.name);
+    let text = |text: &str| {
+        text.try_into().map_err(|source| PkiError::Make { what: "a node's certificate", source })
+    };
+    let mut names = vec![
+        SanType::DnsName(text(SERVER_NAME)?),
+        SanType::DnsName(text(subject.name)?),
+        SanType::DnsName(text("localhost")?),
+        SanType::URI(text(&node_uri(subject.node_id))?),
+        SanType::IpAddress(IpAddr::from([127, 0, 0, 1])),
+    ];
+    names.extend(subject.addresses.iter().filter(|ip| !ip.is_loopback()).map(|ip| SanType::IpAddress(*ip)));
+    params.subject_alt_names = names;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    // Both ways: every node is server and client, and etcd's gateway calls its own port with its server certificate.
+    params.extended_key_usages =
+        vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
+    params.use_authority_key_identifier_extension = true;
+    let mut serial = [0; 16];
+    getrandom::fill(&mut serial).map_err(PkiError::Random)?;
+    serial[0] &= 0x7f; // positive, RFC 5280 section 4.1.2.2
+    params.serial_number = Some(SerialNumber::from_slice(&serial));
+    Ok(params)
+}

@@ -1,0 +1,46 @@
+//! This node's sign of life: a key that vanishes when the node stops renewing its lease.
+
+use std::time::Duration;
+
+use super::keys::{ALIVE, under};
+use super::values::AliveValue;
+use super::{Record, RecordError};
+use crate::clock::now;
+
+/// How long a node counts as ready after it was last heard of, seconds.
+const TTL: i64 = 15;
+/// How often the lease is renewed: three tries in its time.
+const EVERY: Duration = Duration::from_secs(4);
+
+/// Keeps the sign of life of `node_id` up for as long as this future is polled.
+pub(crate) async fn keep(record: Record, node_id: String) {
+    let key = under(ALIVE, &node_id);
+    let value = AliveValue { since: now() };
+    let mut lease = None;
+    loop {
+        match beat(&record, &key, &value, lease).await {
+            Ok(held) => lease = Some(held),
+            Err(e) => {
+                tracing::warn!(error = %crate::errors::chain(&e), "sign of life not renewed");
+                lease = None;
+            }
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+async fn beat(
+    record: &Record,
+    key: &str,
+    value: &AliveValue,
+    lease: Option<i64>,
+) -> Result<i64, RecordError> {
+    if let Some(lease) = lease
+        && record.renew(lease).await?
+    {
+        return Ok(lease);
+    }
+    let lease = record.grant(TTL).await?;
+    record.put_leased(key, value, lease).await?;
+    Ok(lease)
+}

@@ -1,0 +1,70 @@
+//! Where this agent keeps its things and which ports it uses. The defaults are those of an installed node; the flags
+//! exist so that several agents can run beside each other on one machine.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// Paths, ports and programs.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Settings {
+    /// Directory for what must survive a restart.
+    #[arg(long, default_value = "/var/lib/maekin")]
+    pub(crate) state: PathBuf,
+    /// Directory for what need not: sockets, rendered files.
+    #[arg(long, default_value = "/run/maekin")]
+    pub(crate) run: PathBuf,
+    /// Address the API listens on.
+    #[arg(long, default_value = "::")]
+    pub(crate) listen: IpAddr,
+    /// Port of the API.
+    #[arg(long, default_value_t = 8443)]
+    pub(crate) port: u16,
+    /// Port of the record for clients.
+    #[arg(long, default_value_t = 2379)]
+    pub(crate) record_port: u16,
+    /// Port of the record for its peers.
+    #[arg(long, default_value_t = 2380)]
+    pub(crate) record_peer_port: u16,
+    /// The program that starts services.
+    #[arg(long, default_value = "systemctl")]
+    pub(crate) systemctl: String,
+}
+
+impl Settings {
+    /// The node file.
+    pub(crate) fn node_file(&self) -> PathBuf {
+        self.state.join("node.toml")
+    }
+
+    /// What the initrd found.
+    pub(crate) fn boot_state(&self) -> PathBuf {
+        self.run.join("boot.json")
+    }
+
+    /// Keys and certificates.
+    pub(crate) fn pki(&self) -> PathBuf {
+        self.state.join("pki")
+    }
+
+    /// Which cluster this node is a member of.
+    pub(crate) fn membership(&self) -> PathBuf {
+        self.state.join("membership.json")
+    }
+
+    /// The agent's own socket.
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.run.join("agent.sock")
+    }
+
+    /// Environment of `maekin-etcd.service`.
+    pub(crate) fn etcd_env(&self) -> PathBuf {
+        self.run.join("etcd.env")
+    }
+
+    /// Configuration of `maekin-pxe.service`.
+    pub(crate) fn pxe_config(&self) -> PathBuf {
+        self.run.join("pxe.toml")
+    }
+}
