@@ -16,7 +16,7 @@ use crate::node::{Firmware, NodeSpec};
 use crate::qmp::Qmp;
 use crate::serial::Serial;
 
-/// How long QEMU may take to open its sockets.
+/// How long QEMU may take to be ready.
 const START_LIMIT: Duration = Duration::from_secs(30);
 /// How long QEMU may take to end once told to.
 const END_LIMIT: Duration = Duration::from_secs(20);
@@ -113,9 +113,10 @@ impl Machine {
             &pid_file,
         )?;
         let said = || std::fs::read_to_string(&log).unwrap_or_default();
-        let up = wait::until("QEMU to open its sockets", START_LIMIT, LOOK, || {
-            let ready = self.files.qmp_socket.exists() && self.files.serial_socket.exists();
-            (ready || !self.is_on()).then(|| self.is_on())
+        // The sockets are there before the devices are made; QEMU answers only after that.
+        let up = wait::until("QEMU to answer", START_LIMIT, LOOK, || {
+            let ready = self.qmp().status().is_ok();
+            (ready || !self.is_on()).then_some(ready)
         });
         match up {
             Ok(true) => Ok(()),

@@ -101,7 +101,10 @@ impl Rack {
         std::fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
         let dir = &dir.canonicalize().with_context(|| format!("cannot find {}", dir.display()))?;
         let nodes = plan_specs(dir, plan, &ports::free(plan.ports())?);
-        for node in &nodes {
+        let state = State { version: 1, password: plan.password.clone(), nodes };
+        let rack = Self { dir: dir.clone(), life, accel: accel::choose().0, state };
+        rack.save()?; // before anything that `down` would have to find
+        for node in rack.nodes() {
             machine::check_socket(&dir.join(&node.name).join("serial.sock"))?;
             for drive in &node.drives {
                 let parent = drive.file.parent().unwrap_or(dir);
@@ -110,9 +113,6 @@ impl Rack {
                 disk::create(&drive.file, drive.size)?;
             }
         }
-        let state = State { version: 1, password: plan.password.clone(), nodes };
-        let rack = Self { dir: dir.clone(), life, accel: accel::choose().0, state };
-        rack.save()?;
         rack.start_switch(tool)?;
         Ok(rack)
     }

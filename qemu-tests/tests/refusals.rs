@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use maekin_host::wait;
 use maekin_qemu_tests::answer::Answer;
 use maekin_qemu_tests::disk;
 use maekin_qemu_tests::node::Firmware;
@@ -26,9 +27,14 @@ fn is_refused(rack: &mut TestRack, change: impl FnOnce(&mut Answer), parts: &[&s
     let outcomes: Vec<&str> = outcomes.iter().map(String::as_str).collect();
     let (outcome, line) = serial.expect_any("the installer to decide", &outcomes, limit).unwrap();
     assert_eq!(outcome, 0, "it was installed: {line}");
-    for part in parts {
-        assert!(line.contains(part), "the refusal does not say {part:?}: {line}");
-    }
+    let mut text = line;
+    let said = wait::until("the whole refusal", limit, Duration::from_millis(200), || {
+        while let Some(line) = serial.line().unwrap() {
+            text.push_str(&line);
+        }
+        parts.iter().all(|part| text.contains(part)).then_some(())
+    });
+    assert!(said.is_ok(), "the refusal does not say all of {parts:?}: {text}");
 }
 
 fn rack(name: &str, drives: Vec<u64>) -> TestRack {

@@ -105,7 +105,10 @@ impl Rack {
             }
             Some(())
         });
-        all.with_context(|| last)
+        all.with_context(|| last).with_context(|| {
+            let diagnoses = self.nodes().iter().filter(|n| names.contains(&n.name.as_str()));
+            diagnoses.map(|n| format!("{}: {}\n", n.name, self.machine(n).diagnosis())).collect::<String>()
+        })
     }
 
     fn ready_members(&self, name: &str) -> anyhow::Result<usize> {
