@@ -1,0 +1,105 @@
+use super::*;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+use std::thread;
+
+/// A master that answers each connection by the next of `scripts`, and keeps what it was asked.
+struct Fake {
+    base: String,
+    asked: Arc<Mutex<Vec<String>>>,
+}
+
+fn fake(scripts: Vec<Vec<u8>>) -> Fake {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let log = asked.clone();
+    thread::spawn(move || {
+        for script in scripts {
+            let (stream, _) = listener.accept().unwrap();
+            log.lock().unwrap().push(read_head(&stream));
+            (&stream).write_all(&script).unwrap();
+        }
+    });
+    Fake { base, asked }
+}
+
+fn read_head(stream: &TcpStream) -> String {
+    let mut head = String::new();
+    let mut reader = BufReader::new(stream);
+    while !head.ends_with("\r\n\r\n") {
+        if reader.read_line(&mut head).unwrap() == 0 {
+            break;
+        }
+    }
+    head
+}
+
+fn response(status: &str, length: usize, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").into_bytes()
+}
+
+fn download(fake: &Fake, size: u64) -> Result<String> {
+    let master = Master::new(&fake.base, "t1").unwrap();
+    let mut text = String::new();
+    master.open("root", Some(size))?.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+#[test]
+fn a_cut_transfer_goes_on_where_it_was_cut() {
+    let fake = fake(vec![
+        response("200 OK", 10, "01234"),
+        response("206 Partial Content", 5, "56"),
+        response("206 Partial Content", 3, "789"),
+    ]);
+    assert_eq!(download(&fake, 10).unwrap(), "0123456789");
+    let asked = fake.asked.lock().unwrap().join("\n").to_lowercase();
+    assert!(asked.contains("get /release/root ") && asked.contains("bytes=5-") && asked.contains("bytes=7-"));
+}
+
+#[test]
+fn a_master_that_cannot_resume_is_given_up_with_the_reason() {
+    let fake = fake(vec![response("200 OK", 10, "01234"), response("200 OK", 10, "0123456789")]);
+    let err = format!("{:#}", download(&fake, 10).unwrap_err());
+    assert!(err.contains("only whole"), "{err}");
+}
+
+#[test]
+fn a_transfer_that_gains_nothing_is_given_up() {
+    let mut scripts = vec![response("200 OK", 10, "0")];
+    scripts.extend((0..FRUITLESS).map(|_| response("206 Partial Content", 9, "")));
+    let fake = fake(scripts);
+    let err = format!("{:#}", download(&fake, 10).unwrap_err());
+    assert!(err.contains("cut 5 times at byte 1"), "{err}");
+}
+
+#[test]
+fn a_refusal_is_not_tried_again() {
+    let fake = fake(vec![response("404 Not Found", 0, ""), response("404 Not Found", 0, "")]);
+    let err = format!("{:#}", download(&fake, 10).unwrap_err());
+    assert!(err.contains("refused by the master (404)"), "{err}");
+    let master = Master::new(&fake.base, "t1").unwrap();
+    let err = master.answer(Duration::from_secs(5)).unwrap_err();
+    assert!(err.to_string().contains("ticket (404"), "{err}");
+}
+
+#[test]
+fn reports_and_answers_go_to_the_ticket() {
+    let fake = fake(vec![response("200 OK", 11, "version = 1"), response("204 No Content", 0, "")]);
+    let master = Master::new(&fake.base, "t1").unwrap();
+    assert_eq!(master.answer(Duration::from_secs(5)).unwrap(), "version = 1");
+    master.report(&Report::Failed { reason: "x".to_owned() }).unwrap();
+    let asked = fake.asked.lock().unwrap();
+    assert!(
+        asked[0].starts_with("GET /install/t1/answer ") && asked[1].starts_with("POST /install/t1/report ")
+    );
+}
+
+#[test]
+fn addresses_and_tickets_that_cannot_be_are_refused() {
+    for (base, ticket) in [("ftp://x", "t"), ("", "t"), ("http://x", ""), ("http://x", "../..")] {
+        assert!(Master::new(base, ticket).is_err(), "{base} {ticket}");
+    }
+}

@@ -1,0 +1,234 @@
+//! The install medium: a stick, a disc, or a BMC's virtual medium. The bundle is on its ISO file system; answers and
+//! receipts are on its FAT partition labelled `MAEKIN`, which optical drives do not show as a partition and which is
+//! then found by its place in the medium's partition table.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use maekin_host::block::{self, BlockDevice};
+use maekin_host::cmd::Cmd;
+use maekin_host::mount::{self, Access};
+use maekin_host::{file, wait};
+
+use super::DirSource;
+use crate::answers;
+use crate::facts::{MEDIUM_LABEL, holds_label};
+
+/// Label of the FAT partition with the answer file.
+pub const ANSWER_LABEL: &str = "MAEKIN";
+/// Name of the answer file on it.
+pub const ANSWER_FILE: &str = "answer.toml";
+/// Directory of receipts on it.
+const RECEIPTS: &str = "receipts";
+const MEDIUM: &str = "/run/maekin/medium";
+const ANSWERS: &str = "/run/maekin/answers";
+/// How long the medium may take to appear: sticks behind hubs and virtual media are slow.
+const LIMIT: Duration = Duration::from_secs(45);
+
+/// Mounts the install medium and returns its bundle.
+///
+/// # Errors
+/// When none appears in time, or it cannot be read.
+pub fn find_release() -> Result<DirSource> {
+    let release = Path::new(MEDIUM).join("release");
+    if release.is_dir() {
+        return Ok(DirSource(release)); // an earlier try mounted it
+    }
+    let path =
+        wait::until("the install medium (label MAEKIN_ISO)", LIMIT, Duration::from_millis(500), || {
+            find(&block::list().ok()?, MEDIUM_LABEL)
+        })?;
+    let device = path.display().to_string();
+    mount::attach(&device, "iso9660", Path::new(MEDIUM), Access::ReadOnly, "nosuid,nodev,noexec")?;
+    if !release.is_dir() {
+        bail!("the medium in {device} has no directory `release`; flash the stick anew");
+    }
+    Ok(DirSource(release))
+}
+
+/// The smallest device that carries the file system `label`: a partition before the whole of its stick.
+fn find(devices: &[BlockDevice], label: &str) -> Option<PathBuf> {
+    devices.iter().filter(|device| holds_label(device, label)).find_map(|device| {
+        find(&device.children, label)
+            .or_else(|| (device.label.as_deref() == Some(label)).then(|| device.path.clone()))
+    })
+}
+
+/// The answer file on a partition labelled `MAEKIN`, if there is one.
+///
+/// # Errors
+/// When there is one that cannot be read.
+pub fn find_answer() -> Result<Option<String>> {
+    let Some(dir) = mount_answers(Access::ReadOnly)? else { return Ok(None) };
+    let path = dir.join(ANSWER_FILE);
+    let text = path.exists().then(|| file::read_text(&path, answers::LIMIT)).transpose();
+    mount::detach(&dir)?;
+    Ok(text?)
+}
+
+/// Leaves a receipt on the partition labelled `MAEKIN`.
+///
+/// # Errors
+/// When there is none, or it cannot be written.
+pub fn leave_receipt(name: &str, receipt: &str) -> Result<()> {
+    let dir = mount_answers(Access::ReadWrite)?.context("there is no partition labelled MAEKIN")?;
+    let written = file::write_atomic(&dir.join(RECEIPTS).join(name), receipt.as_bytes(), 0o644);
+    mount::detach(&dir)?;
+    Ok(written?)
+}
+
+fn mount_answers(access: Access) -> Result<Option<PathBuf>> {
+    let devices = block::list()?;
+    let device = match find(&devices, ANSWER_LABEL) {
+        Some(path) => Some(path),
+        None if access == Access::ReadOnly => loop_on_disc(&devices)?,
+        None => None,
+    };
+    let Some(device) = device else { return Ok(None) };
+    let dir = PathBuf::from(ANSWERS);
+    mount::attach(&device.display().to_string(), "vfat", &dir, access, "nosuid,nodev,noexec")?;
+    Ok(Some(dir))
+}
+
+/// Makes a loop device over the partition labelled `MAEKIN` of a disc whose partitions the kernel does not show.
+fn loop_on_disc(devices: &[BlockDevice]) -> Result<Option<PathBuf>> {
+    let disc = devices.iter().find(|d| d.label.as_deref() == Some(MEDIUM_LABEL) && d.children.is_empty());
+    let Some(disc) = disc else { return Ok(None) };
+    for (start, size) in disc_partitions(&disc.path)? {
+        let head = block::read_at(&disc.path, start, 512)?;
+        if fat_label(&head).as_deref() != Some(ANSWER_LABEL) {
+            continue;
+        }
+        let text = Cmd::new("losetup")
+            .args(["--find", "--show", "--read-only"])
+            .args([format!("--offset={start}"), format!("--sizelimit={size}")])
+            .arg(&disc.path)
+            .text()?;
+        return Ok(Some(PathBuf::from(text.trim())));
+    }
+    Ok(None)
+}
+
+/// The partitions of a hybrid medium, in bytes; its tables count sectors of 512 bytes whatever the drive's are.
+fn disc_partitions(disc: &Path) -> Result<Vec<(u64, u64)>> {
+    let head = block::read_at(disc, 0, 64 << 10)?;
+    let mut parts = parse_gpt(&head);
+    parts.extend(parse_mbr(&head));
+    Ok(parts)
+}
+
+/// Partitions of a GPT at the head of a medium, read without its checks: what they hold is checked instead.
+fn parse_gpt(head: &[u8]) -> Vec<(u64, u64)> {
+    let word = |at: usize| {
+        head.get(at..at + 8).map(|b| u64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
+    };
+    if head.get(512..520) != Some(b"EFI PART".as_slice()) {
+        return Vec::new();
+    }
+    let Some(table) = word(512 + 72).and_then(|lba| usize::try_from(lba.checked_mul(512)?).ok()) else {
+        return Vec::new();
+    };
+    (0..128usize)
+        .filter_map(|i| {
+            let at = table.checked_add(i * 128)?;
+            let (first, last) = (word(at.checked_add(32)?)?, word(at.checked_add(40)?)?);
+            (first > 0 && last >= first).then_some(())?;
+            Some((first.checked_mul(512)?, (last - first + 1).checked_mul(512)?))
+        })
+        .collect()
+}
+
+/// The four primary partitions of an MBR.
+fn parse_mbr(head: &[u8]) -> Vec<(u64, u64)> {
+    let word =
+        |at: usize| head.get(at..at + 4).map(|b| u64::from(u32::from_le_bytes([b[0], b[1], b[2], b[3]])));
+    if head.get(510..512) != Some([0x55, 0xaa].as_slice()) {
+        return Vec::new();
+    }
+    (0..4)
+        .filter_map(|i| {
+            let at = 446 + 16 * i;
+            let (start, size) = (word(at + 8)?, word(at + 12)?);
+            (start > 0 && size > 0).then_some((start * 512, size * 512))
+        })
+        .collect()
+}
+
+/// The volume label in a FAT boot sector (Microsoft FAT specification, section 3): FAT12/16 or FAT32.
+fn fat_label(sector: &[u8]) -> Option<String> {
+    let at = match (sector.get(38), sector.get(66)) {
+        _ if sector.get(82..87) == Some(b"FAT32".as_slice()) => 71,
+        (Some(0x29), _) if sector.get(54..57) == Some(b"FAT".as_slice()) => 43,
+        _ => return None,
+    };
+    Some(String::from_utf8_lossy(sector.get(at..at + 11)?).trim_end().to_owned())
+}
+
+/// Whether the medium is an optical one: it can be asked to open its drawer.
+#[must_use]
+pub fn is_disc() -> bool {
+    let mounts = mount::mounts_of(|device| device.starts_with("/dev/sr"));
+    mounts.iter().any(|m| m == Path::new(MEDIUM))
+}
+
+/// A place for logs that survives nothing but this boot.
+///
+/// # Errors
+/// The system's error.
+pub fn run_dir() -> io::Result<PathBuf> {
+    let dir = PathBuf::from("/run/maekin");
+    fs::create_dir_all(&dir)?;
+    Ok(dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn partitions_are_preferred_to_the_whole_stick() {
+        let text = include_str!("../../fixtures/lsblk-stick.json");
+        let devices = block::parse_lsblk(text).unwrap();
+        assert_eq!(find(&devices, MEDIUM_LABEL), Some("/dev/sda1".into()));
+        assert_eq!(find(&devices, "nothing"), None);
+    }
+
+    #[test]
+    fn partitions_of_a_disc_are_found_in_its_tables() {
+        let mut head = vec![0; 64 << 10];
+        head[510..512].copy_from_slice(&[0x55, 0xaa]);
+        head[446 + 8..446 + 12].copy_from_slice(&4u32.to_le_bytes());
+        head[446 + 12..446 + 16].copy_from_slice(&8u32.to_le_bytes());
+        assert_eq!(parse_mbr(&head), [(2048, 4096)]);
+        head[512..520].copy_from_slice(b"EFI PART");
+        head[512 + 72..512 + 80].copy_from_slice(&2u64.to_le_bytes());
+        head[1024 + 32..1024 + 40].copy_from_slice(&100u64.to_le_bytes());
+        head[1024 + 40..1024 + 48].copy_from_slice(&101u64.to_le_bytes());
+        assert_eq!(parse_gpt(&head), [(51200, 1024)]);
+    }
+
+    #[test]
+    fn hostile_tables_do_no_harm() {
+        let mut head = vec![0xff; 64 << 10];
+        head[512..520].copy_from_slice(b"EFI PART");
+        assert!(parse_gpt(&head).is_empty());
+        assert!(parse_gpt(&head[..600]).is_empty() && parse_mbr(&head[..100]).is_empty());
+        assert_eq!(fat_label(&head), None);
+    }
+
+    #[test]
+    fn fat_labels_of_both_kinds_are_read() {
+        let mut fat16 = vec![0; 512];
+        fat16[38] = 0x29;
+        fat16[43..54].copy_from_slice(b"MAEKIN     ");
+        fat16[54..62].copy_from_slice(b"FAT16   ");
+        assert_eq!(fat_label(&fat16).as_deref(), Some("MAEKIN"));
+        let mut fat32 = vec![0; 512];
+        fat32[71..82].copy_from_slice(b"MAEKIN_ESP ");
+        fat32[82..90].copy_from_slice(b"FAT32   ");
+        assert_eq!(fat_label(&fat32).as_deref(), Some("MAEKIN_ESP"));
+    }
+}
