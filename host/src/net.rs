@@ -1,14 +1,14 @@
 //! UDP sockets that know which interface and which of our addresses they talk on, and the addresses of an interface.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::{
-    AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrIn, bind, recvmsg,
-    sendmsg, setsockopt, socket, sockopt,
+    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrIn,
+    bind, listen, recvmsg, sendmsg, setsockopt, socket, sockopt,
 };
 
 /// What a UDP socket of ours is to be.
@@ -28,11 +28,8 @@ pub struct UdpOptions<'a> {
 /// # Errors
 /// The error of the call that failed, with its name.
 pub fn open_udp(options: UdpOptions<'_>) -> io::Result<UdpSocket> {
-    let named = |call: &'static str| {
-        move |e: Errno| io::Error::new(io::Error::from(e).kind(), format!("{call}: {}", e.desc()))
-    };
-    let fd =
-        socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None).map_err(named("socket"))?;
+    let fd = socket(AddressFamily::Inet, SockType::Datagram, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(named("socket"))?;
     setsockopt(&fd, sockopt::ReuseAddr, &true).map_err(named("SO_REUSEADDR"))?;
     setsockopt(&fd, sockopt::Broadcast, &true).map_err(named("SO_BROADCAST"))?;
     setsockopt(&fd, sockopt::Ipv4PacketInfo, &true).map_err(named("IP_PKTINFO"))?;
@@ -43,6 +40,27 @@ pub fn open_udp(options: UdpOptions<'_>) -> io::Result<UdpSocket> {
     }
     bind(fd.as_raw_fd(), &SockaddrIn::from(options.local)).map_err(named("bind"))?;
     Ok(UdpSocket::from(fd))
+}
+
+/// Connections waiting to be accepted, listen(2).
+const BACKLOG: i32 = 1024;
+
+/// Opens a listening TCP socket that only hears `interface` (`SO_BINDTODEVICE`).
+///
+/// # Errors
+/// The error of the call that failed, with its name.
+pub fn listen_tcp(interface: &str, local: SocketAddrV4) -> io::Result<TcpListener> {
+    let fd = socket(AddressFamily::Inet, SockType::Stream, SockFlag::SOCK_CLOEXEC, None)
+        .map_err(named("socket"))?;
+    setsockopt(&fd, sockopt::ReuseAddr, &true).map_err(named("SO_REUSEADDR"))?;
+    setsockopt(&fd, sockopt::BindToDevice, &interface.into()).map_err(named("SO_BINDTODEVICE"))?;
+    bind(fd.as_raw_fd(), &SockaddrIn::from(local)).map_err(named("bind"))?;
+    listen(&fd, Backlog::new(BACKLOG)?).map_err(named("listen"))?;
+    Ok(TcpListener::from(fd))
+}
+
+fn named(call: &'static str) -> impl Fn(Errno) -> io::Error {
+    move |e| io::Error::new(io::Error::from(e).kind(), format!("{call}: {}", e.desc()))
 }
 
 /// A datagram's origin and destination.
@@ -63,12 +81,8 @@ pub struct Datagram {
 pub fn receive(socket: &impl AsFd, buf: &mut [u8]) -> io::Result<Datagram> {
     let mut iov = [IoSliceMut::new(buf)];
     let mut control = nix::cmsg_space!(nix::libc::in_pktinfo);
-    let got = recvmsg::<SockaddrIn>(
-        socket.as_fd().as_raw_fd(),
-        &mut iov,
-        Some(&mut control),
-        MsgFlags::empty(),
-    )?;
+    let got =
+        recvmsg::<SockaddrIn>(socket.as_fd().as_raw_fd(), &mut iov, Some(&mut control), MsgFlags::empty())?;
     let to = got.cmsgs()?.find_map(|message| match message {
         ControlMessageOwned::Ipv4PacketInfo(info) => Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes())),
         _ => None,

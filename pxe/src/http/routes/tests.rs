@@ -1,0 +1,292 @@
+use std::sync::Mutex;
+
+use super::*;
+use crate::approver::Answer;
+use crate::config::parse_config;
+use crate::release::tests::write_bundle;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+
+const TICKET: &str = "0123456789abcdef0123456789abcdef";
+
+/// Answers as it is told to, and remembers what it was asked.
+struct Fake {
+    decision: Result<Decision, &'static str>,
+    asked: Mutex<Vec<Machine>>,
+    reports: Mutex<Vec<Report>>,
+}
+
+impl Approver for Fake {
+    fn decide<'a>(&'a self, machine: &'a Machine) -> Answer<'a, Decision> {
+        self.asked.lock().unwrap().push(machine.clone());
+        let decision = self.decision.clone().map_err(|why| ApproverError::Unavailable(why.to_owned()));
+        Box::pin(async { decision })
+    }
+
+    fn answer<'a>(&'a self, ticket: &'a str) -> Answer<'a, Bytes> {
+        let found =
+            if ticket == TICKET { Ok(Bytes::from("version = 1\n")) } else { Err(ApproverError::NoTicket) };
+        Box::pin(async { found })
+    }
+
+    fn report<'a>(&'a self, _: &'a str, report: &'a Report) -> Answer<'a, ()> {
+        self.reports.lock().unwrap().push(report.clone());
+        Box::pin(async { Ok(()) })
+    }
+}
+
+struct Rig {
+    _dir: tempfile::TempDir,
+    address: SocketAddr,
+    shared: Shared,
+    fake: Arc<Fake>,
+}
+
+async fn rig(decision: Result<Decision, &'static str>) -> Rig {
+    let dir = tempfile::tempdir().unwrap();
+    let root = write_bundle(dir.path());
+    let config = parse_config(
+        "interface = \"lo\"\naddress = \"127.0.0.1/24\"\npool_start = \"127.0.0.100\"\npool_end = \"127.0.0.199\"\n\
+         release_dir = \"/r\"\nroot_path = \"/r/root\"\nagent_socket = \"/a\"\nlease_file = \"/l\"\n",
+    )
+    .unwrap();
+    let fake = Arc::new(Fake { decision, asked: Mutex::default(), reports: Mutex::default() });
+    let shared = Shared {
+        release: Arc::new(Release::open(dir.path(), &root, None).unwrap()),
+        approver: fake.clone(),
+        store: Store::in_memory(config.plan),
+        settings: Arc::new(RwLock::new(config.settings)),
+        counters: Arc::default(),
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(crate::http::serve::serve(listener, router(shared.clone())));
+    Rig { _dir: dir, address, shared, fake }
+}
+
+/// Sends raw text, as a client that may be anything, and reads to the end.
+async fn raw(rig: &Rig, request: &str) -> String {
+    let mut stream = TcpStream::connect(rig.address).await.unwrap();
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut response = Vec::new();
+    stream.read_to_end(&mut response).await.unwrap();
+    String::from_utf8(response).unwrap()
+}
+
+async fn ask(rig: &Rig, method: &str, path: &str, headers: &str) -> (u16, String, String) {
+    let response =
+        raw(rig, &format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n")).await;
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), head.to_lowercase(), body.to_owned())
+}
+
+fn wait() -> Result<Decision, &'static str> {
+    Ok(Decision::Wait { code: "AB12".to_owned(), reason: "no window".to_owned() })
+}
+
+#[tokio::test]
+async fn the_release_is_served_by_ranges_and_nothing_else_is() {
+    let rig = rig(wait()).await;
+    let etag = rig.shared.release.find("vmlinuz").unwrap().sha256;
+    let fresh = format!("Range: bytes=0-3\r\nIf-Range: \"{etag}\"\r\n");
+    let known = format!("If-None-Match: \"{etag}\"\r\n");
+    type Row<'a> = (&'a str, &'a str, &'a str, &'a str, u16, &'a [&'a str], &'a str);
+    let rows: &[Row<'_>] = &[
+        (
+            "whole",
+            "GET",
+            "/release/root",
+            "",
+            200,
+            &["content-length: 14", "accept-ranges: bytes"],
+            "the root image",
+        ),
+        (
+            "part",
+            "GET",
+            "/release/root",
+            "Range: bytes=4-7\r\n",
+            206,
+            &["content-length: 4", "content-range: bytes 4-7/14"],
+            "root",
+        ),
+        (
+            "tail",
+            "GET",
+            "/release/root",
+            "Range: bytes=-5\r\n",
+            206,
+            &["content-range: bytes 9-13/14"],
+            "image",
+        ),
+        (
+            "root ends where the manifest says",
+            "GET",
+            "/release/root",
+            "Range: bytes=10-99\r\n",
+            206,
+            &["content-range: bytes 10-13/14"],
+            "mage",
+        ),
+        (
+            "beyond the end",
+            "GET",
+            "/release/root",
+            "Range: bytes=14-\r\n",
+            416,
+            &["content-range: bytes */14"],
+            "",
+        ),
+        (
+            "HEAD, as UefiHttpBoot sends it",
+            "HEAD",
+            "/release/vmlinuz",
+            "User-Agent: UefiHttpBoot/1.0\r\n",
+            200,
+            &["content-length: 1000", "etag: \""],
+            "",
+        ),
+        (
+            "resumed with the right tag",
+            "GET",
+            "/release/vmlinuz",
+            &fresh,
+            206,
+            &["content-length: 4"],
+            "the ",
+        ),
+        (
+            "resumed with another's tag",
+            "GET",
+            "/release/root",
+            "Range: bytes=0-3\r\nIf-Range: \"x\"\r\n",
+            200,
+            &[],
+            "the root image",
+        ),
+        ("known already", "GET", "/release/vmlinuz", &known, 304, &[], ""),
+        ("the manifest", "HEAD", "/release/manifest.json", "", 200, &[], ""),
+        ("not listed", "GET", "/release/private", "", 404, &[], "not a file of this release\n"),
+        ("out by dots", "GET", "/release/../private", "", 404, &[], "not a file of this release\n"),
+        (
+            "out by escaped dots",
+            "GET",
+            "/release/boot/net/..%2f..%2fprivate",
+            "",
+            404,
+            &[],
+            "not a file of this release\n",
+        ),
+        ("absolute", "GET", "/release//etc/passwd", "", 404, &[], "not a file of this release\n"),
+        ("a directory", "GET", "/release/boot", "", 404, &[], "not a file of this release\n"),
+        ("no such route", "GET", "/etc/passwd", "", 404, &[], ""),
+        ("POST", "POST", "/release/root", "", 405, &[], ""),
+        (
+            "script beside a loader from HTTP boot",
+            "GET",
+            "/release/boot/net/autoexec.ipxe",
+            "",
+            200,
+            &[],
+            "#!ipxe\nautoboot\n",
+        ),
+    ];
+    for (name, method, path, headers, status, head, body) in rows {
+        let got = ask(&rig, method, path, headers).await;
+        assert_eq!((got.0, got.2.as_str()), (*status, *body), "{name}: {}", got.1);
+        for line in *head {
+            assert!(got.1.contains(line), "{name}: {line} in {}", got.1);
+        }
+    }
+    let (_, _, initrd) = ask(&rig, "GET", "/release/initrd", "").await;
+    assert_eq!(initrd, "the initrd".repeat(5000));
+}
+
+#[tokio::test]
+async fn a_machine_is_asked_about_as_it_is_and_told_the_decision() {
+    let install = Ok(Decision::Install { ticket: TICKET.to_owned() });
+    let rows: &[(&str, Result<Decision, &'static str>, &str)] = &[
+        ("install", install, "maekin.ticket=0123456789abcdef0123456789abcdef BOOTIF=01-52-54-00-00-00-01"),
+        ("local", Ok(Decision::Local), "exit 1"),
+        ("wait", wait(), "AB12"),
+        ("agent away", Err("the agent does not answer"), "the agent does not answer"),
+        ("a ticket that is none", Ok(Decision::Install { ticket: "x y".to_owned() }), "not 32 hex digits"),
+    ];
+    for (name, decision, wanted) in rows {
+        let rig = rig(decision.clone()).await;
+        let path = "/boot.ipxe?mac=52:54:00:00:00:01&uuid=00000000-0000-0000-0000-000000000000&arch=7";
+        let (status, _, body) = ask(&rig, "GET", path, "").await;
+        assert_eq!(status, 200, "{name}: iPXE gives up on any other");
+        assert!(body.starts_with("#!ipxe\n") && body.contains(wanted), "{name}: {body}");
+        let asked = rig.fake.asked.lock().unwrap()[0].clone();
+        assert_eq!((asked.mac.as_str(), asked.uuid, asked.arch), ("52:54:00:00:00:01", None, 7), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_not_a_machine_is_refused() {
+    let rig = rig(wait()).await;
+    for query in ["", "?mac=", "?mac=zz:54:00:00:00:01", "?mac=52:54:00:00:00:01&arch=70000"] {
+        let (status, ..) = ask(&rig, "GET", &format!("/boot.ipxe{query}"), "").await;
+        assert_eq!(status, 400, "{query}");
+    }
+    assert!(rig.fake.asked.lock().unwrap().is_empty());
+}
+
+#[tokio::test]
+async fn an_installing_machine_keeps_its_address_for_ever_and_no_other_may_ask_for_it() {
+    let rig = rig(Ok(Decision::Install { ticket: TICKET.to_owned() })).await;
+    let (mine, other): (HwAddr, HwAddr) =
+        ("52:54:00:00:00:01".parse().unwrap(), "52:54:00:00:00:02".parse().unwrap());
+    let local = Ipv4Addr::new(127, 0, 0, 1);
+    let now = rig.shared.store.now();
+    // The test's client comes from 127.0.0.1; make that the first machine's lease.
+    let plan =
+        crate::dhcp::leases::Plan { pool: Some((local, Ipv4Addr::new(127, 0, 0, 9))), ..Default::default() };
+    rig.shared.store.replan(plan);
+    rig.shared.store.lock().leases.bind(mine, local, 60, now).unwrap();
+    rig.shared.store.lock().leases.bind(other, Ipv4Addr::new(127, 0, 0, 2), 60, now).unwrap();
+    let (_, _, body) = ask(&rig, "GET", "/boot.ipxe?mac=52:54:00:00:00:02&arch=0", "").await;
+    assert!(body.contains("did not come from the address leased") && !body.contains(TICKET), "{body}");
+    let (_, _, body) = ask(&rig, "GET", "/boot.ipxe?mac=52:54:00:00:00:01&arch=0", "").await;
+    assert!(body.contains(TICKET), "{body}");
+    let until = |hw| rig.shared.store.lock().leases.lease(hw).unwrap().until;
+    assert_eq!(until(mine), crate::dhcp::leases::NEVER);
+    assert!(until(other) < now + 100);
+}
+
+#[tokio::test]
+async fn the_installers_questions_go_to_the_approver() {
+    let rig = rig(wait()).await;
+    let (status, _, body) = ask(&rig, "GET", &format!("/install/{TICKET}/answer"), "").await;
+    assert_eq!((status, body.as_str()), (200, "version = 1\n"));
+    let unknown = "f".repeat(32);
+    for ticket in ["x", "..%2f..%2fetc", unknown.as_str(), "0123456789ABCDEF0123456789ABCDEF"] {
+        assert_eq!(ask(&rig, "GET", &format!("/install/{ticket}/answer"), "").await.0, 404, "{ticket}");
+    }
+    let report = r#"{"stage":"progress","step":"writing system","percent":40}"#;
+    let post = |body: &str| {
+        format!(
+            "POST /install/{TICKET}/report HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            body.len()
+        )
+    };
+    assert!(raw(&rig, &post(report)).await.starts_with("HTTP/1.1 204"));
+    assert_eq!(
+        *rig.fake.reports.lock().unwrap(),
+        [Report::Progress { step: "writing system".to_owned(), percent: 40 }]
+    );
+    assert!(raw(&rig, &post("{}")).await.starts_with("HTTP/1.1 400"));
+}
+
+#[tokio::test]
+async fn metrics_tell_what_happened() {
+    let rig = rig(wait()).await;
+    ask(&rig, "GET", "/release/root", "").await;
+    let (status, _, body) = ask(&rig, "GET", "/metrics", "").await;
+    assert_eq!(status, 200);
+    assert!(
+        body.contains("\nmaekin_pxe_http_bytes_total 14\n") && body.contains("{state=\"free\"} 100"),
+        "{body}"
+    );
+}
