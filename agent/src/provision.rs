@@ -25,7 +25,7 @@ const UNIT: &str = "maekin-pxe.service";
 /// How often it is looked whether members came or went, and whether a start that failed is tried again.
 const EVERY: Duration = Duration::from_secs(30);
 /// Where leases outlive the master.
-const LEASES: &str = "leases.json";
+const LEASES: &str = "pxe/leases";
 
 /// The install master could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -229,7 +229,7 @@ mod tests {
             release_dir = "/run/maekin/esp/maekin/a"
             root_path = "/dev/md/maekin-a"
             agent_socket = "/run/a.sock"
-            lease_file = "/var/lib/maekin/leases.json"
+            lease_file = "/var/lib/maekin/pxe/leases"
             [[reservation]]
             mac = "52:54:00:00:00:02"
             address = "10.77.0.100"
