@@ -10,7 +10,8 @@ use maekin_host::procs::Life;
 use maekin_host::{attach, wait};
 use maekin_qemu_tests::accel;
 use maekin_qemu_tests::answer::Answer;
-use maekin_qemu_tests::rack::{Firmwares, Plan, Rack, Watch};
+use maekin_qemu_tests::bench;
+use maekin_qemu_tests::rack::{Firmwares, Plan, Rack, Watch, at_once};
 use maekin_qemu_tests::release::Release;
 use maekin_qemu_tests::ssh;
 use maekin_qemu_tests::switch::Switch;
@@ -31,6 +32,7 @@ pub(crate) fn run(dir: &Path, command: Command) -> anyhow::Result<()> {
         Command::Plug { node, drive } => Rack::open(dir)?.plug(&node, drive),
         Command::Cable { node, state } => Rack::open(dir)?.switch().set_up(&node, matches!(state, Cable::Up)),
         Command::Partition { groups } => partition(&Rack::open(dir)?, &groups),
+        Command::Bench { file } => bench(&file),
         Command::Switch { at, ports } => serve_switch(&at, &ports),
     }
 }
@@ -64,7 +66,7 @@ fn raise(rack: &mut Rack, release: &Release, watch: &mut Watch) -> anyhow::Resul
     let mut view = View::new();
     rack.boot_first(watch, &mut |watch| view.show(watch))?;
     if rack.nodes().len() > 1 {
-        rack.install_others(watch, &mut |watch| view.show(watch))?;
+        rack.install_others(watch, at_once(), &mut |watch| view.show(watch))?;
     }
     rack.wait_one_cluster()
 }
@@ -152,6 +154,13 @@ fn partition(rack: &Rack, groups: &[String]) -> anyhow::Result<()> {
     }
     let groups: Vec<Vec<&str>> = groups.iter().map(|g| g.split(',').collect()).collect();
     rack.switch().partition(&groups.iter().map(Vec::as_slice).collect::<Vec<_>>())
+}
+
+fn bench(file: &Path) -> anyhow::Result<()> {
+    let tool = std::env::current_exe().context("cannot find this program's own file")?;
+    let figures = bench::measure(&tool)?;
+    let text = serde_json::to_string_pretty(&figures)?;
+    std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 
 /// Serves until it is ended; its directory going away ends it too, so that no switch is ever left behind.

@@ -24,11 +24,13 @@
 //! | [`progress`] | what a node is doing, from its serial line |
 //! | [`rack`] | all of it together: making, raising, following, ending |
 //! | [`view`] | what a person sees meanwhile |
+//! | [`bench`] | figures of a running rack |
 
 pub mod accel;
 pub mod answer;
 pub mod api;
 pub mod args;
+pub mod bench;
 pub mod disk;
 pub mod firmware;
 pub mod fixture;

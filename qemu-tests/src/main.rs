@@ -137,6 +137,11 @@ enum Command {
         /// Nodes that still hear each other, separated by commas
         groups: Vec<String>,
     },
+    /// Measure installs, their data path and an idle node; the figures go to FILE as JSON
+    Bench {
+        /// The file to write
+        file: PathBuf,
+    },
     /// Be the switch (started by `up`)
     #[command(hide = true)]
     Switch {

@@ -17,6 +17,7 @@ use maekin_host::{file, wait};
 use serde::{Deserialize, Serialize};
 
 pub use plan::{Firmwares, Plan, plan_specs};
+pub use raise::at_once;
 pub use watch::{Watch, Watched};
 
 use crate::accel::{self, Accel};

@@ -66,8 +66,14 @@ impl Release {
             .run()?;
         let toml = to.with_extension("toml");
         std::fs::write(&toml, answer).with_context(|| format!("cannot write {}", toml.display()))?;
-        Cmd::new(&self.tool).arg("answer").arg("--iso").arg(to).arg("--toml").arg(&toml).run()?;
+        self.tool("answer").arg("--iso").arg(to).arg("--toml").arg(&toml).run()?;
         Ok(())
+    }
+
+    /// A command of the image tool, run from the checkout's root, as it is typed.
+    #[must_use]
+    pub fn tool(&self, command: &str) -> Cmd {
+        Cmd::new(&self.tool).arg(command).dir(workspace()).limit(Duration::from_secs(600))
     }
 
     /// SHA-256 of the ISO, in hex.

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use crate::rack::{Watch, Watched};
 
+/// Steps shorter than this are told together.
+const SHORT: Duration = Duration::from_secs(1);
+
 /// One line for each node: redrawn on a terminal, else printed whenever a node begins a new step.
 pub struct View {
     redraw: bool,
@@ -80,10 +83,17 @@ pub fn step_table(watch: &Watch) -> String {
     let mut rows = vec![["node", "step", "seconds"].map(str::to_owned)];
     for node in watch.nodes() {
         let mut name = node.spec.name.clone();
-        for (step, took) in node.progress.durations(node.elapsed()) {
-            if step != "ready" {
-                rows.push([std::mem::take(&mut name), step, format!("{:.1}", took.as_secs_f64())]);
-            }
+        let mut row = |step: String, took: Duration| {
+            rows.push([std::mem::take(&mut name), step, format!("{:.1}", took.as_secs_f64())]);
+        };
+        let mut steps = node.progress.durations(node.elapsed());
+        steps.retain(|(step, _)| step != "ready");
+        let (long, short): (Vec<_>, Vec<_>) = steps.into_iter().partition(|(_, took)| *took >= SHORT);
+        for (step, took) in long {
+            row(step, took);
+        }
+        if !short.is_empty() {
+            row(format!("{} steps under a second", short.len()), short.iter().map(|(_, took)| *took).sum());
         }
         let total = node.progress.ready.unwrap_or(node.elapsed());
         rows.push([String::new(), "power-on to ready".to_owned(), format!("{:.1}", total.as_secs_f64())]);

@@ -8,7 +8,7 @@ use maekin_api::install::Progress;
 use maekin_host::wait;
 use maekin_qemu_tests::fixture::Fixture;
 use maekin_qemu_tests::node::Firmware;
-use maekin_qemu_tests::rack::{Firmwares, Plan, Watch};
+use maekin_qemu_tests::rack::{Firmwares, Plan, Watch, at_once};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_rack");
 
@@ -20,7 +20,7 @@ fn a_bios_and_a_uefi_node_make_it_a_cluster_of_three() {
     let mut watch = Watch::default();
     rack.boot_first(&mut watch, &mut |_| {}).unwrap();
 
-    rack.install_others(&mut watch, &mut |_| {}).unwrap();
+    rack.install_others(&mut watch, at_once(), &mut |_| {}).unwrap();
     for node in &watch.nodes()[1..] {
         let progress = &node.progress;
         assert!(

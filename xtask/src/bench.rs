@@ -1,4 +1,220 @@
-//! The figures of `docs/performance.md`.
+//! The figures of `docs/performance.md`: measured here and now, and written there as tables.
+
+use std::fmt::Write;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use maekin_host::cmd::Cmd;
+use maekin_host::file;
+use serde::Deserialize;
+
+use crate::packages::{self, Purpose};
+use crate::{build, room, shown, step, workspace};
+
+/// The install's data path may take this many times what the drives take (issue "From a USB stick to a running rack").
+const DATA_PATH_LIMIT: f64 = 1.3;
+
+/// What `rack bench` measured; see `qemu-tests/src/bench.rs`.
+#[derive(Deserialize)]
+struct Racks {
+    accel: String,
+    installs: Vec<Install>,
+    data_path: DataPath,
+    idle: Idle,
+}
+
+#[derive(Deserialize)]
+struct Install {
+    way: String,
+    installer: f64,
+    installed: f64,
+    ready: f64,
+}
+
+#[derive(Deserialize)]
+struct DataPath {
+    bytes: u64,
+    installer: f64,
+    dd: f64,
+    read_back: f64,
+}
+
+#[derive(Deserialize)]
+struct Idle {
+    total: u64,
+    used: u64,
+    agent: u64,
+    etcd: u64,
+}
+
+struct Builds {
+    cold: Duration,
+    agent: Duration,
+    warm: Duration,
+}
+
+/// Measures everything and writes the page.
 pub(crate) fn run() -> anyhow::Result<()> {
-    anyhow::bail!("not yet")
+    packages::ensure(&[Purpose::Compile, Purpose::Image, Purpose::Rack])?;
+    room::check(&room::rack(3, 2048))?;
+    build::image(&[])?;
+    build::rack()?;
+    let sizes = sizes()?;
+    let builds = builds()?;
+    let file = workspace().join("out/bench.json");
+    step::run("racks", || Ok(shown(build::program("rack")).arg("bench").arg(&file).run()?))?;
+    let racks: Racks = serde_json::from_str(&file::read_text(&file, 1 << 20)?)
+        .with_context(|| format!("cannot understand {}", file.display()))?;
+    let page = workspace().join("docs/performance.md");
+    file::write_atomic(&page, render(&machine()?, &sizes, &builds, &racks).as_bytes(), 0o644)?;
+    println!("written to {}", page.display());
+    let ratio = racks.data_path.installer / racks.data_path.dd;
+    ensure!(
+        ratio <= DATA_PATH_LIMIT,
+        "the data path takes {ratio:.2} times the drives' own time, over {DATA_PATH_LIMIT}"
+    );
+    Ok(())
+}
+
+/// What it was measured on.
+fn machine() -> anyhow::Result<String> {
+    let cores = std::thread::available_parallelism().context("cannot count the processors")?;
+    let meminfo = file::read_text(Path::new("/proc/meminfo"), 1 << 20)?;
+    let kib = meminfo
+        .lines()
+        .find_map(|l| l.strip_prefix("MemTotal:")?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+    Ok(format!("{cores} cores, {} GiB of memory", kib.context("/proc/meminfo has no MemTotal")? >> 20))
+}
+
+fn iso_name() -> String {
+    format!("maekin-{}-amd64.iso", env!("CARGO_PKG_VERSION"))
+}
+
+fn sizes() -> anyhow::Result<Vec<(String, u64)>> {
+    let out = workspace().join("out");
+    let bundle = out.join("release");
+    let size = |name: &str, path: PathBuf| -> anyhow::Result<(String, u64)> {
+        let meta = std::fs::metadata(&path).with_context(|| format!("cannot find {}", path.display()))?;
+        Ok((name.to_owned(), meta.len()))
+    };
+    let boot = Cmd::new("du").args(["-sb"]).arg(bundle.join("boot")).text()?;
+    let boot = boot.split_whitespace().next().and_then(|n| n.parse().ok()).context("cannot understand du")?;
+    Ok(vec![
+        size("ISO", out.join(iso_name()))?,
+        size("root (squashfs and hash tree)", bundle.join("root"))?,
+        size("initrd", bundle.join("initrd"))?,
+        size("kernel", bundle.join("vmlinuz"))?,
+        ("boot loaders".to_owned(), boot),
+    ])
+}
+
+/// Times three builds: nothing cached but packages, a changed agent, and nothing changed.
+fn builds() -> anyhow::Result<Builds> {
+    let out = workspace().join("out/bench");
+    let remove = || match std::fs::remove_dir_all(&out) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).with_context(|| format!("cannot remove {}", out.display()))
+        }
+        _ => Ok(()),
+    };
+    remove()?;
+    std::fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
+    let image = || shown(build::program("maekin-image")).arg("build").arg("--out").arg(&out);
+    let cold = step::timed("image, cold", || Ok(image().args(["--fresh", "--offline"]).run()?))?;
+    let agent = out.join("maekin-agent");
+    let mut changed = std::fs::read(build::program("maekin-agent")).context("cannot read the agent")?;
+    changed.push(0); // behind the end of an ELF file: another file, the same program
+    file::write_atomic(&agent, &changed, 0o755)?;
+    let agent = step::timed("image, agent changed", || Ok(image().arg("--agent").arg(&agent).run()?))?;
+    let warm = step::timed("image, nothing changed", build_once)?;
+    remove()?;
+    Ok(Builds { cold, agent, warm })
+}
+
+fn build_once() -> anyhow::Result<()> {
+    Ok(shown(build::program("maekin-image")).arg("build").run()?)
+}
+
+fn render(machine: &str, sizes: &[(String, u64)], builds: &Builds, racks: &Racks) -> String {
+    let mut page = format!(
+        "# Performance\n\nWritten by `cargo xtask bench`; do not edit. Measured on {machine}. Guests run by {}.\n\
+         Times are of single runs.\n\n## Sizes\n\n| artifact | MB |\n| --- | ---: |\n",
+        racks.accel
+    );
+    // Writing to a string cannot fail.
+    for (name, bytes) in sizes {
+        let _ = writeln!(page, "| {name} | {} |", megabytes(*bytes));
+    }
+    let _ = write!(
+        page,
+        "\nThe budget is in `image/budget.toml`; a build over it fails.\n\n## Building the image\n\n\
+         Compiling is not in it, nor is fetching packages.\n\n\
+         | what changed | seconds |\n| --- | ---: |\n| everything | {:.0} |\n| the agent | {:.0} |\n| nothing | {:.1} |\n",
+        builds.cold.as_secs_f64(),
+        builds.agent.as_secs_f64(),
+        builds.warm.as_secs_f64()
+    );
+    page.push_str(
+        "\n## Installing a node\n\nSeconds from power-on, one node at a time; 2 virtual CPUs, 2 GiB, two drives.\n\n\
+         | by | installer | installed | agent answers as a member |\n| --- | ---: | ---: | ---: |\n",
+    );
+    for i in &racks.installs {
+        let _ = writeln!(page, "| {} | {:.0} | {:.0} | {:.0} |", i.way, i.installer, i.installed, i.ready);
+    }
+    let DataPath { bytes, installer, dd, read_back } = racks.data_path;
+    let _ = write!(
+        page,
+        "\n## The install's data path\n\nThe root image ({} MB) from the stick to both drives, flushed; `dd` does the \
+         same on the same node, from the same stick, to the same mirror.\n\n\
+         | by | seconds |\n| --- | ---: |\n| installer, checking the digest | {installer:.1} |\n| `dd` | {dd:.1} |\n\
+         | ratio (at most {DATA_PATH_LIMIT}) | {:.2} |\n| reading both halves back and comparing (not in the ratio) | {read_back:.1} |\n",
+        megabytes(bytes),
+        installer / dd
+    );
+    let Idle { total, used, agent, etcd } = racks.idle;
+    let _ = write!(
+        page,
+        "\n## Memory of an idle node\n\nThe first node of three, left alone for a minute.\n\n\
+         | what | MiB |\n| --- | ---: |\n| used, of {} | {} |\n| of that: agent, resident | {} |\n| of that: etcd, resident | {} |\n",
+        total / 1024,
+        used / 1024,
+        agent / 1024,
+        etcd / 1024
+    );
+    page
+}
+
+fn megabytes(bytes: u64) -> String {
+    format!("{}.{}", bytes / 1_000_000, bytes % 1_000_000 / 100_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_page_holds_every_figure() {
+        let text = r#"{"accel": "TCG: why", "installs": [{"way": "USB, BIOS", "installer": 21.4, "installed": 88.0,
+            "ready": 131.6}], "data_path": {"bytes": 399000000, "installer": 12.0, "dd": 10.0, "read_back": 7.0},
+            "idle": {"total": 2048000, "used": 512000, "agent": 22528, "etcd": 51200}}"#;
+        let builds = Builds {
+            cold: Duration::from_secs(300),
+            agent: Duration::from_secs(40),
+            warm: Duration::from_millis(900),
+        };
+        let racks = serde_json::from_str(text).unwrap();
+        let page = render("2 cores", &[("ISO".to_owned(), 431_250_000)], &builds, &racks);
+        for line in [
+            "| ISO | 431.2 |",
+            "| everything | 300 |",
+            "| nothing | 0.9 |",
+            "| USB, BIOS | 21 | 88 | 132 |",
+            "| ratio (at most 1.3) | 1.20 |",
+            "| used, of 2000 | 500 |",
+            "| of that: agent, resident | 22 |",
+        ] {
+            assert!(page.contains(line), "no {line:?} in\n{page}");
+        }
+    }
 }

@@ -35,10 +35,10 @@ impl Purpose {
     fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Compile => &["gcc", "libc6-dev", "libprotobuf-dev", "protobuf-compiler"],
-            Self::Image => {
-                &["debian-archive-keyring", "dosfstools", "mmdebstrap", "mtools", "uidmap", "xorriso", "zstd"]
+            Self::Image => &["debian-archive-keyring", "mmdebstrap", "mtools", "uidmap", "xorriso"],
+            Self::Rack => {
+                &["e2fsprogs", "ipxe-qemu", "openssh-client", "ovmf", "qemu-system-x86", "qemu-utils"]
             }
-            Self::Rack => &["ipxe-qemu", "openssh-client", "ovmf", "qemu-system-x86", "qemu-utils"],
             Self::Test => &["etcd-server", "iproute2", "minisign", "nftables"],
         }
     }

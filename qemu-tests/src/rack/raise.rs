@@ -22,6 +22,13 @@ const WINDOW_MINUTES: u32 = 60;
 /// How often the first node is asked how the others' installations go.
 const ASK: Duration = Duration::from_secs(2);
 
+/// How many nodes to install at a time: it is bound by the processor, and beyond the host's cores more at once only
+/// makes all of them late.
+#[must_use]
+pub fn at_once() -> usize {
+    std::thread::available_parallelism().map_or(2, |n| n.get().max(2))
+}
+
 impl Rack {
     /// Puts a copy of the image with `answer` in it into the first node as a USB stick.
     ///
@@ -46,18 +53,21 @@ impl Rack {
         self.wait_members(&[&first.name], API_LIMIT)
     }
 
-    /// Opens the install window on the first node and installs all others over the network, a few at a time.
+    /// Opens the install window on the first node and installs all others over the network, `at_once` at a time.
     ///
     /// # Errors
     /// With the diagnosis of the node that failed.
-    pub fn install_others(&self, watch: &mut Watch, show: &mut dyn FnMut(&Watch)) -> anyhow::Result<()> {
+    pub fn install_others(
+        &self,
+        watch: &mut Watch,
+        at_once: usize,
+        show: &mut dyn FnMut(&Watch),
+    ) -> anyhow::Result<()> {
         let [first, others @ ..] = self.nodes() else { bail!("the rack has no node") };
         let api = self.api(first)?;
         let count = u32::try_from(others.len()).context("too many nodes")?;
         api.open_window(WINDOW_MINUTES, count).context("cannot open the install window")?;
-        // Installing is bound by the processor: beyond its cores, more at once only makes all of them late.
-        let at_once = std::thread::available_parallelism().map_or(2, |n| n.get().max(2));
-        for group in others.chunks(at_once) {
+        for group in others.chunks(at_once.max(1)) {
             for node in group {
                 watch.power_on(self, &node.name)?;
             }

@@ -1,0 +1,167 @@
+//! The figures that only a running rack gives: times of an install by stick and by network, its data path against
+//! what the drives can do, and what an idle node takes.
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Context, ensure};
+use serde::{Deserialize, Serialize};
+
+use crate::accel;
+use crate::answer::Answer;
+use crate::node::{Firmware, NodeSpec};
+use crate::rack::{Firmwares, Plan, Rack, TestRack, Watch, Watched};
+use crate::release::Release;
+use crate::ssh;
+use crate::view::View;
+
+/// The installer's word for the step whose speed is compared.
+const WRITE_STEP: &str = "writing the system to";
+/// And for the one that reads it back.
+const READ_BACK_STEP: &str = "reading the system back";
+/// How long a node is left alone before its idle memory is read.
+const SETTLE: Duration = Duration::from_secs(60);
+
+/// All of them.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Figures {
+    /// How guests ran.
+    pub accel: String,
+    /// One for each way to install.
+    pub installs: Vec<InstallFigures>,
+    /// The data path.
+    pub data_path: DataPath,
+    /// An idle node that is a cluster of three's first.
+    pub idle: Idle,
+}
+
+/// Seconds from power-on.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct InstallFigures {
+    /// e.g. `USB, BIOS`.
+    pub way: String,
+    /// To the installer's first word.
+    pub installer: f64,
+    /// To installed.
+    pub installed: f64,
+    /// To the agent's API as a member of the cluster.
+    pub ready: f64,
+}
+
+/// Writing the system to both drives, in seconds.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct DataPath {
+    /// Bytes of the root image.
+    pub bytes: u64,
+    /// By the installer: read from the stick, checked against the manifest, written to the mirror, flushed.
+    pub installer: f64,
+    /// By `dd` from the same stick to the same mirror on the same drives.
+    pub dd: f64,
+    /// Both halves read back and compared, by the installer.
+    pub read_back: f64,
+}
+
+/// Memory in KiB.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Idle {
+    /// Of the node.
+    pub total: u64,
+    /// Used: total less available, proc(5).
+    pub used: u64,
+    /// Resident set of the agent.
+    pub agent: u64,
+    /// Resident set of etcd.
+    pub etcd: u64,
+}
+
+/// Measures, one node at a time so that none slows another.
+///
+/// # Errors
+/// With the diagnosis of the node that failed.
+pub fn measure(tool: &Path) -> anyhow::Result<Figures> {
+    let release = Release::find()?;
+    let accel = accel::choose().1.to_owned();
+    let mut installs = Vec::new();
+
+    let (rack, watch) = from_stick(&release, &Plan::single(Firmware::Uefi), "bench-uefi", tool)?;
+    installs.push(figures("USB, UEFI", &watch.nodes()[0])?);
+    drop(rack);
+
+    let plan = Plan { firmwares: Firmwares::Mixed, ..Plan::default() };
+    let (rack, mut watch) = from_stick(&release, &plan, "bench-rack", tool)?;
+    let first = rack.nodes()[0].clone();
+    installs.push(figures("USB, BIOS", &watch.nodes()[0])?);
+    let data_path = data_path(&rack, &first, &watch.nodes()[0])?;
+    let mut view = View::new();
+    rack.install_others(&mut watch, 1, &mut |watch| view.show(watch))?;
+    rack.wait_one_cluster()?;
+    for node in &watch.nodes()[1..] {
+        installs.push(figures(&format!("network, {}", node.spec.firmware), node)?);
+    }
+    let idle = idle(&rack, &first)?;
+    Ok(Figures { accel, installs, data_path, idle })
+}
+
+fn from_stick(release: &Release, plan: &Plan, name: &str, tool: &Path) -> anyhow::Result<(TestRack, Watch)> {
+    println!("{name}");
+    let mut rack = Rack::for_test(name, plan, tool)?;
+    let answer = Answer::new(rack.password(), vec![ssh::make_key(rack.dir())?]);
+    rack.insert_stick(release, &answer)?;
+    let mut watch = Watch::default();
+    let mut view = View::new();
+    rack.boot_first(&mut watch, &mut |watch| view.show(watch))?;
+    Ok((rack, watch))
+}
+
+fn figures(way: &str, node: &Watched) -> anyhow::Result<InstallFigures> {
+    let progress = &node.progress;
+    let seconds = |at: Option<Duration>, what: &str| {
+        at.map(|at| at.as_secs_f64()).with_context(|| format!("{way}: the serial line does not show {what}"))
+    };
+    Ok(InstallFigures {
+        way: way.to_owned(),
+        installer: seconds(progress.installer, "the installer")?,
+        installed: seconds(progress.installed, "the end of the installation")?,
+        ready: seconds(progress.ready, "the agent")?,
+    })
+}
+
+/// `dd` runs on the installed node: the stick is still in, and slot B is as large, on the same drives, and empty.
+fn data_path(rack: &Rack, node: &NodeSpec, watched: &Watched) -> anyhow::Result<DataPath> {
+    let steps = watched.progress.durations(watched.elapsed());
+    let step = |name: &str| {
+        let found = steps.iter().filter(|(step, _)| step.contains(name));
+        let total: Duration = found.map(|(_, took)| *took).sum();
+        ensure!(!total.is_zero(), "the installer's step {name:?} is not on the serial line");
+        Ok(total.as_secs_f64())
+    };
+    let script = "set -e; mkdir -p /run/bench; \
+        mount -o ro \"$(blkid -L MAEKIN_ISO)\" /run/bench; \
+        stat -c %s /run/bench/release/root; \
+        echo 3 > /proc/sys/vm/drop_caches; \
+        begin=$(date +%s.%N); \
+        dd if=/run/bench/release/root of=/dev/md/maekin-b bs=4M conv=fsync status=none; \
+        end=$(date +%s.%N); \
+        umount /run/bench; \
+        echo $begin $end";
+    let text = rack.ssh(node, script)?;
+    let numbers: Vec<f64> = text.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+    let [bytes, begin, end] = numbers[..] else { anyhow::bail!("cannot understand {text:?}") };
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a file's size, far below 2^53
+    let bytes = bytes as u64;
+    Ok(DataPath { bytes, installer: step(WRITE_STEP)?, dd: end - begin, read_back: step(READ_BACK_STEP)? })
+}
+
+fn idle(rack: &Rack, node: &NodeSpec) -> anyhow::Result<Idle> {
+    // Not a wait for a condition: an idle node is one that was left alone for a while, and the node does the counting.
+    let script = format!(
+        "sleep {}; awk '/^MemTotal|^MemAvailable/ {{ print $2 }}' /proc/meminfo; \
+         for name in maekin-agent etcd; do \
+         awk '/^VmRSS/ {{ print $2 }}' /proc/\"$(pidof -s $name)\"/status; done",
+        SETTLE.as_secs()
+    );
+    let text = rack.ssh(node, &script)?;
+    let numbers: Vec<u64> = text.split_whitespace().filter_map(|n| n.parse().ok()).collect();
+    let [total, available, agent, etcd] = numbers[..] else { anyhow::bail!("cannot understand {text:?}") };
+    Ok(Idle { total, used: total.saturating_sub(available), agent, etcd })
+}
