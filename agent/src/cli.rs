@@ -1,6 +1,7 @@
 //! Small verbs for people, over the agent's own socket.
 
 use std::future::Future;
+use std::io::{BufRead, Read};
 
 use clap::Subcommand;
 use maekin_api as api;
@@ -10,9 +11,13 @@ use maekin_api::join::{Invite, NewInvite};
 use maekin_api::node::{Membership, Node};
 
 use crate::clock::now;
+use crate::http::auth;
 use crate::http::client::{ClientError, Target};
 use crate::run::membership_text;
 use crate::settings::Settings;
+
+/// Longest password that is read, bytes.
+const LONGEST_PASSWORD: u64 = 1024;
 
 /// What to do with the install window.
 #[derive(Debug, Clone, Subcommand)]
@@ -107,6 +112,14 @@ pub(crate) fn installs(settings: &Settings) -> anyhow::Result<()> {
         let (name, mac) = (&install.hostname, &install.mac);
         println!("{name:<16} {mac} {:<24} {}", progress_text(&install.progress), install.ticket);
     }
+    Ok(())
+}
+
+/// `hash-password`.
+pub(crate) fn hash_password() -> anyhow::Result<()> {
+    let mut password = String::new();
+    std::io::stdin().lock().take(LONGEST_PASSWORD).read_line(&mut password)?;
+    println!("{}", auth::hash_password(password.trim_end_matches(['\r', '\n']))?);
     Ok(())
 }
 

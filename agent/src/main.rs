@@ -81,6 +81,8 @@ enum Verb {
     },
     /// Show the installations over the network.
     Installs,
+    /// Read a password from standard input and print its hash for an answer file.
+    HashPassword,
 }
 
 fn main() -> ExitCode {
@@ -101,6 +103,7 @@ fn main() -> ExitCode {
         Verb::Window { what } => cli::window(&args.settings, &what),
         Verb::Invite { minutes } => cli::invite(&args.settings, minutes),
         Verb::Installs => cli::installs(&args.settings),
+        Verb::HashPassword => cli::hash_password(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

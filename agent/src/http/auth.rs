@@ -4,7 +4,9 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use argon2::{Argon2, PasswordHash, PasswordVerifier};
+use anyhow::anyhow;
+use argon2::password_hash::SaltString;
+use argon2::{Argon2, PasswordHash, PasswordHasher, PasswordVerifier};
 use axum::http::{HeaderMap, StatusCode, header};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -126,6 +128,18 @@ impl Auth {
 pub(crate) fn verify_password(hash: &str, password: &str) -> bool {
     PasswordHash::new(hash)
         .is_ok_and(|hash| Argon2::default().verify_password(password.as_bytes(), &hash).is_ok())
+}
+
+/// The Argon2id hash of `password` with a new salt, as a PHC string.
+///
+/// # Errors
+/// When the kernel gives no random numbers.
+pub(crate) fn hash_password(password: &str) -> anyhow::Result<String> {
+    let mut salt = [0; 16];
+    getrandom::fill(&mut salt).map_err(|e| anyhow!("the kernel gave no random numbers: {e}"))?;
+    let salt = SaltString::encode_b64(&salt).map_err(|e| anyhow!("cannot make a salt: {e}"))?;
+    let hash = Argon2::default().hash_password(password.as_bytes(), &salt);
+    Ok(hash.map_err(|e| anyhow!("cannot hash the password: {e}"))?.to_string())
 }
 
 fn unauthorized(detail: &str) -> ApiError {
