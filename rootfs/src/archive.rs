@@ -49,7 +49,7 @@ pub fn parse_simulation(text: &str) -> Vec<(String, String, String)> {
 /// `Inst name (version origin [arch])`, with the architecture also after the name in multi-arch set-ups.
 fn simulated(line: &str) -> Option<(String, String, String)> {
     let (name, rest) = line.strip_prefix("Inst ")?.split_once(' ')?;
-    let (_, rest) = rest.split_once('(')?;
+    let (rest, _) = rest.split_once('(')?.1.split_once(')')?; // behind it, apt notes what is not configured yet
     let version = rest.split(' ').next()?;
     let (_, arch) = rest.rsplit_once('[')?;
     let arch = arch.split(']').next()?;
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_simulation_lists_what_is_installed() {
-        let text = "Reading package lists...\nInst gcc-14-base (14.2.0-19 Debian:13.1/stable [amd64])\n\
+        let text = "Reading package lists...\nInst gcc-14-base (14.2.0-19 Debian:13.1/stable [amd64]) [libc6:amd64 ]\n\
                     Inst tzdata:all (2026f-0+deb13u1 Debian:13.1/stable, Debian-Security:13/stable-security [all])\n\
                     Conf gcc-14-base (14.2.0-19 Debian:13.1/stable [amd64])\n";
         let row = |n: &str, v: &str, a: &str| (n.to_owned(), v.to_owned(), a.to_owned());

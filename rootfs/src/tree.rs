@@ -79,7 +79,19 @@ impl Tree {
 
     /// Puts all of `other` into this tree, over what is there.
     pub fn merge(&mut self, other: Self) {
-        self.0.extend(other.0);
+        for (path, entry) in other.0 {
+            self.insert(path, entry);
+        }
+    }
+
+    /// The same tree in a directory `dir`.
+    #[must_use]
+    pub fn under(self, dir: &str) -> Self {
+        let mut tree = Self::default();
+        for (path, entry) in self.0 {
+            tree.insert(format!("{dir}/{path}"), entry);
+        }
+        tree
     }
 
     /// Takes out every path of which `keep` is false.

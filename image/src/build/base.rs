@@ -1,0 +1,84 @@
+//! Debian's packages installed into a tree, by mmdebstrap, from a repository of exactly the locked ones. The result
+//! is a tar archive, so that owners and devices need no privileges afterwards.
+
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use maekin_host::cmd::{self, Cmd};
+use maekin_host::file;
+use maekin_rootfs::lock::Lock;
+use maekin_rootfs::packages::{Definition, SetName};
+
+use super::cache::{Cache, Key};
+use super::debs;
+use super::steps::Steps;
+
+/// How long the installation may take.
+const LIMIT: Duration = Duration::from_secs(3600);
+/// What no image needs; left out by dpkg already, which is faster than taking it out again.
+const EXCLUDED: [&str; 6] = [
+    "/usr/share/doc/*",
+    "/usr/share/man/*",
+    "/usr/share/info/*",
+    "/usr/share/locale/*",
+    "/usr/share/lintian/*",
+    "/usr/share/bug/*",
+];
+
+/// The layer `<set>-tree`: a tar archive of the installed packages, with the units enabled that the definition names.
+pub(crate) fn install(
+    definition: &Definition,
+    lock: &Lock,
+    set: SetName,
+    cache: &Cache,
+    steps: &Steps,
+) -> Result<PathBuf> {
+    let name = format!("{}-tree", set.text());
+    let preset = preset(&definition.set(set).enable);
+    let key = Key::new(&name, 1)
+        .with("packages", debs::set_text(lock, set))
+        .with("epoch", lock.epoch.to_string())
+        .with("excluded", EXCLUDED.concat())
+        .with("preset", &preset);
+    cache.layer(steps, &name, "installing Debian's packages", &key, |tar| {
+        ensure!(cmd::exists("mmdebstrap"), "mmdebstrap is not there; install the package mmdebstrap");
+        let work = cache.work().join(&name);
+        let repository = work.join("packages");
+        debs::flat_repository(&repository, &debs::verified(lock, set, cache)?)?;
+        let preset_path = work.join("00-maekin.preset");
+        file::write_atomic(&preset_path, preset.as_bytes(), 0o644)?;
+        let tmp = work.join("tmp");
+        fs::create_dir_all(&tmp).context("cannot create a directory for mmdebstrap")?;
+        let names: Vec<&str> = lock.set(set).map(|p| p.name.as_str()).collect();
+        let mode = if nix::unistd::geteuid().is_root() { "root" } else { "unshare" };
+        Cmd::new("mmdebstrap")
+            .args(["--variant=essential", "--architectures=amd64", "--format=tar"])
+            .arg(format!("--mode={mode}"))
+            .arg(format!("--include={}", names.join(",")))
+            .args(EXCLUDED.map(|path| format!("--dpkgopt=path-exclude={path}")))
+            .arg(format!(
+                "--customize-hook=upload {} /usr/lib/systemd/system-preset/00-maekin.preset",
+                preset_path.display()
+            ))
+            .arg("--customize-hook=chroot \"$1\" systemctl --quiet preset-all")
+            .arg("") // all suites are in the source line
+            .arg(tar)
+            .arg(format!("deb [trusted=yes] copy:{} ./", repository.display()))
+            .env("SOURCE_DATE_EPOCH", lock.epoch.to_string())
+            .env("PYTHONHASHSEED", "0")
+            .env("TMPDIR", &tmp)
+            .env("LC_ALL", "C")
+            .limit(LIMIT)
+            .run()?;
+        Ok(())
+    })
+}
+
+/// A systemd.preset(5) file that enables these units and no others.
+fn preset(enable: &[String]) -> String {
+    let mut lines: Vec<String> = enable.iter().map(|unit| format!("enable {unit}\n")).collect();
+    lines.push("disable *\n".to_owned());
+    lines.concat()
+}

@@ -1,0 +1,272 @@
+//! The packages of a build: the lock's where they can be had, and what moved where they cannot.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use maekin_host::cmd::Cmd;
+use maekin_host::file;
+use maekin_image::manifest;
+use maekin_rootfs::archive::Offer;
+use maekin_rootfs::glob;
+use maekin_rootfs::lock::{Lock, Locked, diff};
+use maekin_rootfs::packages::{Definition, SetName};
+use sha2::{Digest, Sha256};
+
+use super::apt::Apt;
+use super::cache::{Cache, remove};
+use super::steps::Steps;
+
+/// Largest lock file that is read.
+const LOCK_LIMIT: u64 = 4 << 20;
+
+/// Where packages come from, and how strictly the lock is taken.
+pub(crate) struct Source<'a> {
+    pub(crate) definition: &'a Definition,
+    pub(crate) lock_path: &'a Path,
+    pub(crate) mirror: Option<&'a str>,
+    /// A package that is not to be had in its locked version is an error.
+    pub(crate) locked: bool,
+    /// Nothing is fetched.
+    pub(crate) offline: bool,
+}
+
+impl Source<'_> {
+    fn inputs(&self) -> String {
+        manifest::sha256_hex(self.definition.resolution_inputs().as_bytes())
+    }
+
+    fn read_lock(&self) -> Result<Option<Lock>> {
+        if !self.lock_path.exists() {
+            return Ok(None);
+        }
+        let text = file::read_text(self.lock_path, LOCK_LIMIT)?;
+        Lock::parse(&text).map(Some).with_context(|| {
+            format!("{} is damaged; restore it, or renew it with relock", self.lock_path.display())
+        })
+    }
+}
+
+/// The packages to build from, every one of them in the cache. Says which are not as the lock has them.
+pub(crate) fn provide(source: &Source<'_>, cache: &Cache, steps: &Steps) -> Result<Lock> {
+    let lock = source.read_lock()?.context(
+        "there is no rootfs/packages.lock; it belongs to the sources, and `maekin-image relock` makes it",
+    )?;
+    let fits = lock.inputs == source.inputs();
+    if fits && lock.packages.iter().all(|p| cache.debs().join(p.file_name()).exists()) {
+        steps.cached("packages");
+        return Ok(lock);
+    }
+    ensure!(
+        !source.offline,
+        "packages are missing in the cache ({}); build without --offline",
+        missing(&lock, cache)
+    );
+    ensure!(
+        fits || !source.locked,
+        "packages.lock was not made from this packages.toml; run `maekin-image relock`"
+    );
+    steps.run("packages", "fetching what the cache lacks from Debian's archive", || {
+        let held = held_repository(&lock, cache)?;
+        let apt = Apt::set_up(&cache.apt(), source.definition, source.mirror, Some(&held))?;
+        apt.update()?;
+        let offers = apt.offers()?;
+        let have = |p: &Locked| offers.iter().any(|o| is_offer_of(o, p));
+        let lost: Vec<&Locked> = lock.packages.iter().filter(|p| !have(p)).collect();
+        let wanted = if fits && lost.is_empty() {
+            lock
+        } else {
+            let names: Vec<_> = lost.iter().map(|p| format!("{} {}", p.name, p.version)).collect();
+            ensure!(
+                !source.locked,
+                "the archive no longer has {}; build without --locked, or renew the lock with `maekin-image relock`",
+                names.join(", ")
+            );
+            let new = resolve(source.definition, &apt, &offers, Some(&lock), source.inputs())?;
+            for change in diff(&lock, &new) {
+                steps.note(&format!("not as locked: {change}"));
+            }
+            new
+        };
+        fetch(&wanted, &apt, cache)?;
+        Ok(wanted)
+    })
+}
+
+/// Resolves everything anew and writes the lock.
+pub(crate) fn relock(source: &Source<'_>, cache: &Cache, epoch: u64, steps: &Steps) -> Result<()> {
+    let old = source.read_lock().unwrap_or_default().unwrap_or_default();
+    let new = steps.run("packages", "resolving against Debian's archive", || {
+        let apt = Apt::set_up(&cache.apt(), source.definition, source.mirror, None)?;
+        apt.update()?;
+        let offers = apt.offers()?;
+        let mut lock = resolve(source.definition, &apt, &offers, None, source.inputs())?;
+        let same = lock.inputs == old.inputs && diff(&old, &lock).is_empty();
+        lock.epoch = if same { old.epoch } else { epoch };
+        fetch(&lock, &apt, cache)?;
+        Ok(lock)
+    })?;
+    for change in diff(&old, &new) {
+        println!("{change}");
+    }
+    file::write_atomic(source.lock_path, new.text().as_bytes(), 0o644)?;
+    println!("{} packages in {}", new.packages.len(), source.lock_path.display());
+    Ok(())
+}
+
+/// Checks that the packages of a set have the digests of the lock; they are about to be used.
+pub(crate) fn verified(lock: &Lock, set: SetName, cache: &Cache) -> Result<Vec<PathBuf>> {
+    lock.set(set)
+        .map(|p| {
+            let path = cache.debs().join(p.file_name());
+            let digest = digest(&path)?;
+            ensure!(
+                digest == p.sha256,
+                "{} has not the digest of the lock; remove it, and the next build fetches it again",
+                path.display()
+            );
+            Ok(path)
+        })
+        .collect()
+}
+
+/// The lines of the lock that make up a set, as input of a layer's key.
+pub(crate) fn set_text(lock: &Lock, set: SetName) -> String {
+    lock.set(set).map(|p| format!("{} {}\n", p.file_name(), p.sha256)).collect()
+}
+
+/// Makes `dir` a repository of exactly these packages, as `deb copy:dir ./` reads it.
+pub(crate) fn flat_repository(dir: &Path, debs: &[PathBuf]) -> Result<()> {
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))?;
+    let mut index = String::new();
+    for deb in debs {
+        let name = deb.file_name().unwrap_or_default().to_string_lossy();
+        let target = dir.join(&*name);
+        if fs::hard_link(deb, &target).is_err() {
+            fs::copy(deb, &target).with_context(|| format!("cannot copy {}", deb.display()))?;
+        }
+        let control = Cmd::new("dpkg-deb").arg("-f").arg(deb).text()?;
+        let (size, digest) = (fs::metadata(deb)?.len(), digest(deb)?);
+        index += &format!("{}\nFilename: ./{name}\nSize: {size}\nSHA256: {digest}\n\n", control.trim_end());
+    }
+    file::write_atomic(&dir.join("Packages"), index.as_bytes(), 0o644)?;
+    Ok(())
+}
+
+/// A repository of the locked packages that the cache has: the archive may have dropped them.
+fn held_repository(lock: &Lock, cache: &Cache) -> Result<PathBuf> {
+    let dir = cache.work().join("held");
+    remove(&dir)?;
+    let whole = |p: &&Locked| digest(&cache.debs().join(p.file_name())).is_ok_and(|d| d == p.sha256);
+    let debs: Vec<_> = lock.packages.iter().filter(whole).map(|p| cache.debs().join(p.file_name())).collect();
+    flat_repository(&dir, &debs)?;
+    Ok(dir)
+}
+
+/// Resolves every set; the packages of `keep` stay at their versions where those are offered.
+fn resolve(
+    definition: &Definition,
+    apt: &Apt,
+    offers: &[Offer],
+    keep: Option<&Lock>,
+    inputs: String,
+) -> Result<Lock> {
+    let mut found = BTreeMap::<Offer, BTreeSet<SetName>>::new();
+    for name in SetName::ALL {
+        let set = definition.set(name);
+        if set.packages.is_empty() {
+            continue;
+        }
+        let pins: Vec<String> = keep
+            .iter()
+            .flat_map(|lock| lock.set(name))
+            .filter(|p| offers.iter().any(|o| is_offer_of(o, p)))
+            .map(|p| format!("{}={}", p.name, p.version))
+            .collect();
+        let resolved = apt
+            .resolve(&[set.packages.clone(), pins].concat(), name.installed())
+            .or_else(|_| apt.resolve(&set.packages, name.installed())) // the old versions do not go together any more
+            .with_context(|| format!("cannot resolve the package set {}", name.text()))?;
+        for (package, version, arch) in resolved {
+            let taken =
+                set.only.as_ref().is_none_or(|only| only.iter().any(|o| glob::name_matches(o, &package)));
+            if !taken {
+                continue;
+            }
+            let is_it = |o: &&Offer| o.name == package && o.version == version && o.arch == arch;
+            let Some(offer) = offers.iter().find(is_it) else {
+                bail!("apt resolved {package} {version}, which the archive's indices do not have")
+            };
+            found.entry(offer.clone()).or_default().insert(name);
+        }
+    }
+    let packages = found
+        .into_iter()
+        .map(|(o, sets)| Locked {
+            name: o.name,
+            version: o.version,
+            arch: o.arch,
+            sha256: o.sha256,
+            path: o.path,
+            sets,
+        })
+        .collect();
+    Ok(Lock { inputs, epoch: keep.map_or(0, |lock| lock.epoch), packages })
+}
+
+fn is_offer_of(offer: &Offer, p: &Locked) -> bool {
+    offer.name == p.name && offer.version == p.version && offer.sha256 == p.sha256
+}
+
+/// Downloads what the cache lacks, or has damaged.
+fn fetch(lock: &Lock, apt: &Apt, cache: &Cache) -> Result<()> {
+    let whole = |p: &Locked| digest(&cache.debs().join(p.file_name())).is_ok_and(|d| d == p.sha256);
+    let lacking: Vec<&Locked> = lock.packages.iter().filter(|p| !whole(p)).collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    let dir = cache.work().join("download");
+    fs::create_dir_all(&dir).context("cannot create the download directory")?;
+    let names: Vec<_> = lacking.iter().map(|p| format!("{}={}", p.name, p.version)).collect();
+    apt.download(&names, &dir)?;
+    for p in lacking {
+        let from = dir.join(p.file_name());
+        ensure!(digest(&from)? == p.sha256, "{} came with another digest than its index has", p.file_name());
+        fs::rename(&from, cache.debs().join(p.file_name()))
+            .context("cannot move a package into the cache")?;
+    }
+    Ok(())
+}
+
+fn missing(lock: &Lock, cache: &Cache) -> String {
+    let lacking = lock.packages.iter().filter(|p| !cache.debs().join(p.file_name()).exists());
+    let names: Vec<&str> = lacking.map(|p| p.name.as_str()).collect();
+    match names.len() {
+        0 => "packages.lock is not of this packages.toml".to_owned(),
+        n @ 1..=5 => format!("{n}: {}", names.join(", ")),
+        n => format!("{n}: {} and more", names[..5].join(", ")),
+    }
+}
+
+/// SHA-256 of a file, hex.
+pub(crate) fn digest(path: &Path) -> Result<String> {
+    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    let mut hasher = Hasher(Sha256::new());
+    io::copy(&mut file, &mut hasher).with_context(|| format!("cannot read {}", path.display()))?;
+    Ok(manifest::hex(&hasher.0.finalize()))
+}
+
+struct Hasher(Sha256);
+
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

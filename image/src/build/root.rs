@@ -1,0 +1,196 @@
+//! The root image: one squashfs with Debian's part, then ours appended, then the dm-verity hash tree.
+
+use std::fs::{self, File};
+use std::io::{self, BufReader, BufWriter};
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use maekin_host::{file, wait};
+use maekin_image::manifest::RootImage;
+use maekin_rootfs::glob;
+use maekin_rootfs::lock::Lock;
+use maekin_rootfs::packages::{Definition, SetName};
+use maekin_rootfs::tree::{Entry, Node, Tree, copy_tar};
+use maekin_rootfs::var;
+use uuid::Uuid;
+
+use super::base;
+use super::cache::{Cache, Key, remove};
+use super::debs;
+use super::kernel::Kernel;
+use super::ours::{DIR, Ours};
+use super::steps::Steps;
+use super::tools::Tools;
+
+/// How squashfs is compressed. Larger blocks than 256 KiB gain little and cost every small read a large one.
+const COMPRESSION: [&str; 6] = ["-comp", "zstd", "-Xcompression-level", "15", "-b", "256K"];
+/// Block size of data and hash tree.
+const VERITY_BLOCK: u64 = 4096;
+/// How long the compression may take.
+const LIMIT: Duration = Duration::from_secs(3600);
+
+/// What the root image is made from.
+pub(crate) struct Inputs<'a> {
+    pub(crate) definition: &'a Definition,
+    pub(crate) lock: &'a Lock,
+    pub(crate) lock_text: &'a str,
+    pub(crate) tools: &'a Tools,
+    pub(crate) kernel: &'a Kernel,
+    pub(crate) ours: &'a Ours,
+    pub(crate) cache: &'a Cache,
+    pub(crate) steps: &'a Steps,
+}
+
+impl Inputs<'_> {
+    /// Writes the whole root image to `path` and says how it is opened.
+    pub(crate) fn write(&self, path: &Path) -> Result<RootImage> {
+        let debian = self.debian()?;
+        self.steps.run("root", "adding our files and the hash tree", || {
+            fs::copy(&debian, path).with_context(|| format!("cannot write {}", path.display()))?;
+            self.append(path)?;
+            self.add_hash_tree(path)
+        })
+    }
+
+    /// The layer with Debian's part.
+    fn debian(&self) -> Result<PathBuf> {
+        let set = self.definition.set(SetName::Root);
+        let tar = base::install(self.definition, self.lock, SetName::Root, self.cache, self.steps)?;
+        let modules = self.kernel.select(&self.definition.modules.root)?;
+        let list: Vec<&str> = modules.iter().map(String::as_str).collect();
+        let links = self.ours.links();
+        let key = Key::new("root-debian", 2)
+            .with("packages", debs::set_text(self.lock, SetName::Root))
+            .with("kernel", debs::set_text(self.lock, SetName::Kernel))
+            .with("firmware", debs::set_text(self.lock, SetName::Firmware))
+            .with("tools", debs::set_text(self.lock, SetName::Tools))
+            .with("lock", self.lock_text)
+            .with("modules", list.join("\n"))
+            .with("remove", set.remove.join("\n"))
+            .with("enable", set.enable.join("\n"))
+            .with("links", format!("{links:?}"))
+            .with("compression", COMPRESSION.concat());
+        self.cache.layer(self.steps, "root-debian", "compressing", &key, |path| {
+            let kernel = self.kernel.tree(&modules, false, self.tools, &self.cache.work())?;
+            let removed = |path: &str| set.remove.iter().any(|pattern| glob::covers(pattern, path));
+            self.compress(&tar, path, |builder| {
+                let reader = BufReader::with_capacity(1 << 20, File::open(&tar)?);
+                let replaced = |path: &str| links.get(path).is_some_and(|e| e.node != Node::Dir);
+                let listing =
+                    copy_tar(reader, builder, self.lock.epoch, |path| removed(path) || replaced(path))?;
+                let mut more = self.additions(&var::tmpfiles(&listing.skipped));
+                more.merge(kernel);
+                more.merge(links);
+                let is_there = |path: &str| listing.kept.get(path).is_some_and(|listed| listed.dir);
+                more.retain(|path| !is_there(path));
+                more.append_to(builder, self.lock.epoch)
+            })
+        })
+    }
+
+    /// What the image has of its own in Debian's part.
+    fn additions(&self, tmpfiles: &str) -> Tree {
+        let mut tree = Tree::default();
+        tree.insert("usr/lib/tmpfiles.d/maekin-var.conf", Entry::file(tmpfiles, 0o644));
+        tree.insert("usr/share/maekin/packages.lock", Entry::file(self.lock_text, 0o644));
+        tree.insert("etc/machine-id", Entry::file("", 0o444));
+        tree.insert("etc/resolv.conf", Entry::symlink("../run/systemd/resolve/stub-resolv.conf"));
+        for dir in ["boot", "var"] {
+            tree.insert(dir, Entry::dir());
+        }
+        tree.insert("tmp", Entry { mode: 0o1777, ..Entry::dir() });
+        tree
+    }
+
+    /// Runs mksquashfs on the archive that `write` makes.
+    fn compress(
+        &self,
+        tar: &Path,
+        path: &Path,
+        write: impl FnOnce(&mut tar::Builder<BufWriter<std::process::ChildStdin>>) -> io::Result<()>,
+    ) -> Result<()> {
+        let log = self.cache.work().join("mksquashfs.log");
+        let output = || File::create(&log).with_context(|| format!("cannot create {}", log.display()));
+        let cmd = self
+            .tools
+            .cmd("usr/bin/mksquashfs")
+            .arg("-")
+            .arg(path)
+            .args(["-tar", "-noappend", "-no-exports", "-quiet", "-no-progress"])
+            .args(COMPRESSION)
+            .env("SOURCE_DATE_EPOCH", self.lock.epoch.to_string());
+        let mut child = cmd.spawn(Stdio::piped(), output()?, Stdio::null())?;
+        let stdin = child.stdin.take().context("mksquashfs has no standard input")?;
+        let mut builder = tar::Builder::new(BufWriter::with_capacity(1 << 20, stdin));
+        let written = write(&mut builder)
+            .and_then(|()| builder.into_inner())
+            .and_then(|mut out| io::Write::flush(&mut out));
+        let status =
+            wait::until("mksquashfs", LIMIT, Duration::from_millis(100), || child.try_wait().transpose());
+        if status.is_err() {
+            let _ = child.kill(); // it may have ended in this very moment
+        }
+        let said = file::read_text(&log, 1 << 20).unwrap_or_default();
+        let status = status??;
+        written.with_context(|| format!("cannot pass {} to mksquashfs: {said}", tar.display()))?;
+        ensure!(status.success(), "mksquashfs failed ({status}): {said}");
+        Ok(())
+    }
+
+    /// Adds our files' contents behind Debian's part.
+    fn append(&self, path: &Path) -> Result<()> {
+        let stage = self.cache.work().join("ours");
+        remove(&stage)?;
+        unpack(&self.ours.contents(), &stage)?;
+        self.tools
+            .cmd("usr/bin/mksquashfs")
+            .arg(&stage)
+            .arg(path)
+            .args(["-all-root", "-no-exports", "-no-recovery", "-quiet", "-no-progress"])
+            .env("SOURCE_DATE_EPOCH", self.lock.epoch.to_string())
+            .run()?;
+        Ok(())
+    }
+
+    /// Adds the dm-verity hash tree. Salt and UUID come from the content, so the same content is the same image.
+    fn add_hash_tree(&self, path: &Path) -> Result<RootImage> {
+        let size = fs::metadata(path)?.len().next_multiple_of(VERITY_BLOCK);
+        File::options().write(true).open(path)?.set_len(size)?;
+        let salt = debs::digest(path)?;
+        let uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, salt.as_bytes());
+        let out = self
+            .tools
+            .cmd("usr/sbin/veritysetup")
+            .arg("format")
+            .args([path, path])
+            .arg(format!("--data-block-size={VERITY_BLOCK}"))
+            .arg(format!("--hash-block-size={VERITY_BLOCK}"))
+            .arg(format!("--data-blocks={}", size / VERITY_BLOCK))
+            .arg(format!("--hash-offset={size}"))
+            .arg("--hash=sha256")
+            .arg(format!("--salt={salt}"))
+            .arg(format!("--uuid={uuid}"))
+            .text()?;
+        let hash = out.lines().find_map(|line| line.strip_prefix("Root hash:")).map(str::trim);
+        let root_hash = hash.context("veritysetup did not say the root hash")?.to_owned();
+        Ok(RootImage { hash_offset: size, root_hash })
+    }
+}
+
+/// Writes a tree of regular files and directories below `stage`.
+fn unpack(tree: &Tree, stage: &Path) -> Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::create_dir_all(stage.join(DIR)).context("cannot create the staging directory")?;
+    for (path, entry) in tree.iter() {
+        let to = stage.join(path);
+        match &entry.node {
+            Node::Dir => fs::create_dir_all(&to)?,
+            Node::File(content) => fs::write(&to, content)?,
+            other => anyhow::bail!("{path} is {other:?}, and only files and directories are staged"),
+        }
+        fs::set_permissions(&to, fs::Permissions::from_mode(entry.mode))?;
+    }
+    Ok(())
+}
