@@ -61,8 +61,35 @@ pub fn plan_args(spec: &NodeSpec, files: &NodeFiles, accel: Accel, code: Option<
     args.0
 }
 
+/// Between two places in the boot order there is room for one that a device takes later ([`boot_index_between`]).
+const STRIDE: usize = 10;
+
 fn boot_index(spec: &NodeSpec, from: BootFrom) -> Option<usize> {
-    spec.boot.iter().position(|b| *b == from)
+    spec.boot.iter().position(|b| *b == from).map(|place| place * STRIDE)
+}
+
+/// The boot order of `spec` with `from` in front.
+#[must_use]
+pub fn boot_first_from(spec: &NodeSpec, from: BootFrom) -> Vec<BootFrom> {
+    [from].into_iter().chain(spec.boot.iter().copied().filter(|b| *b != from)).collect()
+}
+
+/// The boot index that puts `from` back to its place in the order of `spec`, in a guest started with
+/// [`boot_first_from`]; `None` where it has no place in it.
+#[must_use]
+pub fn boot_index_between(spec: &NodeSpec, from: BootFrom) -> Option<usize> {
+    spec.boot.iter().position(|b| *b == from).map(|place| place * STRIDE + STRIDE / 2)
+}
+
+/// The name QEMU knows a device by.
+#[must_use]
+pub fn device_id(spec: &NodeSpec, from: BootFrom) -> String {
+    match (from, &spec.medium) {
+        (BootFrom::Medium, Some(Medium::Cdrom(_))) => "disc".to_owned(),
+        (BootFrom::Medium, _) => "stick".to_owned(),
+        (BootFrom::Drive(i), _) => format!("disk{i}"),
+        (BootFrom::Nic(i), _) => format!("nic{i}"),
+    }
 }
 
 /// QEMU splits options at commas; a comma in a path is written twice.

@@ -10,9 +10,9 @@ use maekin_host::wait;
 
 use crate::QEMU;
 use crate::accel::Accel;
-use crate::args::{NodeFiles, plan_args};
+use crate::args::{NodeFiles, boot_first_from, boot_index_between, device_id, plan_args};
 use crate::firmware;
-use crate::node::{Firmware, NodeSpec};
+use crate::node::{BootFrom, Firmware, NodeSpec};
 use crate::qmp::Qmp;
 use crate::serial::Serial;
 
@@ -123,6 +123,17 @@ impl Machine {
             Ok(false) => bail!("QEMU of {} ended at once: {}", spec.name, said().trim()),
             Err(e) => Err(e).with_context(|| format!("QEMU of {} said: {}", spec.name, said().trim())),
         }
+    }
+
+    /// Switches it on and boots `from` this once, as by the firmware's boot menu; restarts follow the boot order.
+    ///
+    /// # Errors
+    /// As [`Machine::power_on`].
+    pub fn power_on_from(&self, spec: &NodeSpec, from: BootFrom) -> anyhow::Result<()> {
+        let once = NodeSpec { boot: boot_first_from(spec, from), ..spec.clone() };
+        self.power_on(&once)?;
+        // QEMU hands the order over at each reset, and the first one is behind us.
+        self.qmp().set_boot_index(&device_id(spec, from), boot_index_between(spec, from))
     }
 
     /// QEMU by way of `prlimit`, which becomes QEMU: a guest gone wild cannot fill the host's disk through one file.

@@ -101,6 +101,16 @@ impl Qmp {
         Ok(devices.as_array().is_some_and(|list| list.iter().any(|d| d["name"] == id)))
     }
 
+    /// Gives the device `id` another place in the boot order, which counts from the next reset on; `None`: none.
+    ///
+    /// # Errors
+    /// As [`Qmp::execute`].
+    pub fn set_boot_index(&self, id: &str, index: Option<usize>) -> anyhow::Result<()> {
+        let value = index.map_or(json!(-1), |index| json!(index));
+        let path = format!("/machine/peripheral/{id}");
+        self.execute("qom-set", &json!({"path": path, "property": "bootindex", "value": value})).map(drop)
+    }
+
     /// Plugs or pulls the cable of a network interface, e.g. `nic0`, as its guest sees it.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ pub use watch::{Watch, Watched};
 use crate::accel::{self, Accel};
 use crate::api::Api;
 use crate::machine::{self, Machine};
-use crate::node::NodeSpec;
+use crate::node::{BootFrom, NodeSpec};
 use crate::switch::{self, Control, Switch};
 use crate::{disk, ports, ssh};
 
@@ -238,6 +238,15 @@ impl Rack {
     pub fn power_on(&self, name: &str) -> anyhow::Result<()> {
         let node = self.node(name)?;
         self.machine(node).power_on(node)
+    }
+
+    /// Switches a node on and boots `from` this once.
+    ///
+    /// # Errors
+    /// As [`Machine::power_on_from`].
+    pub fn power_on_from(&self, name: &str, from: BootFrom) -> anyhow::Result<()> {
+        let node = self.node(name)?;
+        self.machine(node).power_on_from(node, from)
     }
 
     /// Pulls a drive out of a running or switched-off node. A running guest is asked to let go of it first, as by the

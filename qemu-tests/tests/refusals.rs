@@ -6,7 +6,7 @@ use std::time::Duration;
 use maekin_host::wait;
 use maekin_qemu_tests::answer::Answer;
 use maekin_qemu_tests::disk;
-use maekin_qemu_tests::node::Firmware;
+use maekin_qemu_tests::node::{BootFrom, Firmware};
 use maekin_qemu_tests::progress::INSTALLER;
 use maekin_qemu_tests::rack::{Plan, Rack, TestRack};
 use maekin_qemu_tests::release::Release;
@@ -20,7 +20,7 @@ fn is_refused(rack: &mut TestRack, change: impl FnOnce(&mut Answer), parts: &[&s
     let mut answer = Answer::new(rack.password(), Vec::new());
     change(&mut answer);
     rack.insert_stick(&release, &answer).unwrap();
-    rack.power_on("node-1").unwrap();
+    rack.power_on_from("node-1", BootFrom::Medium).unwrap();
     let mut serial = rack.machine(&rack.nodes()[0]).serial();
     let limit = rack.limit(LIMIT);
     let outcomes = [format!("{INSTALLER}refused"), format!("{INSTALLER}done")];

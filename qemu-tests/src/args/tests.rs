@@ -62,7 +62,7 @@ fn what_a_node_is_made_of_reaches_qemu() {
                 "addr.path=/r/switch/node-1.sock",
                 "hostfwd=tcp:127.0.0.1:4443-:8443",
                 "nic0.bootindex=0",
-                "disk0.bootindex=1",
+                "disk0.bootindex=10",
                 "disk0.driver=virtio-blk-pci",
                 "disk0.bus=port0",
                 "disk1.logical_block_size=512",
@@ -92,7 +92,7 @@ fn what_a_node_is_made_of_reaches_qemu() {
         (
             "a pulled drive is not there, the other keeps its name and place",
             |s| s.drives[0].plugged = false,
-            &["disk1.id=disk1", "disk1.bus=port1", "disk1.bootindex=2"],
+            &["disk1.id=disk1", "disk1.bus=port1", "disk1.bootindex=20"],
             &["disk0", "drive0"],
         ),
         (
@@ -137,4 +137,24 @@ fn a_card_that_is_not_booted_from_has_no_rom() {
 fn the_spec_survives_the_state_file() {
     let text = serde_json::to_string(&spec()).unwrap();
     assert_eq!(serde_json::from_str::<NodeSpec>(&text).unwrap(), spec());
+}
+
+#[test]
+fn a_boot_menu_choice_holds_for_one_boot() {
+    let original = spec();
+    let mut started = original.clone();
+    started.medium = Some(Medium::Usb(PathBuf::from("/r/a.iso")));
+    let rows = [
+        (BootFrom::Drive(1), "disk1.bootindex=0", Some(25)),
+        (BootFrom::Nic(0), "nic0.bootindex=0", Some(5)),
+        (BootFrom::Medium, "stick.bootindex=0", None),
+    ];
+    for (from, first, back) in rows {
+        started.boot = boot_first_from(&original, from);
+        assert!(line(&started).contains(first), "{from:?}");
+        assert_eq!(boot_index_between(&original, from), back, "{from:?}");
+    }
+    started.boot = boot_first_from(&original, BootFrom::Drive(1));
+    let others = ["nic0.bootindex=10", "disk0.bootindex=20"];
+    assert!(others.iter().all(|o| line(&started).contains(o)), "25 is behind both");
 }

@@ -84,8 +84,8 @@ impl Plan {
     }
 }
 
-/// The nodes of `plan` in `dir`: `node-1` boots its drives and else the stick, the others the network and then their
-/// drives, as machines in a rack are set up. `ports` holds [`Plan::ports`] ports.
+/// The nodes of `plan` in `dir`: `node-1` boots its drives (its stick by the boot menu), the others the network and
+/// then their drives, as machines in a rack are set up. `ports` holds [`Plan::ports`] ports.
 #[must_use]
 pub fn plan_specs(dir: &Path, plan: &Plan, ports: &[u16]) -> Vec<NodeSpec> {
     let ports = ports.chunks(FORWARDED.len());
@@ -106,11 +106,8 @@ fn plan_node(dir: &Path, plan: &Plan, number: usize, ports: &[u16]) -> NodeSpec 
     let mac = |nic: u8| format!("52:54:00:77:{nic:02x}:{number:02x}");
     let forwards = ports.iter().zip(FORWARDED).map(|(host, guest)| Forward { host: *host, guest }).collect();
     let disks = (0..drives.len()).map(BootFrom::Drive);
-    let boot = if number == 1 {
-        disks.chain([BootFrom::Medium]).collect()
-    } else {
-        [BootFrom::Nic(0)].into_iter().chain(disks).collect()
-    };
+    let boot =
+        if number == 1 { disks.collect() } else { [BootFrom::Nic(0)].into_iter().chain(disks).collect() };
     NodeSpec {
         uuid: Uuid::new_v5(&NAMESPACE, name.as_bytes()),
         firmware: plan.firmwares.of(number - 1),
@@ -146,9 +143,9 @@ mod tests {
     }
 
     #[test]
-    fn the_first_boots_the_stick_and_the_others_the_network() {
+    fn the_first_boots_its_drives_and_the_others_the_network() {
         let specs = plan_specs(Path::new("/r"), &Plan::default(), &[1, 2, 3, 4, 5, 6]);
-        assert_eq!(specs[0].boot, [BootFrom::Drive(0), BootFrom::Drive(1), BootFrom::Medium]);
+        assert_eq!(specs[0].boot, [BootFrom::Drive(0), BootFrom::Drive(1)]);
         assert_eq!(specs[1].boot, [BootFrom::Nic(0), BootFrom::Drive(0), BootFrom::Drive(1)]);
         assert_eq!([0, 1, 2].map(|i| specs[i].firmware), [Firmware::Bios, Firmware::Uefi, Firmware::Bios]);
     }

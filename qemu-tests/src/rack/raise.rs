@@ -8,7 +8,7 @@ use maekin_host::wait;
 
 use super::{Rack, Watch};
 use crate::answer::Answer;
-use crate::node::Medium;
+use crate::node::{BootFrom, Medium};
 use crate::release::Release;
 
 /// Power-on to ready, by hardware virtualisation, with little else running.
@@ -41,14 +41,14 @@ impl Rack {
         self.change(&first.name, |node| node.medium = Some(Medium::Usb(stick)))
     }
 
-    /// Switches the first node on and waits until its agent answers as the cluster's only member; with a stick in
-    /// it and blank drives, that is installing it.
+    /// Switches the first node on and waits until its agent answers as the cluster's only member. If it has a stick,
+    /// that is booted first, which installs it.
     ///
     /// # Errors
     /// With the diagnosis of the node.
     pub fn boot_first(&self, watch: &mut Watch, show: &mut dyn FnMut(&Watch)) -> anyhow::Result<()> {
         let first = self.nodes().first().context("the rack has no node")?;
-        watch.power_on(self, &first.name)?;
+        watch.power_on(self, &first.name, first.medium.as_ref().map(|_| BootFrom::Medium))?;
         watch.until_ready(self.limit(NODE_LIMIT), |watch| show(watch))?;
         self.wait_members(&[&first.name], API_LIMIT)
     }
@@ -69,7 +69,7 @@ impl Rack {
         api.open_window(WINDOW_MINUTES, count).context("cannot open the install window")?;
         for group in others.chunks(at_once.max(1)) {
             for node in group {
-                watch.power_on(self, &node.name)?;
+                watch.power_on(self, &node.name, None)?;
             }
             let mut asked = Instant::now();
             watch.until_ready(self.limit(NODE_LIMIT), |watch| {

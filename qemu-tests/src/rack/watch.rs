@@ -7,7 +7,7 @@ use maekin_host::wait;
 
 use super::Rack;
 use crate::machine::Machine;
-use crate::node::NodeSpec;
+use crate::node::{BootFrom, NodeSpec};
 use crate::progress::Progress;
 use crate::serial::Serial;
 
@@ -44,16 +44,20 @@ pub struct Watch {
 }
 
 impl Watch {
-    /// Switches a node on and follows it from there. What it said before does not count.
+    /// Switches a node on and follows it from there; `from` is a choice in its boot menu. What it said before does
+    /// not count.
     ///
     /// # Errors
     /// As [`Machine::power_on`].
-    pub fn power_on(&mut self, rack: &Rack, name: &str) -> anyhow::Result<()> {
+    pub fn power_on(&mut self, rack: &Rack, name: &str, from: Option<BootFrom>) -> anyhow::Result<()> {
         let spec = rack.node(name)?.clone();
         let machine = rack.machine(&spec);
         let mut serial = machine.serial();
         serial.skip()?;
-        machine.power_on(&spec)?;
+        match from {
+            Some(from) => machine.power_on_from(&spec, from)?,
+            None => machine.power_on(&spec)?,
+        }
         self.nodes.retain(|n| n.spec.name != name);
         self.nodes.push(Watched {
             spec,
