@@ -1,14 +1,15 @@
 //! UDP sockets that know which interface and which of our addresses they talk on, and the addresses of an interface.
 
 use std::io::{self, IoSlice, IoSliceMut};
-use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, TcpListener, UdpSocket};
 use std::os::fd::{AsFd, AsRawFd};
 
 use nix::errno::Errno;
 use nix::ifaddrs::getifaddrs;
+use nix::net::if_::if_nametoindex;
 use nix::sys::socket::{
-    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, SockaddrIn,
-    bind, listen, recvmsg, sendmsg, setsockopt, socket, sockopt,
+    AddressFamily, Backlog, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockProtocol, SockType,
+    SockaddrIn, bind, listen, recvmsg, sendmsg, setsockopt, socket, sockopt,
 };
 
 /// What a UDP socket of ours is to be.
@@ -57,6 +58,22 @@ pub fn listen_tcp(interface: &str, local: SocketAddrV4) -> io::Result<TcpListene
     bind(fd.as_raw_fd(), &SockaddrIn::from(local)).map_err(named("bind"))?;
     listen(&fd, Backlog::new(BACKLOG)?).map_err(named("listen"))?;
     Ok(TcpListener::from(fd))
+}
+
+/// Opens a raw ICMPv6 socket (CAP_NET_RAW) on one interface that hears the multicast `group`, and sends with the hop
+/// limit of 255 that neighbour discovery demands (RFC 4861 section 6.1). It is used through the calls of a
+/// [`UdpSocket`]; ports mean nothing.
+///
+/// # Errors
+/// The error of the call that failed, with its name.
+pub fn open_icmpv6(interface: &str, group: Ipv6Addr) -> io::Result<UdpSocket> {
+    let fd = socket(AddressFamily::Inet6, SockType::Raw, SockFlag::SOCK_CLOEXEC, SockProtocol::IcmpV6)
+        .map_err(named("socket"))?;
+    setsockopt(&fd, sockopt::BindToDevice, &interface.into()).map_err(named("SO_BINDTODEVICE"))?;
+    setsockopt(&fd, sockopt::Ipv6Ttl, &255).map_err(named("IPV6_UNICAST_HOPS"))?;
+    let socket = UdpSocket::from(fd);
+    socket.join_multicast_v6(&group, if_nametoindex(interface).map_err(named("if_nametoindex"))?)?;
+    Ok(socket)
 }
 
 fn named(call: &'static str) -> impl Fn(Errno) -> io::Error {

@@ -59,7 +59,7 @@ pub struct ConfigFile {
     /// Port of the HTTP server.
     #[serde(default = "default_http_port")]
     pub http_port: u16,
-    /// Fixed addresses.
+    /// Fixed addresses. Those outside our network, and our own, are left out.
     #[serde(default, rename = "reservation")]
     pub reservations: Vec<Reservation>,
 }
@@ -245,13 +245,17 @@ fn plan_addresses(
     let mut by_mac = HashMap::new();
     let mut seen = HashMap::new();
     for Reservation { mac, address } in reservations {
+        // The agent lists every node of the cluster, this one and those on other networks too.
+        if *address == settings.server || !settings.on_link(*address) {
+            continue;
+        }
         usable("reservation", *address)?;
         // Ethernet, or the UUID that EDK2 with SendGUID puts there.
         if !matches!(mac.as_bytes().len(), 6 | 16) {
             return wrong("reservation", format!("{mac} has {} bytes; a MAC has 6", mac.as_bytes().len()));
         }
         if excluded.contains(address) {
-            return wrong("reservation", format!("{address} (for {mac}) is our own address or the router's"));
+            return wrong("reservation", format!("{address} (for {mac}) is the router's address"));
         }
         if by_mac.insert(*mac, *address).is_some() {
             return wrong("reservation", format!("{mac} has two addresses; keep one"));
@@ -308,8 +312,7 @@ address = "10.77.0.150"
             ("pool reversed", "0.199", "0.9", &["`pool_end`", "before pool_start"]),
             ("pool up to broadcast", "0.199", "0.255", &["`pool_end`", "broadcast"]),
             ("interface name", "eno1", "a/b", &["`interface`"]),
-            ("reservation elsewhere", "0.150", "1.150", &["`reservation`", "not in"]),
-            ("reservation of ours", "0.150", "0.1", &["`reservation`", "52:54:00:00:00:01"]),
+            ("reservation of the broadcast address", "0.150", "0.255", &["`reservation`", "broadcast"]),
             ("not a MAC", "52:54:00:00:00:01", "52:5x", &["mac", "is not a hardware address"]),
             ("a MAC cut short", "52:54:00:00:00:01", "52:54", &["`reservation`", "has 2 bytes"]),
             ("lease", "dns =", "lease_seconds = 5\ndns =", &["`lease_seconds`"]),
@@ -321,6 +324,14 @@ address = "10.77.0.150"
             for part in *wanted {
                 assert!(err.contains(part), "{name}: {err}");
             }
+        }
+    }
+
+    #[test]
+    fn reservations_that_do_not_concern_this_network_are_left_out() {
+        for address in ["10.77.1.150", "10.77.0.1"] {
+            let config = parse_config(&GOOD.replace("10.77.0.150", address)).unwrap();
+            assert!(config.plan.reservations.is_empty(), "{address}");
         }
     }
 

@@ -15,6 +15,7 @@
 //! | [`dhcp`] | codec, leases, journal, server |
 //! | [`tftp`] | codec, transfer, allow-list, server |
 //! | [`http`] | scripts, the release with ranges, the installer's questions |
+//! | [`ipv6`] | spares iPXE a wait of 16 s for an IPv6 router |
 //! | [`script`] | iPXE scripts |
 //! | [`release`] | which files of a release are served, and where they lie |
 //! | [`approver`] | who decides: the agent, or a person with an answer file |
@@ -31,6 +32,7 @@ pub mod counters;
 pub mod dhcp;
 pub mod http;
 pub mod hw;
+pub mod ipv6;
 pub mod release;
 pub mod script;
 pub mod serve;

@@ -21,6 +21,7 @@ use crate::dhcp::service::Service;
 use crate::dhcp::store::Store;
 use crate::http::routes::{Shared, router};
 use crate::http::serve::serve as serve_http;
+use crate::ipv6::{Recent, Responder};
 use crate::release::Release;
 use crate::tftp::server::Server as TftpServer;
 
@@ -55,8 +56,15 @@ pub async fn serve(config: Config, approver: Arc<dyn Approver>, reload: Option<B
     };
     let interface = config.interface.as_str();
     let port = |name: &str, number: u16| format!("cannot open {name} port {number} on {interface}");
-    let dhcp = Service::open(interface, shared.settings.clone(), store.clone(), shared.counters.clone())
+    let recent = Recent::default();
+    let (settings, counters) = (shared.settings.clone(), shared.counters.clone());
+    let dhcp = Service::open(interface, settings, store.clone(), counters, recent.clone())
         .with_context(|| port("DHCP", 67))?;
+    let ipv6 = Responder::open(interface, recent)
+        .inspect_err(|e| {
+            tracing::warn!("iPXE will wait 16 s for an IPv6 router, as it cannot be told there is none: {e}")
+        })
+        .ok();
     let scripts = shared.clone();
     let autoexec = Box::new(move |client| scripts.autoexec(client, 7));
     let tftp = TftpServer::open(interface, loaders, autoexec, shared.counters.clone())
@@ -67,11 +75,12 @@ pub async fn serve(config: Config, approver: Arc<dyn Approver>, reload: Option<B
         interface, http = %config.settings.http(), version = %shared.release.manifest.version,
         "serving the network boot of {} addresses", store.lock().leases.usage().1
     );
-    run(dhcp, tftp, listener, &shared, reload).await
+    run(dhcp, ipv6, tftp, listener, &shared, reload).await
 }
 
 async fn run(
     dhcp: Service,
+    ipv6: Option<Responder>,
     tftp: TftpServer,
     listener: TcpListener,
     shared: &Shared,
@@ -83,6 +92,14 @@ async fn run(
     let thread = std::thread::Builder::new().name("dhcp".to_owned()).spawn(move || {
         let _ = failed.send(dhcp.run(&thread_stop)); // nobody listens any more when all is being stopped
     })?;
+    if let Some(ipv6) = ipv6 {
+        let stop = stop.clone();
+        std::thread::Builder::new().name("ipv6".to_owned()).spawn(move || {
+            if let Err(e) = ipv6.run(&stop) {
+                tracing::warn!("iPXE will wait 16 s for an IPv6 router from now on: {e}");
+            }
+        })?;
+    }
     let mut tftp = tokio::spawn(tftp.run());
     let mut http = tokio::spawn(serve_http(listener, router(shared.clone())));
     let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);

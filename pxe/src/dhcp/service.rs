@@ -5,7 +5,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use maekin_host::net::{self, UdpOptions};
 
@@ -15,6 +15,7 @@ use super::server::{self, Reply, SERVER_PORT, Settings, Silence};
 use super::store::Store;
 use crate::boot::{self, Boot};
 use crate::counters::{Counters, count};
+use crate::ipv6::Recent;
 
 /// Holds the first packets of several thousand machines switched on at once; the kernel's usual 208 KiB hold 166,
 /// and the rest waits out its back-off of seconds.
@@ -32,6 +33,7 @@ pub struct Service {
     pub settings: Arc<RwLock<Settings>>,
     store: Store,
     counters: Arc<Counters>,
+    recent: Recent,
 }
 
 impl Service {
@@ -44,10 +46,11 @@ impl Service {
         settings: Arc<RwLock<Settings>>,
         store: Store,
         counters: Arc<Counters>,
+        recent: Recent,
     ) -> io::Result<Self> {
         let local = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SERVER_PORT);
         let socket = net::open_udp(UdpOptions { interface, local, receive_buffer: RECEIVE_BUFFER })?;
-        Ok(Self { socket, settings, store, counters })
+        Ok(Self { socket, settings, store, counters, recent })
     }
 
     /// Serves until `stop` is set.
@@ -95,6 +98,9 @@ impl Service {
             Ok(reply) => {
                 if reply.boot == Boot::Unsupported {
                     count(&self.counters.dhcp_unsupported);
+                }
+                if reply.boot == Boot::Script {
+                    self.recent.remember(packet.hw, Instant::now());
                 }
                 Some(reply)
             }
