@@ -20,6 +20,7 @@
 //! | [`mount`] | mount and unmount |
 //! | [`efi`] | UEFI: booted by it, Secure Boot, boot entries |
 //! | [`dmi`] | maker, model and serial number of the machine |
+//! | [`kmsg`] | the kernel's log: lines that reach every console |
 //! | [`power`] | reboot and power-off |
 
 pub mod attach;
@@ -28,6 +29,7 @@ pub mod cmd;
 pub mod dmi;
 pub mod efi;
 pub mod file;
+pub mod kmsg;
 pub mod links;
 pub mod md;
 pub mod mount;

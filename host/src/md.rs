@@ -128,6 +128,19 @@ pub fn assemble(name: &str, uuid: Uuid, members: &[PathBuf]) -> Result<PathBuf, 
     node(name)
 }
 
+/// The UUID of the array that `device` is a member of, from the text of `mdadm --examine --export`.
+#[must_use]
+pub fn parse_examine(text: &str) -> Option<Uuid> {
+    let value = text.lines().find_map(|line| line.strip_prefix("MD_UUID="))?;
+    Uuid::parse_str(&value.replace(':', "")).ok()
+}
+
+/// The UUID of the array that `device` is a member of; `None` where it is no member.
+#[must_use]
+pub fn member_of(device: &Path) -> Option<Uuid> {
+    parse_examine(&Cmd::new("mdadm").args(["--examine", "--export"]).arg(device).text().ok()?)
+}
+
 /// Stops the array whose node is `path`.
 ///
 /// # Errors
@@ -211,6 +224,13 @@ mod tests {
     fn clean_halves_without_bitmap() {
         let args = create_args(&Create { bitmap: false, assume_clean: true, ..array() });
         assert!(args.contains(&"--bitmap=none".to_owned()) && args.contains(&"--assume-clean".to_owned()));
+    }
+
+    #[test]
+    fn a_member_names_its_array() {
+        let text = "MD_LEVEL=raid1\nMD_DEVICES=2\nMD_NAME=any:maekin-a\nMD_UUID=01234567:89abcdef:01234567:89abcdef\n";
+        assert_eq!(parse_examine(text), Some(array().uuid));
+        assert_eq!(parse_examine("MD_UUID=rubbish"), None);
     }
 
     #[test]

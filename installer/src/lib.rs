@@ -1,6 +1,28 @@
-//! The installer: facts and answers become a plan or refusals, and a plan becomes a node. See the module table below.
+//! The installer: facts and answers become a plan, or refusals; a plan becomes a node. And the start of an installed
+//! node in the same initrd, because what could install must be able to boot.
+//!
+//! It never writes to a disk that holds anything without consent to exactly that content, never uses a byte that was
+//! not verified against the manifest's signature, and never leaves a disk that boots half an installation: the step
+//! that makes it bootable is the last one. No decision is made while a plan is carried out.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`facts`] | what the machine is, and what is on its drives |
+//! | [`answers`] | what the person wants: answer file, checked |
+//! | [`plan`] | facts and answers to steps or refusals; pure |
+//! | [`apply`] | steps to effects, through one trait: the machine, or a simulation |
+//! | [`source`] | the release: install medium, or install master over HTTP |
+//! | [`run`] | `run`: the installer as the initrd's job |
+//! | [`tui`] | its screens |
+//! | [`boot`] | `boot`: starting the installed system |
+//! | [`cmdline`] | our words on the kernel command line |
+
 pub mod answers;
 pub mod apply;
+pub mod boot;
+pub mod cmdline;
 pub mod facts;
 pub mod plan;
+pub mod run;
 pub mod source;
+pub mod tui;

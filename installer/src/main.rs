@@ -1,2 +1,184 @@
-//! placeholder
-fn main() {}
+//! `maekin-installer`: see the library's documentation.
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use maekin_host::file;
+use maekin_host::kmsg::{self, Level};
+use maekin_image::manifest::PUBLIC_KEY_PATH;
+use maekin_installer::facts::probe::probe_facts;
+use maekin_installer::facts::{Facts, size_text};
+use maekin_installer::plan::{consent, describe, plan};
+use maekin_installer::source::{DirSource, Release};
+use maekin_installer::{answers, boot, run};
+use uuid::Uuid;
+
+/// Installs Maekin on this machine, and starts it where it is installed.
+#[derive(Parser)]
+#[command(version)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Install: unattended with an answer file, else asking on all consoles (the job of the install medium).
+    Run {
+        /// Only print the plan; the same as `plan`.
+        #[arg(long, requires = "answers")]
+        dry_run: bool,
+        #[command(flatten)]
+        input: OptionalInput,
+    },
+    /// Print what would be done and the consent tokens, without writing anything.
+    Plan(Input),
+    /// Print what this machine is and what is on its drives.
+    Probe {
+        /// As JSON, for `plan --facts`.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check an answer file.
+    Check {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Start the installed system that the kernel command line names (the job of the initrd).
+    Boot,
+}
+
+#[derive(clap::Args)]
+struct Input {
+    /// Answer file.
+    #[arg(long)]
+    answers: PathBuf,
+    #[command(flatten)]
+    rest: Rest,
+}
+
+#[derive(clap::Args)]
+struct OptionalInput {
+    /// Answer file, for --dry-run.
+    #[arg(long)]
+    answers: Option<PathBuf>,
+    #[command(flatten)]
+    rest: Rest,
+}
+
+#[derive(clap::Args)]
+struct Rest {
+    /// Directory of the release bundle.
+    #[arg(long, default_value = "/run/maekin/medium/release")]
+    release: PathBuf,
+    /// The release's public key.
+    #[arg(long, default_value = PUBLIC_KEY_PATH)]
+    key: PathBuf,
+    /// Facts captured by `probe --json`, instead of this machine's.
+    #[arg(long)]
+    facts: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let args = Args::parse();
+    let outcome = match args.command {
+        Command::Run { dry_run: true, input } => {
+            print_plan(input.answers.as_deref().unwrap_or(Path::new("")), &input.rest)
+        }
+        Command::Run { dry_run: false, .. } => told(run::TAG, run::run()),
+        Command::Plan(input) => print_plan(&input.answers, &input.rest),
+        Command::Probe { json } => print_facts(json),
+        Command::Check { file } => check(&file),
+        Command::Boot => told(boot::TAG, boot::boot()),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("maekin-installer: {e:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Tells a failure on every console: whoever looks, looks there.
+fn told(tag: &str, outcome: Result<()>) -> Result<()> {
+    if let Err(e) = &outcome {
+        kmsg::say(Level::Error, tag, &format!("FAILED {e:#}"));
+    }
+    outcome
+}
+
+fn read_answers(path: &Path) -> Result<answers::Answers> {
+    let text = file::read_text(path, answers::LIMIT)?;
+    answers::parse(&text).with_context(|| path.display().to_string())
+}
+
+fn check(path: &Path) -> Result<()> {
+    let answers = read_answers(path)?;
+    println!("{}: good; installs node {}", path.display(), answers.hostname);
+    Ok(())
+}
+
+fn print_plan(answers: &Path, rest: &Rest) -> Result<()> {
+    let answers = read_answers(answers)?;
+    let key = file::read_text(&rest.key, 4096)?;
+    let release = Release::load(Box::new(DirSource(rest.release.clone())), &key)?;
+    let facts = match &rest.facts {
+        Some(path) => serde_json::from_str(&file::read_text(path, 16 << 20)?)
+            .with_context(|| format!("{} holds no facts", path.display()))?,
+        None => probe_facts()?,
+    };
+    // A plan that is only shown needs no randomness: its identifiers will be others.
+    match plan(&facts, &answers, &release.manifest, Uuid::nil()) {
+        Ok(plan) => print!("{}", describe::full(&plan)),
+        Err(refusals) => {
+            print_table(&facts);
+            return Err(refusals.into());
+        }
+    }
+    Ok(())
+}
+
+fn print_facts(json: bool) -> Result<()> {
+    let facts = probe_facts()?;
+    if json {
+        println!("{}", serde_json::to_string_pretty(&facts)?);
+    } else {
+        print_table(&facts);
+    }
+    Ok(())
+}
+
+fn print_table(facts: &Facts) {
+    println!(
+        "{} {}, {}, {} of memory",
+        facts.dmi.vendor,
+        facts.dmi.product,
+        facts.firmware,
+        size_text(facts.memory)
+    );
+    for disk in &facts.disks {
+        let medium = if disk.holds_medium { " (install medium)" } else { "" };
+        println!("drive {}{medium}", disk.title());
+        for line in disk.contents.words() {
+            println!("    {line}");
+        }
+        if !disk.contents.is_free() {
+            println!("    consent token: {}", consent::token(disk));
+        }
+    }
+    for nic in &facts.nics {
+        let link = match nic.link {
+            Some(true) => "link",
+            Some(false) => "no link",
+            None => "down",
+        };
+        println!("network {} {} {} {link}", nic.name, nic.mac, nic.driver);
+    }
+}

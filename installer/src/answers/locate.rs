@@ -25,7 +25,7 @@ pub fn line_of(text: &str, key: &str) -> Option<usize> {
         found = Some(place.span().start);
         let value = match (index, value.get_ref()) {
             (Some(index), DeValue::Array(items)) => {
-                let Some(item) = items.iter().nth(index) else { break };
+                let Some(item) = items.get(index) else { break };
                 found = Some(item.span().start);
                 item.get_ref()
             }

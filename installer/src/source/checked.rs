@@ -69,7 +69,8 @@ mod tests {
 
     #[test]
     fn only_what_was_promised_comes_through() {
-        let rows: &[(&str, &[u8], &[u8], Option<&str>)] = &[
+        type Row = (&'static str, &'static [u8], &'static [u8], Option<&'static str>);
+        let rows: &[Row] = &[
             ("the same", b"hello", b"hello", None),
             ("empty", b"", b"", None),
             ("changed", b"hellO", b"hello", Some("digest")),

@@ -1,0 +1,213 @@
+//! `maekin-installer run`: the installer as the only job of the initrd. One thread owns the consoles and the screens;
+//! a worker looks at the machine and installs, and tells it by events; a reporter tells the install master.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`gather`] | the release, the answers and the facts |
+//! | [`install`] | applying a plan: events, log, receipt |
+//! | [`network`] | an address for the initrd |
+//! | [`report`] | telling the install master |
+
+pub mod gather;
+pub mod install;
+pub mod network;
+pub mod report;
+
+use std::process::Stdio;
+use std::sync::Arc;
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use maekin_host::cmd::Cmd;
+use maekin_host::kmsg::{self, Level};
+use maekin_host::{power, tty};
+use uuid::Uuid;
+
+use crate::answers::After;
+use crate::plan::Plan;
+use crate::source::Release;
+use crate::source::http::Master;
+use crate::tui::app::{Action, App, Event};
+use crate::tui::screen::Screen;
+use gather::Gathered;
+use report::Reporter;
+
+/// Name of our lines, on the consoles and in the kernel's log: what a reader of a serial line looks for.
+pub const TAG: &str = "maekin-install";
+/// How often the screens look for something new.
+const TICK: Duration = Duration::from_millis(200);
+/// How long the last screen stays before the machine restarts by itself.
+const LINGER: Duration = Duration::from_secs(5);
+
+/// What the worker needs beside the plan.
+struct Tools {
+    release: Arc<Release>,
+    master: Option<Master>,
+}
+
+struct Session {
+    screen: Screen,
+    app: App,
+    sender: Sender<Event>,
+    receiver: Receiver<Event>,
+    tools: Option<Tools>,
+    reporter: Reporter,
+    finished: Option<(Instant, After)>,
+}
+
+/// Runs until the machine restarts or is switched off.
+///
+/// # Errors
+/// When there is no console at all, or no randomness.
+pub fn run() -> Result<()> {
+    let consoles = tty::Consoles::open(&tty::active()).context("there is no console to speak on")?;
+    hush();
+    let (sender, receiver) = mpsc::channel();
+    let mut session = Session {
+        screen: Screen::new(consoles)?,
+        app: App::new(new_id()?),
+        sender,
+        receiver,
+        tools: None,
+        reporter: Reporter::default(),
+        finished: None,
+    };
+    session.act(Action::Gather);
+    loop {
+        session.turn()?;
+    }
+}
+
+/// Keeps the kernel and systemd from writing over the screens; both go on writing to the journal.
+fn hush() {
+    if let Err(e) = kmsg::quiet_consoles() {
+        tracing::warn!(error = %e, "kernel messages will show between the screens");
+    }
+    // SIGRTMIN+21 turns systemd's status output off (systemd(1), Signals).
+    if let Err(e) = Cmd::new("kill").args(["-s", "RTMIN+21", "1"]).run() {
+        tracing::warn!(error = %e, "systemd's messages will show between the screens");
+    }
+}
+
+fn new_id() -> Result<Uuid> {
+    let mut bytes = [0; 16];
+    getrandom::fill(&mut bytes).map_err(|e| anyhow::anyhow!("the kernel gives no randomness: {e}"))?;
+    Ok(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+impl Session {
+    /// One round: what was told, what is shown, what was pressed.
+    fn turn(&mut self) -> Result<()> {
+        while let Ok(event) = self.receiver.try_recv() {
+            self.tell(&event);
+            if let Some(action) = self.app.update(event) {
+                self.act(action);
+            }
+        }
+        self.screen.draw(&mut self.app)?;
+        if let Some((console, key)) = self.screen.key(TICK)
+            && let Some(action) = self.app.key(key)
+        {
+            match action {
+                Action::Shell => self.shell(console),
+                other => self.act(other),
+            }
+        }
+        if let Some((at, after)) = self.finished
+            && at.elapsed() >= LINGER
+        {
+            self.finished = None;
+            self.act(if after == After::Reboot { Action::Reboot } else { Action::PowerOff });
+        }
+        Ok(())
+    }
+
+    /// Says an event on the consoles' log lines, in the kernel's log and to the master.
+    fn tell(&mut self, event: &Event) {
+        for line in event.lines() {
+            kmsg::say(Level::Notice, TAG, &line);
+            self.screen.log(&format!("{TAG}: {line}"));
+        }
+        self.reporter.tell(event);
+        if let Event::Finished(Ok(done)) = event {
+            self.finished = Some((Instant::now(), done.after));
+        }
+    }
+
+    fn act(&mut self, action: Action) {
+        match action {
+            Action::Gather => {
+                self.app.seed = new_id().unwrap_or(self.app.seed);
+                let sender = self.sender.clone();
+                thread::spawn(move || gather_and_send(&sender));
+            }
+            Action::Gathered(gathered) => self.take(*gathered),
+            Action::Install(plan) => self.install(*plan),
+            Action::Tell(event) => {
+                self.tell(&event);
+                self.app.update(event);
+            }
+            Action::Reboot => self.leave(power::restart),
+            Action::PowerOff => self.leave(power::off),
+            Action::Shell => self.shell(0),
+        }
+    }
+
+    /// Keeps what the worker will need, and goes on by itself where there are answers.
+    fn take(&mut self, gathered: Gathered) {
+        if let Some(master) = &gathered.master {
+            self.reporter = Reporter::start(master.clone());
+        }
+        self.tools = Some(Tools { release: gathered.release.clone(), master: gathered.master.clone() });
+        if let Some(action) = self.app.gathered(gathered.facts, &gathered.release.manifest, gathered.answers)
+        {
+            self.act(action);
+        }
+    }
+
+    fn install(&mut self, plan: Plan) {
+        let Some(tools) = &self.tools else { return };
+        let (release, sender) = (tools.release.clone(), self.sender.clone());
+        thread::spawn(move || install::install_and_send(&plan, &release, &sender));
+    }
+
+    /// A shell on the console that the key came from; the others wait.
+    fn shell(&mut self, console: usize) {
+        let shell = |path: &std::path::Path| -> Result<()> {
+            let open = || std::fs::OpenOptions::new().read(true).write(true).open(path);
+            let child = Cmd::new("setsid").args(["--ctty", "--wait", "/bin/bash", "--login"]).spawn(
+                Stdio::from(open()?),
+                Stdio::from(open()?),
+                Stdio::from(open()?),
+            );
+            child?.wait()?; // as long as the person likes
+            Ok(())
+        };
+        if let Some(Err(e)) = self.screen.lend(console, shell) {
+            self.app.note(format!("no shell: {e:#}"));
+        }
+    }
+
+    fn leave(&mut self, how: fn() -> std::io::Result<std::convert::Infallible>) {
+        self.reporter.finish();
+        if let Some(Tools { master: Some(master), .. }) = &self.tools {
+            tracing::info!(master = master.address(), "leaving");
+        }
+        kmsg::say(Level::Notice, TAG, "leaving the installer");
+        let Err(e) = how();
+        self.app.note(format!("the machine cannot be restarted by itself: {e}"));
+    }
+}
+
+fn gather_and_send(sender: &Sender<Event>) {
+    let note = |text: &str| {
+        let _ = sender.send(Event::Note(text.to_owned())); // without a receiver the program is ending
+    };
+    let event = match gather::gather(&note) {
+        Ok(gathered) => Event::Gathered(Box::new(gathered)),
+        Err(e) => Event::Finished(Err(format!("{e:#}"))),
+    };
+    let _ = sender.send(event);
+}

@@ -1,0 +1,19 @@
+//! The screens: one model ([`app`]), changed by keys and events, drawn by [`view`] onto 80 by 24 cells, shown on every
+//! console at once by [`screen`]. Plain keys only; what has not changed is not sent again, for serial lines.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`app`] | which screen, what was typed, what happens next |
+//! | [`draft`] | the answers as they are being typed, and their checked form |
+//! | [`form`] | a list of fields |
+//! | [`view`] | drawing |
+//! | [`screen`] | consoles: diffs, log lines, lending one to a shell |
+
+pub mod app;
+pub mod draft;
+pub mod form;
+pub mod screen;
+pub mod view;
+
+#[cfg(test)]
+mod tests;

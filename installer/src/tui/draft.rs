@@ -1,0 +1,189 @@
+//! The answers as a person types them. They are checked by the same code as an answer file.
+
+use maekin_rootfs::node::{Interface, Network, Provision, Time};
+
+use super::form::{Field, Form};
+use crate::answers::wire::{Admin, AnswerFile, Cluster, Disks, Install, Mode, Node};
+use crate::answers::{Answers, Problem, Problems};
+use crate::facts::{Disk, Facts};
+use crate::plan::{consent, select};
+
+const DHCP: &str = "automatic (DHCP)";
+const FIXED: &str = "fixed";
+const CREATE: &str = "create a new cluster";
+const JOIN: &str = "join a cluster";
+const NO: &str = "no";
+const YES: &str = "yes";
+
+/// Everything typed so far.
+#[derive(Debug, Clone)]
+pub struct Draft {
+    /// Drives chosen, in order: indices into the facts' drives.
+    pub drives: Vec<usize>,
+    /// Where the cursor is among the drives.
+    pub cursor: usize,
+    /// Host name, password, key.
+    pub node: Form,
+    /// First interface.
+    pub network: Form,
+    /// Cluster and provisioning.
+    pub cluster: Form,
+    /// The word of consent.
+    pub word: String,
+}
+
+impl Draft {
+    /// An empty draft for this machine: drives that leave no doubt are chosen already.
+    #[must_use]
+    pub fn new(facts: &Facts) -> Self {
+        let blank: Vec<usize> =
+            (0..).zip(&facts.disks).filter(|(_, d)| is_free(facts, d)).map(|(i, _)| i).collect();
+        let nics: Vec<String> = facts.nics.iter().map(|nic| format!("{} {}", nic.name, nic.mac)).collect();
+        let nics: Vec<&str> = nics.iter().map(String::as_str).collect();
+        Self {
+            drives: if blank.len() <= 2 { blank } else { Vec::new() },
+            cursor: 0,
+            node: Form::new(vec![
+                Field::text("Host name", "node-1", "1 to 63 of a-z, 0-9 and -"),
+                Field::secret("Password", "of user admin, at least 8 characters; empty: ssh key only"),
+                Field::secret("Password again", "the same once more"),
+                Field::text("SSH key", "", "one line like ssh-ed25519 AAAA... name; empty: no ssh"),
+            ]),
+            network: Form::new(vec![
+                Field::choice("Interface", &nics, "the one that carries the cluster; left and right choose"),
+                Field::choice("Address", &[DHCP, FIXED], "left and right choose"),
+                Field::text("IP and prefix", "", "like 10.77.0.1/24").when("Address", FIXED),
+                Field::text("Router", "", "like 10.77.0.254; empty: none").when("Address", FIXED),
+                Field::text("Name server", "", "like 10.77.0.254; empty: none").when("Address", FIXED),
+            ]),
+            cluster: Form::new(vec![
+                Field::choice("Cluster", &[CREATE, JOIN], "left and right choose"),
+                Field::text("Name", "rack", "of the new cluster: a-z, 0-9 and -").when("Cluster", CREATE),
+                Field::choice(
+                    "Install others",
+                    &[NO, YES],
+                    "hand out addresses and install machines by network",
+                )
+                .when("Cluster", CREATE),
+                Field::text("First address", "", "first one handed out").when("Install others", YES),
+                Field::text("Last address", "", "last one handed out").when("Install others", YES),
+                Field::text("Master", "https://", "like https://10.77.0.1:8443").when("Cluster", JOIN),
+                Field::text("CA digest", "", "SHA-256 shown on a node of the cluster").when("Cluster", JOIN),
+                Field::secret("Secret", "one-time secret shown there").when("Cluster", JOIN),
+            ]),
+            word: String::new(),
+        }
+    }
+
+    /// The chosen drives.
+    #[must_use]
+    pub fn chosen<'a>(&self, facts: &'a Facts) -> Vec<&'a Disk> {
+        self.drives.iter().filter_map(|i| facts.disks.get(*i)).collect()
+    }
+
+    /// Chooses the drive under the cursor, or no longer; a third one takes the place of the first.
+    pub fn toggle(&mut self, facts: &Facts) {
+        let Some(disk) = facts.disks.get(self.cursor) else { return };
+        if let Some(at) = self.drives.iter().position(|i| *i == self.cursor) {
+            self.drives.remove(at);
+        } else if select::objections(facts, disk).is_empty() {
+            self.drives.push(self.cursor);
+            if self.drives.len() > 2 {
+                self.drives.remove(0);
+            }
+        }
+    }
+
+    /// What is typed in `node` is checked here as far as an answer file cannot say it.
+    #[must_use]
+    pub fn node_problem(&self) -> Option<String> {
+        let differ = self.node.value("Password") != self.node.value("Password again");
+        differ.then(|| "the two passwords differ".to_owned())
+    }
+
+    /// The answers, consenting to the loss of what is on the chosen drives.
+    ///
+    /// # Errors
+    /// Everything wrong with them.
+    pub fn answers(&self, facts: &Facts) -> Result<Answers, Problems> {
+        let chosen = self.chosen(facts);
+        let mirror =
+            chosen.iter().map(|d| toml::Value::String(format!("path:{}", d.path.display()))).collect();
+        let provision = self.provision()?;
+        let filled = |form: &Form, label: &str| Some(form.value(label).to_owned()).filter(|v| !v.is_empty());
+        let join = self.cluster.value("Cluster") == JOIN;
+        Answers::try_from(AnswerFile {
+            version: 1,
+            node: Node { hostname: self.node.value("Host name").to_owned() },
+            admin: Admin {
+                password: filled(&self.node, "Password"),
+                password_hash: None,
+                ssh_keys: filled(&self.node, "SSH key").into_iter().collect(),
+            },
+            disks: Disks {
+                mirror: toml::Value::Array(mirror),
+                consent: chosen.iter().map(|disk| consent::token(disk)).collect(),
+            },
+            network: self.network()?,
+            time: Time::default(),
+            cluster: Cluster {
+                mode: if join { Mode::Join } else { Mode::Create },
+                name: filled(&self.cluster, "Name"),
+                masters: filled(&self.cluster, "Master").map(|m| vec![m]),
+                ca_sha256: filled(&self.cluster, "CA digest").map(|d| d.to_lowercase()),
+                secret: filled(&self.cluster, "Secret"),
+            },
+            provision,
+            install: Install::default(),
+        })
+    }
+
+    fn network(&self) -> Result<Network, Problems> {
+        let form = &self.network;
+        let mac = form.value("Interface").split(' ').nth(1).map(str::to_owned);
+        if mac.is_none() {
+            return Ok(Network::default()); // a machine without an interface that we know: DHCP on whatever comes
+        }
+        let interface = Interface {
+            mac,
+            dhcp: form.value("Address") == DHCP,
+            addresses: Some(form.value("IP and prefix").to_owned())
+                .filter(|a| !a.is_empty())
+                .into_iter()
+                .collect(),
+            gateway: parsed(form, "Router")?,
+            ..Interface::default()
+        };
+        Ok(Network { interfaces: vec![interface], dns: parsed(form, "Name server")?.into_iter().collect() })
+    }
+
+    fn provision(&self) -> Result<Option<Provision>, Problems> {
+        if self.cluster.value("Install others") != YES {
+            return Ok(None);
+        }
+        let missing = |key: &str| problem(key, "is missing");
+        Ok(Some(Provision {
+            pool_start: parsed(&self.cluster, "First address")?.ok_or_else(|| missing("First address"))?,
+            pool_end: parsed(&self.cluster, "Last address")?.ok_or_else(|| missing("Last address"))?,
+            router: None,
+        }))
+    }
+}
+
+fn is_free(facts: &Facts, disk: &Disk) -> bool {
+    let fixed = !disk.removable && disk.transport != "usb";
+    fixed && disk.contents.is_free() && select::objections(facts, disk).is_empty()
+}
+
+fn problem(key: &str, reason: &str) -> Problems {
+    Problems(vec![Problem { line: None, key: key.to_owned(), reason: reason.to_owned() }])
+}
+
+/// An address in a field; `None` where it is empty.
+fn parsed<T: std::str::FromStr>(form: &Form, label: &str) -> Result<Option<T>, Problems> {
+    let text = form.value(label);
+    if text.is_empty() {
+        return Ok(None);
+    }
+    text.parse().map(Some).map_err(|_| problem(label, &format!("`{text}` is no address")))
+}
