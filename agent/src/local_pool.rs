@@ -149,7 +149,9 @@ mod tests {
     #[test]
     fn only_what_is_missing_is_made_and_nothing_foreign_is_touched() {
         use Step::{Group, PhysicalVolume, Pool};
-        let rows: [(&str, &str, Option<&str>, &[&str], Option<&[Step]>); 8] = [
+        /// Name, content, group, volumes, wanted steps.
+        type Row<'a> = (&'a str, &'a str, Option<&'a str>, &'a [&'a str], Option<&'a [Step]>);
+        let rows: [Row<'_>; 8] = [
             ("blank", "", None, &[], Some(&[PhysicalVolume, Group, Pool])),
             ("crash after pvcreate", "LVM2_member", Some(""), &[], Some(&[Group, Pool])),
             ("crash after vgcreate", "LVM2_member", Some("maekin"), &[], Some(&[Pool])),

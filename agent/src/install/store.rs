@@ -42,7 +42,7 @@ pub(crate) async fn decide(record: &Record, machine: &Machine, now: u64) -> Resu
             }
             Plan::LetIn { hostname } => {
                 let Some(window) = window else { continue };
-                let (change, ticket) = let_in(window, machine, hostname, now)?;
+                let (change, ticket) = let_in(&window, machine, hostname, now)?;
                 (change, Decision::Install { ticket })
             }
         };
@@ -71,14 +71,14 @@ fn again(old: Versioned<TicketValue>, machine: &Machine, now: u64) -> Result<Cha
 }
 
 fn let_in(
-    window: Versioned<WindowValue>,
+    window: &Versioned<WindowValue>,
     machine: &Machine,
     hostname: String,
     now: u64,
 ) -> Result<(Change, String), InstallError> {
     let (ticket, secret) = (random_hex::<16>()?, random_hex::<16>()?);
     let key = under(keys::TICKETS, &ticket);
-    let left = WindowValue { left: window.value.left.saturating_sub(1), ..window.value };
+    let left = WindowValue { left: window.value.left.saturating_sub(1), ..window.value.clone() };
     let invite = InviteValue { expires: now + TICKET_VALIDITY, ticket: Some(ticket.clone()), used: None };
     let value = TicketValue {
         ticket: ticket.clone(),

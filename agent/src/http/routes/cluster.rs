@@ -20,7 +20,7 @@ pub(super) async fn get(State(app): State<Arc<App>>) -> Result<Json<Cluster>, Ap
     let alive: BTreeSet<String> = record.names(keys::ALIVE).await?.into_iter().collect();
     let nodes = record.list::<NodeValue>(keys::NODES).await?;
     let mut nodes: Vec<_> = nodes.into_iter().map(|n| to_member(n.value, &alive)).collect();
-    nodes.sort_by(|a, b| natural(&a.name).cmp(&natural(&b.name)));
+    nodes.sort_by_key(|node| natural(&node.name));
     let cluster = member.cluster.clone();
     Ok(Json(Cluster {
         id: cluster.id,

@@ -1,0 +1,87 @@
+//! What is known, and what is being asked.
+
+use maekin_api::cluster::Cluster;
+use maekin_api::install::{Install, SeenMachine};
+use maekin_api::node::Node;
+
+/// What the agent said last.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Snapshot {
+    /// This node; absent while the agent does not answer.
+    pub(super) node: Option<Node>,
+    /// The cluster; absent while this node is no member, or the record does not answer.
+    pub(super) cluster: Option<Cluster>,
+    pub(super) installs: Vec<Install>,
+    pub(super) machines: Vec<SeenMachine>,
+    /// Why something above is absent.
+    pub(super) problem: String,
+    /// Whether a shell needs the admin password.
+    pub(super) locked: bool,
+}
+
+/// A page of the menu.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum Page {
+    #[default]
+    Status,
+    Network,
+    Cluster,
+    Window,
+    Logs,
+}
+
+/// An entry of the menu, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Item {
+    Show(Page),
+    Shell,
+    Power(&'static str),
+}
+
+/// The menu: digit, text, what it does.
+pub(super) const MENU: [(char, &str, Item); 8] = [
+    ('1', "Status", Item::Show(Page::Status)),
+    ('2', "Network", Item::Show(Page::Network)),
+    ('3', "Cluster", Item::Show(Page::Cluster)),
+    ('4', "Install", Item::Show(Page::Window)),
+    ('5', "Logs", Item::Show(Page::Logs)),
+    ('6', "Shell", Item::Shell),
+    ('7', "Reboot", Item::Power("reboot")),
+    ('8', "Off", Item::Power("poweroff")),
+];
+
+/// Something that a person is typing. Only the console where it was begun is listened to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Prompt {
+    pub(super) console: usize,
+    pub(super) kind: PromptKind,
+    pub(super) typed: String,
+}
+
+/// What is being typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum PromptKind {
+    /// The admin password, for a shell.
+    Password,
+    /// The word that confirms it: `reboot` or `poweroff`.
+    Confirm(&'static str),
+}
+
+/// Everything that is on the screen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Model {
+    pub(super) snapshot: Snapshot,
+    pub(super) page: Page,
+    /// Entry of [`MENU`] under the bar.
+    pub(super) selected: usize,
+    pub(super) prompt: Option<Prompt>,
+    /// The console whose password is being checked.
+    pub(super) checking: Option<usize>,
+    /// What came of the last request.
+    pub(super) message: String,
+    pub(super) logs: Vec<String>,
+    /// How far a long page is scrolled: lines down, or for logs lines back.
+    pub(super) scroll: usize,
+    /// The terminal that was lent to a shell.
+    pub(super) shell_on: Option<String>,
+}

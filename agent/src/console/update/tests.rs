@@ -1,0 +1,135 @@
+use super::*;
+use maekin_api::node::{Boot, LocalPool, Node};
+
+fn node(membership: Membership) -> Node {
+    Node {
+        id: "id".into(),
+        name: "node-1".into(),
+        version: "0.1.0".into(),
+        key: "release".into(),
+        slot: "a".into(),
+        firmware: "uefi".into(),
+        urls: vec![],
+        interfaces: vec![],
+        boot: Boot::default(),
+        local_pool: LocalPool::Pending,
+        membership,
+        uptime_s: 0,
+        time: 0,
+    }
+}
+
+fn model(locked: bool) -> Model {
+    let working = Membership::Working { step: "x".into(), last_error: String::new() };
+    let snapshot = Snapshot { node: Some(node(working)), locked, ..Snapshot::default() };
+    Model { snapshot, ..Model::default() }
+}
+
+fn press(model: &mut Model, console: usize, keys: &str) -> Vec<String> {
+    let mut done = Vec::new();
+    for c in keys.chars() {
+        let key = match c {
+            '\n' => Key::Enter,
+            '\x1b' => Key::Esc,
+            '\x08' => Key::Backspace,
+            '>' => Key::Right,
+            c => Key::Char(c),
+        };
+        done.extend(update(model, Event::Key { console, key }).iter().map(|e| format!("{e:?}")));
+    }
+    done
+}
+
+#[test]
+fn keys_do_what_the_menu_says() {
+    type Row = (&'static str, bool, &'static str, &'static [&'static str], Page);
+    let rows: &[Row] = &[
+        ("network by digit", false, "2", &[], Page::Network),
+        ("cluster by arrows", false, ">>\n", &[], Page::Cluster),
+        ("arrows go round", false, ">>>>>>>>\n", &[], Page::Status),
+        ("logs are read", false, "5", &["Ask(Logs)"], Page::Logs),
+        (
+            "window opens",
+            false,
+            "4o",
+            &["Ask(OpenWindow(OpenWindow { minutes: 60, count: 16 }))"],
+            Page::Window,
+        ),
+        ("window closes", false, "4c", &["Ask(CloseWindow)"], Page::Window),
+        ("o does nothing elsewhere", false, "1o", &["Repaint"], Page::Status),
+        ("shell without a password", false, "6", &["Shell { console: 1 }"], Page::Status),
+        (
+            "shell with one",
+            true,
+            "6pq\x08w\n",
+            &["Ask(Password { console: 1, password: \"pw\" })"],
+            Page::Status,
+        ),
+        ("digits are text while typing", true, "6123\x1b", &[], Page::Status),
+        ("reboot confirmed", false, "7reboot\n", &["Power(\"reboot\")"], Page::Status),
+        ("reboot not confirmed", false, "7yes\n", &[], Page::Status),
+        ("reboot left", false, "7reboot\x1b", &[], Page::Status),
+        ("power off needs its own word", false, "8reboot\n", &[], Page::Status),
+        ("power off", false, "8poweroff\n", &["Power(\"poweroff\")"], Page::Status),
+        ("escape draws anew", false, "\x1b", &["Repaint"], Page::Status),
+    ];
+    for (name, locked, keys, effects, page) in rows {
+        let mut model = model(*locked);
+        assert_eq!(press(&mut model, 1, keys), *effects, "{name}");
+        assert_eq!(model.page, *page, "{name}");
+    }
+}
+
+#[test]
+fn a_prompt_hears_only_its_own_console() {
+    let mut model = model(true);
+    press(&mut model, 0, "6se");
+    assert!(press(&mut model, 1, "x\n\x1b7").is_empty());
+    assert_eq!(press(&mut model, 0, "t\n"), ["Ask(Password { console: 0, password: \"set\" })"]);
+    assert_eq!(model.checking, Some(0));
+    let denied = update(&mut model, Event::Password { console: 0, right: false });
+    assert!(denied.is_empty() && model.checking.is_none());
+    let granted = update(&mut model, Event::Password { console: 0, right: true });
+    assert!(matches!(granted[..], [Effect::Shell { console: 0 }]));
+}
+
+#[test]
+fn before_the_agent_answers_a_shell_asks_for_the_password() {
+    let mut model = Model::default();
+    assert!(press(&mut model, 0, "6").is_empty());
+    assert!(matches!(model.prompt, Some(Prompt { kind: PromptKind::Password, .. })));
+}
+
+#[test]
+fn typed_text_is_bounded() {
+    let mut model = model(true);
+    press(&mut model, 0, "6");
+    press(&mut model, 0, &"x".repeat(1000));
+    assert_eq!(model.prompt.map(|p| p.typed.len()), Some(LONGEST));
+}
+
+#[test]
+fn becoming_a_member_draws_anew_once() {
+    let mut model = model(false);
+    let member = Membership::Member { cluster_id: "c".into(), cluster: "rack".into() };
+    let news = || Box::new(Snapshot { node: Some(node(member.clone())), ..Snapshot::default() });
+    assert!(matches!(update(&mut model, Event::Snapshot(news()))[..], [Effect::Repaint]));
+    assert!(update(&mut model, Event::Snapshot(news())).is_empty());
+}
+
+#[test]
+fn scrolling_stays_within_what_there_is() {
+    let mut model = model(false);
+    press(&mut model, 0, "5");
+    update(&mut model, Event::Logs((0..40).map(|n| n.to_string()).collect()));
+    for (name, key, want) in [
+        ("back a page", Key::PageUp, 15),
+        ("back to the first", Key::PageUp, 25),
+        ("forward a line", Key::Down, 24),
+        ("back a line", Key::Up, 25),
+        ("forward two pages", Key::PageDown, 10),
+    ] {
+        update(&mut model, Event::Key { console: 0, key });
+        assert_eq!(model.scroll, want, "{name}");
+    }
+}

@@ -1,0 +1,167 @@
+use super::*;
+use crate::console::model::{Prompt, Snapshot};
+use maekin_api::cluster::{Cluster, Member, MemberState};
+use maekin_api::install::{Install, Progress, SeenMachine, WindowState};
+use maekin_api::node::{Array, Boot, Interface, LocalPool, Membership, Node};
+
+/// The golden screens lie beside this file; `MAEKIN_BLESS=1` writes them anew.
+fn check(name: &str, model: &Model) {
+    let buffer = render(model, 1_000_000);
+    let text: String = (0..HEIGHT)
+        .map(|y| {
+            let line: String = (0..WIDTH).map(|x| buffer[(x, y)].symbol()).collect();
+            format!("{}\n", line.trim_end())
+        })
+        .collect();
+    let path = format!("{}/src/console/view/golden/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("MAEKIN_BLESS").is_some() {
+        std::fs::create_dir_all(std::path::Path::new(&path).parent().unwrap()).unwrap();
+        std::fs::write(&path, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(&path).unwrap_or_default();
+    assert_eq!(text, golden, "{name}: the screen is another one; got\n{text}");
+}
+
+fn array(name: &str, in_sync: u32, action: &str) -> Array {
+    Array { name: name.into(), wanted: 2, in_sync, action: action.into() }
+}
+
+fn node() -> Node {
+    Node {
+        id: "12f07768-21c8-5fbc-ba5c-2473ab2f6ef4".into(),
+        name: "node-1".into(),
+        version: "0.1.0".into(),
+        key: "throw-away".into(),
+        slot: "a".into(),
+        firmware: "uefi".into(),
+        urls: vec!["https://10.77.0.1:8443".into(), "https://10.0.2.15:8443".into()],
+        interfaces: vec![
+            Interface {
+                name: "ens3".into(),
+                mac: "52:54:00:00:00:01".into(),
+                up: true,
+                addresses: vec!["10.77.0.1/24".into(), "fd00::1/64".into()],
+            },
+            Interface { name: "ens4".into(), mac: "52:54:00:00:00:02".into(), up: false, addresses: vec![] },
+        ],
+        boot: Boot {
+            disks: vec![],
+            arrays: ["maekin-a", "maekin-b", "maekin-state", "maekin-data"]
+                .map(|n| array(n, 2, "idle"))
+                .into(),
+        },
+        local_pool: LocalPool::Ready { size: 5 << 30 },
+        membership: Membership::Member { cluster_id: "c".into(), cluster: "rack".into() },
+        uptime_s: 60,
+        time: 1_000_000,
+    }
+}
+
+fn member(n: usize, state: MemberState) -> Member {
+    Member {
+        id: format!("id-{n}"),
+        name: format!("node-{n}"),
+        address: format!("10.77.0.{n}"),
+        url: format!("https://10.77.0.{n}:8443"),
+        state,
+        version: "0.1.0".into(),
+        voter: n == 1,
+        joined_at: 1,
+        key_sha256: "k".into(),
+    }
+}
+
+fn install(n: usize, progress: Progress) -> Install {
+    Install {
+        ticket: "t".into(),
+        hostname: format!("node-{n}"),
+        mac: format!("52:54:00:00:01:0{n}"),
+        uuid: None,
+        progress,
+        created_at: 1,
+        updated_at: 2,
+    }
+}
+
+fn whole() -> Model {
+    let cluster = Cluster {
+        id: "e46b63f8-07a9-5d19-af63-bdd1b9c21ff9".into(),
+        name: "rack".into(),
+        ca_sha256: "36b74e118798932fa8d98a25c6de489d295aea2f0e2de276156bb725394be7cf".into(),
+        created_at: 1,
+        nodes: vec![member(1, MemberState::Ready), member(2, MemberState::Unreachable)],
+        install_window: WindowState { open: true, until: 1_000_000 + 90, left: 15 },
+    };
+    let machine = SeenMachine {
+        mac: "52:54:00:00:01:09".into(),
+        uuid: None,
+        arch: 7,
+        code: "867-046".into(),
+        first_seen: 1,
+        last_seen: 999_990,
+    };
+    let gone = SeenMachine { mac: "52:54:00:00:01:08".into(), last_seen: 5, ..machine.clone() };
+    let snapshot = Snapshot {
+        node: Some(node()),
+        cluster: Some(cluster),
+        installs: vec![
+            install(3, Progress::Installing { step: "writing system".into(), percent: 40 }),
+            install(4, Progress::Failed { reason: "no disk\u{1b}[2J of 8 GiB".into() }),
+            install(2, Progress::Joined),
+        ],
+        machines: vec![machine, gone],
+        ..Snapshot::default()
+    };
+    Model { snapshot, ..Model::default() }
+}
+
+#[test]
+fn screens_look_as_agreed() {
+    check("status", &whole());
+    check("network", &Model { page: Page::Network, selected: 1, ..whole() });
+    check("cluster", &Model { page: Page::Cluster, selected: 2, ..whole() });
+    check("install", &Model { page: Page::Window, selected: 3, ..whole() });
+    let logs = (1..=40).map(|n| format!("line {n} {}", "x".repeat(90))).collect();
+    check("logs", &Model { page: Page::Logs, selected: 4, logs, scroll: 2, ..whole() });
+    let password = Prompt { console: 0, kind: PromptKind::Password, typed: "secret".into() };
+    check("password", &Model { prompt: Some(password), selected: 5, ..whole() });
+    let confirm = Prompt { console: 0, kind: PromptKind::Confirm("poweroff"), typed: "pow".into() };
+    check("poweroff", &Model { prompt: Some(confirm), selected: 7, ..whole() });
+    check("shell", &Model { shell_on: Some("/dev/ttyS0".into()), selected: 5, ..whole() });
+}
+
+#[test]
+fn troubles_look_as_agreed() {
+    let mut degraded = whole();
+    if let Some(node) = &mut degraded.snapshot.node {
+        node.boot.arrays[0] = array("maekin-a", 1, "idle");
+        node.boot.arrays[2] = array("maekin-state", 1, "recover");
+        node.local_pool =
+            LocalPool::Failed { reason: "the data array carries ext4; it is left alone".into() };
+        node.urls.clear();
+    }
+    check("degraded", &degraded);
+    let mut joining = whole();
+    joining.snapshot.cluster = None;
+    if let Some(node) = &mut joining.snapshot.node {
+        let last_error = "no master let this node in".into();
+        node.membership =
+            Membership::Working { step: "asking https://10.77.0.1:8443 to be let in".into(), last_error };
+    }
+    check("joining", &joining);
+    let mut cut_off = whole();
+    cut_off.snapshot.cluster = None;
+    cut_off.snapshot.problem =
+        "The cluster's record cannot be used (HTTP 503): the cluster's record gave no \
+        answer within 5 s; are its voters (https://10.77.0.1:2379) up and reachable?"
+            .into();
+    check("cut-off", &cut_off);
+    let problem = "cannot reach the agent at /run/maekin/agent.sock: No such file or directory".into();
+    check("no-agent", &Model { snapshot: Snapshot { problem, ..Snapshot::default() }, ..Model::default() });
+}
+
+#[test]
+fn nothing_but_plain_text_reaches_a_terminal() {
+    let buffer = render(&Model { page: Page::Window, ..whole() }, 1_000_000);
+    assert!(buffer.content.iter().all(|cell| cell.symbol().bytes().all(|b| (b' '..=b'~').contains(&b))));
+}

@@ -1,0 +1,165 @@
+//! Everything that may take a moment, beside the loop that draws: asking the agent, checking a password, reading logs.
+
+use std::sync::mpsc::Sender;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context;
+use maekin_api as api;
+use maekin_api::install::{OpenWindow, WindowState};
+use maekin_api::node::{Membership, Node};
+use maekin_host::cmd::Cmd;
+use maekin_host::file::read_text;
+use maekin_rootfs::node::NodeConfig;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use super::model::Snapshot;
+use super::update::Event;
+use crate::cli::window_text;
+use crate::clock::now;
+use crate::errors::chain;
+use crate::http::auth::verify_password;
+use crate::http::client::{ClientError, Target};
+use crate::settings::Settings;
+
+/// How often the agent is asked.
+const EVERY: Duration = Duration::from_secs(2);
+/// How long a wrong password costs.
+const PENALTY: Duration = Duration::from_secs(2);
+/// Lines of the journal that are kept for scrolling.
+const LOG_LINES: &str = "300";
+
+/// Something to do.
+#[derive(Debug)]
+pub(super) enum Job {
+    /// Read the journal.
+    Logs,
+    /// Let machines in.
+    OpenWindow(OpenWindow),
+    /// No longer.
+    CloseWindow,
+    /// Is this the admin password?
+    Password { console: usize, password: String },
+    /// Run a program.
+    Run(Cmd),
+}
+
+/// The thread that does it.
+pub(super) struct Worker {
+    jobs: UnboundedSender<Job>,
+}
+
+impl Worker {
+    /// Starts the thread; what it finds out goes to `news`.
+    ///
+    /// # Errors
+    /// When the thread cannot be made.
+    pub(super) fn start(settings: Settings, news: Sender<Event>) -> anyhow::Result<Self> {
+        let (jobs, queue) = unbounded_channel();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        thread::Builder::new()
+            .name("worker".to_owned())
+            .spawn(move || runtime.block_on(work(&settings, &news, queue)))
+            .context("cannot start the worker thread")?;
+        Ok(Self { jobs })
+    }
+
+    /// Hands over a job.
+    pub(super) fn ask(&self, job: Job) {
+        let _ = self.jobs.send(job); // fails only when the thread is gone, and with it this program
+    }
+}
+
+async fn work(settings: &Settings, news: &Sender<Event>, mut queue: UnboundedReceiver<Job>) {
+    let target = Target::Socket(settings.socket());
+    let mut tick = tokio::time::interval(EVERY);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            job = queue.recv() => {
+                let Some(job) = job else { return };
+                if let Some(event) = carry_out(settings, &target, job).await {
+                    let _ = news.send(event); // as below
+                }
+            }
+            _ = tick.tick() => {}
+        }
+        let snapshot = Box::new(look(settings, &target).await);
+        if news.send(Event::Snapshot(snapshot)).is_err() {
+            return; // the loop is gone
+        }
+    }
+}
+
+async fn carry_out(settings: &Settings, target: &Target, job: Job) -> Option<Event> {
+    match job {
+        Job::Logs => Some(Event::Logs(logs())),
+        Job::OpenWindow(open) => Some(said(target.post(api::INSTALL_WINDOW, &open).await)),
+        Job::CloseWindow => Some(said(target.delete(api::INSTALL_WINDOW).await)),
+        Job::Password { console, password } => {
+            let right = check(settings, &password);
+            if !right {
+                tokio::time::sleep(PENALTY).await;
+            }
+            Some(Event::Password { console, right })
+        }
+        Job::Run(command) => command.run().err().map(|e| Event::Said(chain(&e))),
+    }
+}
+
+fn said(outcome: Result<WindowState, ClientError>) -> Event {
+    Event::Said(match outcome {
+        Ok(state) => format!("Install window: {}", window_text(state, now())),
+        Err(e) => chain(&e),
+    })
+}
+
+/// The hash from the node file; `None` where there is none. Read anew each time: the agent may not be there.
+fn password_hash(settings: &Settings) -> Option<String> {
+    let text = read_text(&settings.node_file(), 1 << 20).ok()?;
+    toml::from_str::<NodeConfig>(&text).ok()?.admin.password_hash
+}
+
+/// Whoever stands at a console of a node without a password is let in: there is nothing to compare with.
+fn check(settings: &Settings, password: &str) -> bool {
+    password_hash(settings).is_none_or(|hash| verify_password(&hash, password))
+}
+
+fn logs() -> Vec<String> {
+    let journalctl =
+        Cmd::new("journalctl").args(["--no-pager", "--quiet", "--output", "short", "--lines", LOG_LINES]);
+    match journalctl.text() {
+        Ok(text) => text.lines().map(|line| line.chars().filter(|c| !c.is_control()).collect()).collect(),
+        Err(e) => vec![chain(&e)],
+    }
+}
+
+async fn look(settings: &Settings, target: &Target) -> Snapshot {
+    let mut snapshot = Snapshot { locked: password_hash(settings).is_some(), ..Snapshot::default() };
+    match target.get::<Node>(api::NODE).await {
+        Ok(node) => snapshot.node = Some(node),
+        Err(e) => {
+            snapshot.problem = chain(&e);
+            return snapshot;
+        }
+    }
+    let member = snapshot.node.as_ref().is_some_and(|n| matches!(n.membership, Membership::Member { .. }));
+    if !member {
+        return snapshot;
+    }
+    let all = async {
+        let cluster = target.get(api::CLUSTER).await?;
+        let installs = target.get(api::INSTALLS).await?;
+        let machines = target.get(api::MACHINES).await?;
+        Ok::<_, ClientError>((cluster, installs, machines))
+    };
+    match all.await {
+        Ok((cluster, installs, machines)) => {
+            snapshot.cluster = Some(cluster);
+            snapshot.installs = installs;
+            snapshot.machines = machines;
+        }
+        Err(e) => snapshot.problem = chain(&e),
+    }
+    snapshot
+}
