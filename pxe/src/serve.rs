@@ -62,7 +62,7 @@ pub async fn serve(config: Config, approver: Arc<dyn Approver>, reload: Option<B
         .with_context(|| port("DHCP", 67))?;
     let ipv6 = Responder::open(interface, recent)
         .inspect_err(|e| {
-            tracing::warn!("iPXE will wait 16 s for an IPv6 router, as it cannot be told there is none: {e}")
+            tracing::warn!("iPXE will wait 16 s for an IPv6 router, as it cannot be told there is none: {e}");
         })
         .ok();
     let scripts = shared.clone();
