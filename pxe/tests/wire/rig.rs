@@ -1,0 +1,205 @@
+//! Two network namespaces with a wire between, and the server in one of them.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use maekin_host::cmd::Cmd;
+use maekin_host::wait;
+use maekin_image::manifest::{FileEntry, KeyKind, Manifest, RootImage, sha256_hex};
+use nix::sched::{CloneFlags, unshare};
+
+use crate::client::http;
+
+/// The client's end of the wire.
+pub(crate) const CLIENT: &str = "c0";
+const SERVER: &str = "s0";
+const FILES: [(&str, usize); 5] = [
+    ("vmlinuz", 1000),
+    ("initrd", 5000),
+    ("root", 14),
+    ("boot/net/ipxe.efi", 300_000),
+    ("boot/net/undionly.kpxe", 70_000),
+];
+
+/// The server's side runs on a thread of its own, in its own namespace, and does what it is sent.
+type Job = Box<dyn FnOnce() + Send>;
+
+/// A running server, as seen from the client's namespace, in which the calling thread is.
+pub(crate) struct Rig {
+    dir: tempfile::TempDir,
+    jobs: Option<mpsc::Sender<Job>>,
+    server_thread: Option<JoinHandle<()>>,
+    child: Option<Child>,
+}
+
+/// Runs `test` in a fresh rig, on a thread of its own, whose namespace ends with it.
+pub(crate) fn in_rig(test: impl FnOnce(&mut Rig) + Send + 'static) {
+    if !nix::unistd::geteuid().is_root() {
+        eprintln!("SKIPPED: network namespaces of its own take root");
+        return;
+    }
+    let run = move || {
+        let mut rig = Rig::new();
+        rig.start();
+        test(&mut rig);
+    };
+    if let Err(panic) = thread::spawn(run).join() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+fn ip(args: &str) {
+    Cmd::new("ip").args(args.split(' ')).run().expect("ip(8)");
+}
+
+impl Rig {
+    fn new() -> Self {
+        unshare(CloneFlags::CLONE_NEWNET).expect("a namespace for the client");
+        let client = nix::unistd::gettid();
+        let (jobs, queue) = mpsc::channel::<Job>();
+        let server_thread = thread::spawn(move || {
+            unshare(CloneFlags::CLONE_NEWNET).expect("a namespace for the server");
+            for job in queue {
+                job();
+            }
+        });
+        let mut rig = Self {
+            dir: tempfile::tempdir().expect("a directory"),
+            jobs: Some(jobs),
+            server_thread: Some(server_thread),
+            child: None,
+        };
+        write_bundle(rig.dir.path());
+        rig.on_server(move || {
+            ip(&format!("link add {SERVER} type veth peer name {CLIENT} netns {client}"));
+            ip(&format!("address add 10.77.0.1/24 dev {SERVER}"));
+            ip(&format!("link set {SERVER} up"));
+        });
+        ip(&format!("link set {CLIENT} up"));
+        rig.take_address(Ipv4Addr::new(10, 77, 0, 50));
+        rig
+    }
+
+    /// Runs `job` in the server's namespace and waits for it.
+    fn on_server<T: Send + 'static>(&mut self, job: impl FnOnce() -> T + Send + 'static) -> T {
+        let (done, result) = mpsc::channel();
+        let job = Box::new(move || drop(done.send(job())));
+        self.jobs.as_ref().expect("until drop").send(job).expect("the server's thread");
+        result.recv_timeout(Duration::from_secs(30)).expect("the job on the server's side")
+    }
+
+    fn start(&mut self) {
+        let dir = self.dir.path().to_owned();
+        let child = self.on_server(move || {
+            Cmd::new(env!("CARGO_BIN_EXE_maekin-pxe"))
+                .args(["serve", "--interface", SERVER, "--release"])
+                .arg(&dir)
+                .arg("--answer")
+                .arg(dir.join("answer.toml"))
+                .arg("--state")
+                .arg(dir.join("state"))
+                .env("RUST_LOG", "warn")
+                .spawn(Stdio::null(), Stdio::null(), Stdio::inherit())
+                .expect("the server")
+        });
+        self.child = Some(child);
+        let limit = Duration::from_secs(20);
+        wait::until("the server to listen", limit, Duration::from_millis(20), || {
+            http::reachable().then_some(())
+        })
+        .expect("the server listens");
+    }
+
+    /// Ends the server without a chance to tidy up, and starts it again.
+    pub(crate) fn kill_and_restart(&mut self) {
+        self.kill();
+        self.start();
+    }
+
+    fn kill(&mut self) {
+        if let Some(mut child) = self.child.take() {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+    }
+
+    /// Gives the client this address and no other.
+    pub(crate) fn take_address(&self, address: Ipv4Addr) {
+        ip(&format!("address flush dev {CLIENT}"));
+        ip(&format!("address add {address}/24 dev {CLIENT}"));
+    }
+
+    /// Lays a second wire, on which the server has another address.
+    pub(crate) fn second_wire(&mut self) {
+        let client = nix::unistd::gettid();
+        self.on_server(move || {
+            ip(&format!("link add s1 type veth peer name c1 netns {client}"));
+            ip("address add 10.78.0.1/24 dev s1");
+            ip("link set s1 up");
+        });
+        ip("link set c1 up");
+        ip("address add 10.78.0.50/24 dev c1");
+    }
+
+    /// Leads all of the client's traffic over the second wire.
+    pub(crate) fn only_second_wire(&self) {
+        ip(&format!("address flush dev {CLIENT}"));
+        ip("route add 10.77.0.0/24 via 10.78.0.1");
+    }
+
+    /// A client on another thread of the same namespace.
+    pub(crate) fn spawn_client<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        thread::spawn(job) // a thread inherits its parent's namespace
+    }
+
+    /// A file of the bundle.
+    pub(crate) fn file(&self, name: &str) -> Vec<u8> {
+        fs::read(self.dir.path().join(name)).expect("a file of the bundle")
+    }
+}
+
+impl Drop for Rig {
+    fn drop(&mut self) {
+        self.kill();
+        self.jobs = None;
+        if let Some(thread) = self.server_thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_bundle(dir: &Path) {
+    let content = |name: &str, len: usize| match name {
+        "root" => b"the root image".to_vec(),
+        name => name.bytes().cycle().zip(0u32..).map(|(b, i)| b ^ i.to_le_bytes()[1]).take(len).collect(),
+    };
+    fs::create_dir_all(dir.join("boot/net")).expect("a directory");
+    let mut manifest = Manifest {
+        format: 1,
+        version: "0.1.0".to_owned(),
+        epoch: 0,
+        kernel: "6.12".to_owned(),
+        key: KeyKind::ThrowAway,
+        root: RootImage { hash_offset: 0, root_hash: String::new() },
+        files: [].into(),
+    };
+    for (name, len) in FILES {
+        let bytes = content(name, len);
+        fs::write(dir.join(name), &bytes).expect("a file");
+        let entry = FileEntry { size: bytes.len() as u64, sha256: sha256_hex(&bytes) };
+        manifest.files.insert(name.to_owned(), entry);
+    }
+    let json = serde_json::to_vec(&manifest).expect("JSON");
+    fs::write(dir.join("manifest.json"), json).expect("a file");
+    fs::write(dir.join("manifest.json.minisig"), "none\n").expect("a file");
+    fs::write(dir.join("private"), "not served").expect("a file");
+    fs::write(dir.join("answer.toml"), "hostname = \"n{mac}\"\n").expect("a file");
+}
