@@ -110,6 +110,14 @@ impl SetName {
     }
 }
 
+impl PackageSet {
+    /// The units that are to be enabled and that do not exist: systemd passes over them without a word.
+    pub fn missing_units(&self, exists: impl Fn(&str) -> bool) -> Vec<&str> {
+        let units = self.enable.iter().map(String::as_str);
+        units.filter(|unit| !exists(&format!("usr/lib/systemd/system/{unit}"))).collect()
+    }
+}
+
 impl Definition {
     /// Parses `packages.toml`.
     ///
@@ -178,6 +186,16 @@ mod tests {
     fn an_unknown_key_is_refused_by_name() {
         let text = format!("surprise = 1\n{}", include_str!("../packages.toml"));
         assert!(Definition::parse(&text).unwrap_err().to_string().contains("surprise"));
+    }
+
+    #[test]
+    fn units_that_do_not_exist_are_found() {
+        let set = PackageSet {
+            enable: vec!["a.service".to_owned(), "b.socket".to_owned()],
+            ..PackageSet::default()
+        };
+        let missing = set.missing_units(|path| path == "usr/lib/systemd/system/a.service");
+        assert_eq!(missing, ["b.socket"]);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io::{BufReader, Write as _};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use maekin_rootfs::cpio;
 use maekin_rootfs::glob;
 use maekin_rootfs::lock::Lock;
@@ -74,6 +74,11 @@ impl Inputs<'_> {
             let removed = |path: &str| set.remove.iter().any(|pattern| glob::covers(pattern, path));
             let reader = BufReader::new(File::open(&tar)?);
             let mut tree = Tree::read_tar(reader, removed).context("cannot read the initrd's tree")?;
+            let missing = set.missing_units(|path| tree.get(path).is_some()).join(", ");
+            ensure!(
+                missing.is_empty(),
+                "packages.toml enables {missing}, which Debian's packages do not have"
+            );
             complete(&mut tree);
             self.pack(&tree, path)
         })

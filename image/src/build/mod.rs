@@ -100,7 +100,7 @@ pub(crate) fn build(options: &Options, version: &str) -> Result<()> {
         agent: options.agent.clone(),
         pxe: options.pxe.clone(),
     };
-    let ours = Ours::collect(&options.repo.join("rootfs/files"), &programs, &key.key.public_text())?;
+    let ours = Ours::collect(&options.repo.join("rootfs/files"), &programs, &key.key.public_text(), version)?;
     let cache = Cache::open(&options.cache, options.fresh, &steps)?;
     let lock = debs::provide(&options.source(&definition, &options.lock_path()), &cache, &steps)?;
     let lock_text = lock.text();

@@ -31,7 +31,12 @@ pub(crate) struct Ours {
 
 impl Ours {
     /// Collects the files of `rootfs/files` and the programs.
-    pub(crate) fn collect(files: &Path, programs: &Programs, public_key: &str) -> Result<Self> {
+    pub(crate) fn collect(
+        files: &Path,
+        programs: &Programs,
+        public_key: &str,
+        version: &str,
+    ) -> Result<Self> {
         let program = |path: &Path| {
             let entry = host_tree::file(path);
             entry.context("our programs are not built; run `cargo build --release -p maekin-installer -p maekin-agent -p maekin-pxe`")
@@ -41,6 +46,7 @@ impl Ours {
         root.insert("usr/bin/maekin-agent", program(&programs.agent)?);
         root.insert("usr/bin/maekin-pxe", program(&programs.pxe)?);
         root.insert(key, Entry::file(public_key, 0o644));
+        root.insert("usr/lib/os-release", Entry::file(os_release(version), 0o644));
         let mut initrd = host_tree::read(&files.join("initrd"))?;
         initrd.insert("usr/bin/maekin-installer", program(&programs.installer)?);
         initrd.insert(key, Entry::file(public_key, 0o644));
@@ -71,6 +77,14 @@ impl Ours {
         }
         tree
     }
+}
+
+/// os-release(5) of the root image.
+fn os_release(version: &str) -> String {
+    format!(
+        "PRETTY_NAME=\"Maekin {version}\"\nNAME=\"Maekin\"\nID=maekin\nID_LIKE=debian\nVERSION_ID=\"{version}\"\n\
+         IMAGE_ID=maekin\nIMAGE_VERSION=\"{version}\"\n"
+    )
 }
 
 #[cfg(test)]

@@ -61,7 +61,7 @@ impl Inputs<'_> {
         let modules = self.kernel.select(&self.definition.modules.root)?;
         let list: Vec<&str> = modules.iter().map(String::as_str).collect();
         let links = self.ours.links();
-        let key = Key::new("root-debian", 2)
+        let key = Key::new("root-debian", 3)
             .with("packages", debs::set_text(self.lock, SetName::Root))
             .with("kernel", debs::set_text(self.lock, SetName::Kernel))
             .with("firmware", debs::set_text(self.lock, SetName::Firmware))
@@ -75,18 +75,25 @@ impl Inputs<'_> {
         self.cache.layer(self.steps, "root-debian", "compressing", &key, |path| {
             let kernel = self.kernel.tree(&modules, false, self.tools, &self.cache.work())?;
             let removed = |path: &str| set.remove.iter().any(|pattern| glob::covers(pattern, path));
+            let mut missing = String::new();
             self.compress(&tar, path, |builder| {
                 let reader = BufReader::with_capacity(1 << 20, File::open(&tar)?);
                 let replaced = |path: &str| links.get(path).is_some_and(|e| e.node != Node::Dir);
                 let listing =
                     copy_tar(reader, builder, self.lock.epoch, |path| removed(path) || replaced(path))?;
+                missing = set.missing_units(|path| listing.kept.contains_key(path)).join(", ");
                 let mut more = self.additions(&var::tmpfiles(&listing.skipped));
                 more.merge(kernel);
                 more.merge(links);
                 let is_there = |path: &str| listing.kept.get(path).is_some_and(|listed| listed.dir);
                 more.retain(|path| !is_there(path));
                 more.append_to(builder, self.lock.epoch)
-            })
+            })?;
+            ensure!(
+                missing.is_empty(),
+                "packages.toml enables {missing}, which Debian's packages do not have"
+            );
+            Ok(())
         })
     }
 
@@ -96,6 +103,9 @@ impl Inputs<'_> {
         tree.insert("usr/lib/tmpfiles.d/maekin-var.conf", Entry::file(tmpfiles, 0o644));
         tree.insert("usr/share/maekin/packages.lock", Entry::file(self.lock_text, 0o644));
         tree.insert("etc/machine-id", Entry::file("", 0o444));
+        // As old as everything else, so that systemd sees no reason to make caches anew on every boot.
+        let stamp = format!("TIMESTAMP_NSEC={}000000000\n", self.lock.epoch);
+        tree.insert("etc/.updated", Entry::file(stamp, 0o644));
         tree.insert("etc/resolv.conf", Entry::symlink("../run/systemd/resolve/stub-resolv.conf"));
         for dir in ["boot", "var"] {
             tree.insert(dir, Entry::dir());
