@@ -35,6 +35,8 @@ mod provision;
 mod record;
 mod run;
 mod settings;
+#[cfg(test)]
+mod testing;
 mod tls;
 
 use std::process::ExitCode;

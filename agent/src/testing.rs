@@ -1,0 +1,116 @@
+//! What tests of several modules need: agents in directories of their own, on ports of their own.
+
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use maekin_host::cmd::{Cmd, exists};
+use maekin_rootfs::node::{Admin, ClusterIntent, Interface, Network, NodeConfig, Time};
+
+use crate::app::App;
+use crate::http::auth::{Auth, hash_password};
+use crate::http::{routes, server};
+use crate::pki::identity::NodeKey;
+use crate::settings::Settings;
+use crate::tls;
+
+/// The admin password of every agent in tests.
+pub(crate) const PASSWORD: &str = "right horse";
+
+/// An agent that is not running, in `dir`. `seed` makes it another node.
+pub(crate) fn agent(dir: &Path, seed: u128, cluster: ClusterIntent) -> Arc<App> {
+    let config = NodeConfig {
+        version: 1,
+        install_id: uuid::Uuid::from_u128(seed),
+        machine_id: format!("{seed:032x}"),
+        hostname: format!("node-{seed}"),
+        admin: Admin { password_hash: Some(hash_password(PASSWORD).unwrap()), ssh_keys: vec![] },
+        network: Network {
+            interfaces: vec![Interface {
+                name: Some("lo".into()),
+                addresses: vec!["127.0.0.1/8".into()],
+                ..Interface::default()
+            }],
+            dns: vec![],
+        },
+        time: Time::default(),
+        cluster,
+        provision: None,
+        disks: vec![],
+    };
+    let settings = settings(dir);
+    fs::create_dir_all(&settings.state).unwrap();
+    fs::create_dir_all(&settings.run).unwrap();
+    fs::write(settings.node_file(), toml::to_string(&config).unwrap()).unwrap();
+    start(settings, config)
+}
+
+/// The same agent after a restart: what it has on disk, and nothing else.
+pub(crate) fn restarted(old: &App) -> Arc<App> {
+    let text = fs::read_to_string(old.settings.node_file()).unwrap();
+    start(old.settings.clone(), toml::from_str(&text).unwrap())
+}
+
+fn start(settings: Settings, config: NodeConfig) -> Arc<App> {
+    let key = NodeKey::ensure(&settings.pki()).unwrap();
+    let slot = server::TlsSlot::new(tls::stranger(&key, &key.self_signed("test").unwrap()).unwrap());
+    let auth = Auth::new(config.admin.password_hash.clone()).unwrap();
+    Arc::new(App::new(settings, config, None, key, slot, auth))
+}
+
+/// Serves an agent's API on its port.
+pub(crate) async fn serve(app: &Arc<App>) {
+    let listener = server::listen(app.settings.listen, app.settings.port).await.unwrap();
+    tokio::spawn(server::serve_tls(listener, app.tls.clone(), routes::public(Arc::clone(app))));
+    let socket = server::listen_socket(&app.settings.socket()).unwrap();
+    tokio::spawn(server::serve_socket(socket, routes::socket(Arc::clone(app))));
+}
+
+fn settings(dir: &Path) -> Settings {
+    let [port, record_port, record_peer_port] = free_ports();
+    let systemctl = dir.join("systemctl");
+    // Stands in for systemd: starts etcd with the environment that the agent wrote.
+    let script = format!(
+        "#!/bin/sh\nset -a; . {dir}/run/etcd.env; set +a\n\
+         setsid etcd >{dir}/etcd.log 2>&1 </dev/null & echo $! >{dir}/etcd.pid\n",
+        dir = dir.display()
+    );
+    fs::write(&systemctl, script).unwrap();
+    fs::set_permissions(&systemctl, fs::Permissions::from_mode(0o755)).unwrap();
+    Settings {
+        state: dir.join("state"),
+        run: dir.join("run"),
+        listen: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        port,
+        record_port,
+        record_peer_port,
+        systemctl: systemctl.display().to_string(),
+    }
+}
+
+fn free_ports() -> [u16; 3] {
+    let listeners = [(); 3].map(|()| TcpListener::bind("127.0.0.1:0").unwrap());
+    listeners.map(|listener| listener.local_addr().unwrap().port())
+}
+
+/// Ends the etcd that was started in a directory, also when the test fails.
+pub(crate) struct EndEtcd(pub(crate) PathBuf);
+
+impl Drop for EndEtcd {
+    fn drop(&mut self) {
+        if let Ok(pid) = fs::read_to_string(self.0.join("etcd.pid")) {
+            let _ = Cmd::new("kill").args(["-9", pid.trim()]).run(); // it may have ended by itself
+        }
+    }
+}
+
+/// Whether tests against a real etcd can run; says so when not.
+pub(crate) fn have_etcd(test: &str) -> bool {
+    let have = exists("etcd");
+    if !have {
+        eprintln!("skipped {test}: there is no etcd(1) here; install etcd-server");
+    }
+    have
+}
