@@ -1,1 +1,33 @@
+use super::*;
+use maekin_api::install::WindowState;
 
+use super::values::{MachineValue, WindowValue};
+
+#[test]
+fn values_carry_their_version() {
+    let window = WindowValue { until: 5, left: 2 };
+    let bytes = encode("k", &window).unwrap();
+    assert_eq!(String::from_utf8_lossy(&bytes), r#"{"v":1,"until":5,"left":2}"#);
+    assert_eq!(decode_value::<WindowValue>("k", &bytes).unwrap(), window);
+}
+
+#[test]
+fn what_cannot_be_understood_is_named() {
+    let rows = [
+        ("no JSON", "{", "k1 cannot be understood"),
+        ("no version", r#"{"until":5,"left":2}"#, "k1 cannot be understood"),
+        ("field missing", r#"{"v":1,"until":5}"#, "k1 cannot be understood"),
+        ("from the future", r#"{"v":2,"until":5,"left":2}"#, "k1 has version 2"),
+        ("wrong type", r#"{"v":1,"until":"x","left":2}"#, "k1 cannot be understood"),
+    ];
+    for (name, text, want) in rows {
+        let error = decode_value::<WindowValue>("k1", text.as_bytes()).unwrap_err().to_string();
+        assert!(error.contains(want), "{name}: {error}");
+    }
+    let more = r#"{"v":1,"mac":"a","uuid":null,"arch":7,"first_seen":1,"last_seen":2,"added_later":true}"#;
+    assert!(
+        decode_value::<MachineValue>("k", more.as_bytes()).is_ok(),
+        "fields of a newer release are skipped"
+    );
+    assert!(!WindowState::default().open);
+}
