@@ -73,7 +73,8 @@ fn settings(dir: &Path) -> Settings {
     let systemctl = dir.join("systemctl");
     // Stands in for systemd: starts etcd with the environment that the agent wrote.
     let script = format!(
-        "#!/bin/sh\nset -a; . {dir}/run/etcd.env; set +a\n\
+        "#!/bin/sh\nkill -0 \"$(cat {dir}/etcd.pid 2>/dev/null)\" 2>/dev/null && exit 0\n\
+         set -a; . {dir}/run/etcd.env; set +a\n\
          setsid etcd >{dir}/etcd.log 2>&1 </dev/null & echo $! >{dir}/etcd.pid\n",
         dir = dir.display()
     );

@@ -24,7 +24,10 @@ const LIMIT: Duration = Duration::from_secs(60);
 
 async fn become_member(app: &Arc<App>) -> Arc<Member> {
     tokio::time::timeout(LIMIT, run(Arc::clone(app))).await.expect("becomes a member in time");
-    app.member().ok().expect("is a member")
+    match app.member() {
+        Ok(member) => member,
+        Err(problem) => panic!("is no member: {problem:?}"),
+    }
 }
 
 fn joining(invite: &Invite, ca_sha256: &str) -> ClusterIntent {
