@@ -267,4 +267,20 @@ mod tests {
         serial.skip().unwrap();
         assert!(serial.expect("ready", "ready", Duration::from_millis(20)).is_err());
     }
+
+    #[test]
+    fn what_is_typed_arrives_with_return_keys() {
+        use std::os::unix::net::UnixListener;
+        let dir = tempfile::tempdir().unwrap();
+        let serial = line_at(dir.path(), "");
+        let listener = UnixListener::bind(dir.path().join("serial.sock")).unwrap();
+        let node = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut typed = String::new();
+            stream.read_to_string(&mut typed).unwrap();
+            typed
+        });
+        serial.send("root\nsecret\n").unwrap();
+        assert_eq!(node.join().unwrap(), "root\rsecret\r");
+    }
 }

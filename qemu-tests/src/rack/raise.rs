@@ -131,8 +131,10 @@ impl Rack {
 fn take_details(watch: &mut Watch, installs: &[maekin_api::install::Install]) {
     for node in watch.nodes_mut() {
         let ours = installs.iter().find(|i| node.spec.rack_mac().is_some_and(|mac| mac == i.mac));
-        if let Some(Stage::Installing { percent, .. }) = ours.map(|i| &i.progress) {
-            node.detail = format!("{percent} %");
+        match ours.map(|i| &i.progress) {
+            Some(Stage::Booting) => "let in by the first node".clone_into(&mut node.detail),
+            Some(Stage::Installing { percent, .. }) => node.detail = format!("{percent} %"),
+            _ => node.detail.clear(),
         }
     }
 }
