@@ -8,6 +8,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
+use super::pool::Free;
 use crate::hw::HwAddr;
 
 /// Seconds on the lease clock: real time at start, from then on counted monotonically.
@@ -106,10 +107,7 @@ pub struct Leases {
     holders: HashMap<Ipv4Addr, Holder>,
     /// Reserved addresses and for whom.
     reserved: HashMap<Ipv4Addr, HwAddr>,
-    /// Free pool addresses, longest unused first.
-    free: BTreeSet<(Seconds, Ipv4Addr)>,
-    /// For each of them, when it was last in use, and by whom.
-    freed: HashMap<Ipv4Addr, (Seconds, Option<HwAddr>)>,
+    free: Free,
     /// What ends when: offers, leases, quarantines.
     due: BTreeSet<(Seconds, Ipv4Addr)>,
     records: Vec<Record>,
@@ -218,7 +216,7 @@ impl Leases {
                 .into_iter()
                 .flatten()
                 .find(|ip| self.may_hold(hw, *ip).is_ok())
-                .or_else(|| self.free.first().map(|(_, ip)| *ip))
+                .or_else(|| self.free.next())
                 .or_else(|| self.reclaim(now)),
         }?;
         self.hold(hw, ip, State::Offered, now + OFFER_TIME, now);
@@ -380,16 +378,13 @@ impl Leases {
 
     fn put_free(&mut self, ip: Ipv4Addr, since: Seconds, last: Option<HwAddr>) {
         if self.in_pool(ip) && !self.reserved.contains_key(&ip) {
-            self.free.insert((since, ip));
-            self.freed.insert(ip, (since, last));
+            self.free.put(ip, since, last);
         }
     }
 
     fn take_free(&mut self, ip: Ipv4Addr) {
-        let Some((since, last)) = self.freed.remove(&ip) else { return };
-        self.free.remove(&(since, ip));
         // Whoever is remembered to have had it is no longer promised it.
-        if let Some(hw) = last
+        if let Some(hw) = self.free.take(ip)
             && self.clients.get(&hw).is_some_and(|lease| lease.ip == ip && lease.state == State::Past)
         {
             self.clients.remove(&hw);
