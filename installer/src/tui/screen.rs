@@ -35,11 +35,39 @@ impl Write for Sink {
     }
 }
 
+/// Turns the model into what terminals must be sent.
+struct Painter {
+    sink: Sink,
+    terminal: Terminal<CrosstermBackend<Sink>>,
+}
+
+impl Painter {
+    fn new() -> io::Result<Self> {
+        let sink = Sink::default();
+        let options = TerminalOptions { viewport: Viewport::Fixed(SIZE) };
+        let terminal = Terminal::with_options(CrosstermBackend::new(sink.clone()), options)?;
+        Ok(Self { sink, terminal })
+    }
+
+    /// What differs from the last frame; everything, where `whole`.
+    fn paint(&mut self, app: &App, whole: bool) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        if whole {
+            // A new terminal believes its screen to be empty. (Asking the old one to clear itself would have it look
+            // for a controlling terminal, which an initrd's job does not have.)
+            *self = Self::new()?;
+            bytes.extend_from_slice(b"\x1b[r\x1b[0m\x1b[2J");
+        }
+        self.terminal.draw(|frame| view::draw(app, frame))?;
+        bytes.append(&mut self.sink.0.borrow_mut());
+        Ok(bytes)
+    }
+}
+
 /// See the module.
 pub struct Screen {
     consoles: Consoles,
-    sink: Sink,
-    terminal: Terminal<CrosstermBackend<Sink>>,
+    painter: Painter,
     log_lines: bool,
     fresh: bool,
 }
@@ -50,10 +78,7 @@ impl Screen {
     /// # Errors
     /// None that a console can cause.
     pub fn new(consoles: Consoles) -> Result<Self> {
-        let sink = Sink::default();
-        let options = TerminalOptions { viewport: Viewport::Fixed(SIZE) };
-        let terminal = Terminal::with_options(CrosstermBackend::new(sink.clone()), options)?;
-        Ok(Self { consoles, sink, terminal, log_lines: false, fresh: true })
+        Ok(Self { consoles, painter: Painter::new()?, log_lines: false, fresh: true })
     }
 
     /// Draws what has changed.
@@ -66,14 +91,12 @@ impl Screen {
         }
         app.dirty = false;
         // What the log wrote below is unknown to the terminal: it is wiped when the whole screen is wanted back.
-        if self.fresh || (self.log_lines && !app.shows_log_lines()) {
-            self.consoles.write_all(b"\x1b[r\x1b[2J")?;
-            self.terminal.clear()?;
-        }
+        let whole = self.fresh || (self.log_lines && !app.shows_log_lines());
         self.log_lines = app.shows_log_lines();
         self.fresh = false;
-        self.terminal.draw(|frame| view::draw(app, frame))?;
-        self.send()
+        let bytes = self.painter.paint(app, whole)?;
+        self.consoles.write_all(&bytes)?;
+        Ok(())
     }
 
     /// Writes a line to the log's part of the screen, where the screen leaves it one. Only this part scrolls.
@@ -100,10 +123,27 @@ impl Screen {
         self.fresh = true;
         result
     }
+}
 
-    fn send(&mut self) -> Result<()> {
-        let bytes = std::mem::take(&mut *self.sink.0.borrow_mut());
-        self.consoles.write_all(&bytes)?;
-        Ok(())
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tui::app::Event;
+    use uuid::Uuid;
+
+    #[test]
+    fn only_what_has_changed_is_sent() {
+        let mut painter = Painter::new().unwrap();
+        let mut app = App::new(Uuid::nil());
+        let whole = painter.paint(&app, true).unwrap();
+        assert!(String::from_utf8_lossy(&whole).contains("starting the installer"));
+        assert!(painter.paint(&app, false).unwrap().len() < 60, "nothing has changed");
+        app.page = crate::tui::app::Page::Progress;
+        app.update(Event::Work { done: 50, total: 100 });
+        painter.paint(&app, false).unwrap();
+        app.update(Event::Work { done: 51, total: 100 });
+        let bytes = painter.paint(&app, false).unwrap();
+        assert!(bytes.len() < 120, "{} bytes for one percent", bytes.len());
+        assert!(painter.paint(&app, true).unwrap().len() > 500);
     }
 }
