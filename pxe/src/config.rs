@@ -65,13 +65,15 @@ pub struct ConfigFile {
 }
 
 /// A fixed address.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reservation {
     /// Whose.
     pub mac: HwAddr,
     /// Which.
     pub address: Ipv4Addr,
+    /// Host name told to it.
+    pub hostname: Option<String>,
 }
 
 fn default_lease() -> u64 {
@@ -156,7 +158,17 @@ impl TryFrom<ConfigFile> for Config {
         if file.domain.as_ref().is_some_and(|d| d.is_empty() || d.len() > 253 || !d.is_ascii()) {
             return wrong("domain", "not a domain name of 1 to 253 ASCII characters");
         }
+        if let Some(name) =
+            file.reservations.iter().filter_map(|r| r.hostname.as_ref()).find(|n| !is_label(n))
+        {
+            return wrong(
+                "reservation",
+                format!("`{name}` is not a host name: 1 to 63 letters, digits and hyphens"),
+            );
+        }
+        let names = file.reservations.iter().filter_map(|r| Some((r.mac, r.hostname.clone()?))).collect();
         let settings = Settings {
+            names,
             server,
             prefix,
             router: file.router,
@@ -179,6 +191,11 @@ impl TryFrom<ConfigFile> for Config {
             lease_file: file.lease_file,
         })
     }
+}
+
+/// RFC 1123 section 2.1.
+fn is_label(name: &str) -> bool {
+    (1..=63).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
 }
 
 /// Reads `10.77.0.1/24`.
@@ -244,7 +261,7 @@ fn plan_addresses(
     let excluded: Vec<_> = std::iter::once(settings.server).chain(settings.router).collect();
     let mut by_mac = HashMap::new();
     let mut seen = HashMap::new();
-    for Reservation { mac, address } in reservations {
+    for Reservation { mac, address, .. } in reservations {
         // The agent lists every node of the cluster, this one and those on other networks too.
         if *address == settings.server || !settings.on_link(*address) {
             continue;
@@ -315,6 +332,12 @@ address = "10.77.0.150"
             ("reservation of the broadcast address", "0.150", "0.255", &["`reservation`", "broadcast"]),
             ("not a MAC", "52:54:00:00:00:01", "52:5x", &["mac", "is not a hardware address"]),
             ("a MAC cut short", "52:54:00:00:00:01", "52:54", &["`reservation`", "has 2 bytes"]),
+            (
+                "host name",
+                "address = \"10.77.0.150\"",
+                "address = \"10.77.0.150\"\nhostname = \"a b\"",
+                &["`reservation`", "`a b`"],
+            ),
             ("lease", "dns =", "lease_seconds = 5\ndns =", &["`lease_seconds`"]),
             ("router elsewhere", "dns =", "router = \"10.0.0.1\"\ndns =", &["`router`"]),
         ];

@@ -79,6 +79,11 @@ impl Answer<'_> {
         writer.option(options::SUBNET_MASK, &mask.to_be_bytes());
         writer.option_ips(options::ROUTER, settings.router.as_slice());
         writer.option_ips(options::DNS, &settings.dns);
+        if asked.contains(&options::HOST_NAME)
+            && let Some(name) = settings.names.get(&self.packet.hw)
+        {
+            writer.option(options::HOST_NAME, name.as_bytes());
+        }
         if asked.contains(&options::DOMAIN)
             && let Some(domain) = &settings.domain
         {

@@ -2,6 +2,7 @@
 //! RFC 2131 section 4.3. How an answer is written is in the module beside this one, what a client shall boot in
 //! [`crate::boot`].
 
+use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::answer::{Answer, echo};
@@ -9,6 +10,7 @@ use super::leases::{Leases, Refusal, Seconds, State};
 use super::options::{self, MessageType};
 use super::packet::{BOOTREQUEST, Message, Packet, TooLong, Writer};
 use crate::boot::Boot;
+use crate::hw::HwAddr;
 
 /// Port servers listen on.
 pub const SERVER_PORT: u16 = 67;
@@ -32,6 +34,8 @@ pub struct Settings {
     pub ntp: Vec<Ipv4Addr>,
     /// Option 26.
     pub mtu: Option<u16>,
+    /// Option 12, by client.
+    pub names: HashMap<HwAddr, String>,
     /// Length of a lease.
     pub lease: Seconds,
     /// Port of our HTTP server.

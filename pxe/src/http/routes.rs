@@ -3,17 +3,19 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use axum::Router;
-use axum::body::Bytes;
+use axum::body::{Body, to_bytes};
 use axum::extract::connect_info::ConnectInfo;
-use axum::extract::{DefaultBodyLimit, Path, Query, State};
+use axum::extract::{Path, Query, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maekin_api::boot::{Decision, Machine, Report};
 use serde::Deserialize;
+use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::file;
@@ -29,6 +31,8 @@ use crate::tftp::catalog::AUTOEXEC;
 
 /// Largest report taken, in bytes: the installer's receipt with its log.
 const MAX_REPORT: usize = 4 << 20;
+/// How long a report may take to come.
+const REPORT_LIMIT: Duration = Duration::from_secs(30);
 
 /// What the handlers share.
 #[derive(Clone)]
@@ -65,7 +69,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/boot.ipxe", get(boot))
         .route("/release/{*path}", get(release))
         .route("/install/{ticket}/answer", get(answer))
-        .route("/install/{ticket}/report", post(report).layer(DefaultBodyLimit::max(MAX_REPORT)))
+        .route("/install/{ticket}/report", post(report))
         .route("/metrics", get(metrics))
         .with_state(shared)
 }
@@ -178,11 +182,16 @@ async fn answer(State(shared): State<Shared>, Path(ticket): Path<String>) -> Res
     }
 }
 
-async fn report(State(shared): State<Shared>, Path(ticket): Path<String>, body: Bytes) -> Response {
+async fn report(State(shared): State<Shared>, Path(ticket): Path<String>, body: Body) -> Response {
     count(&shared.counters.http_requests);
     if !is_ticket(&ticket) {
         return refuse(&ApproverError::NoTicket);
     }
+    let body = match timeout(REPORT_LIMIT, to_bytes(body, MAX_REPORT)).await {
+        Ok(Ok(body)) => body,
+        Ok(Err(_)) => return (StatusCode::PAYLOAD_TOO_LARGE, "a report has at most 4 MiB\n").into_response(),
+        Err(_) => return StatusCode::REQUEST_TIMEOUT.into_response(),
+    };
     let report: Report = match serde_json::from_slice(&body) {
         Ok(report) => report,
         Err(e) => return (StatusCode::BAD_REQUEST, format!("not a report: {e}\n")).into_response(),

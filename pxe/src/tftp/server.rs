@@ -24,7 +24,10 @@ pub const PORT: u16 = 69;
 pub const MAX_TRANSFERS: usize = 1024;
 /// Most transfers at once to one address.
 pub const MAX_PER_CLIENT: usize = 8;
-const RECEIVE_BUFFER: usize = 4 << 20;
+/// For the requests of a rack that is switched on at once.
+const REQUEST_BUFFER: usize = 4 << 20;
+/// For the ACKs of one transfer.
+const TRANSFER_BUFFER: usize = 64 << 10;
 /// How long a socket that is full may take until a packet is counted as lost.
 const SEND_LIMIT: Duration = Duration::from_secs(1);
 
@@ -55,7 +58,7 @@ impl Server {
         autoexec: Box<Autoexec>,
         counters: Arc<Counters>,
     ) -> io::Result<Self> {
-        let socket = open_socket(interface, SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT))?;
+        let socket = open_socket(interface, SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, PORT), REQUEST_BUFFER)?;
         let interface = interface.to_owned();
         Ok(Self { interface, socket, catalog, autoexec, counters, active: Active::default() })
     }
@@ -116,7 +119,7 @@ impl Server {
             return Err((Code::Undefined, "too many transfers to this address"));
         }
         let local = SocketAddrV4::new(got.to, 0);
-        let socket = open_socket(&self.interface, local).map_err(|e| {
+        let socket = open_socket(&self.interface, local, TRANSFER_BUFFER).map_err(|e| {
             tracing::error!(client = %got.from, "cannot open a socket for a TFTP transfer: {e}");
             (Code::Undefined, "the server is out of sockets")
         })?;
@@ -135,8 +138,12 @@ impl Server {
     }
 }
 
-fn open_socket(interface: &str, local: SocketAddrV4) -> io::Result<tokio::net::UdpSocket> {
-    let socket: UdpSocket = net::open_udp(UdpOptions { interface, local, receive_buffer: RECEIVE_BUFFER })?;
+fn open_socket(
+    interface: &str,
+    local: SocketAddrV4,
+    receive_buffer: usize,
+) -> io::Result<tokio::net::UdpSocket> {
+    let socket: UdpSocket = net::open_udp(UdpOptions { interface, local, receive_buffer })?;
     socket.set_nonblocking(true)?;
     tokio::net::UdpSocket::from_std(socket)
 }

@@ -16,7 +16,9 @@ const FIRST_RTO: Duration = Duration::from_millis(300);
 const MIN_RTO: Duration = Duration::from_millis(20);
 /// Nor later, unless the client asked for longer.
 const MAX_RTO: Duration = Duration::from_secs(3);
-/// A client that is not heard of for so long is gone.
+/// A client that was never heard of (its address may be forged) is given up after this long.
+const GIVE_UP_UNHEARD: Duration = Duration::from_secs(8);
+/// A client that is not heard of any more for so long is gone.
 const GIVE_UP: Duration = Duration::from_secs(25);
 
 /// How a transfer ended.
@@ -49,6 +51,8 @@ pub struct Transfer {
     rtt: Rtt,
     deadline: Instant,
     heard: Instant,
+    /// The client was heard of at all.
+    answered: bool,
     /// When the present window was begun, while none of it has been sent twice.
     timed: Option<Instant>,
     /// A duplicate ACK has already made this window be sent again.
@@ -83,6 +87,7 @@ impl Transfer {
             rtt: Rtt::new(agreed.timeout),
             deadline: now,
             heard: now,
+            answered: false,
             timed: None,
             resent: false,
         };
@@ -144,7 +149,8 @@ impl Transfer {
         if now < self.deadline {
             return;
         }
-        if now.duration_since(self.heard) >= GIVE_UP {
+        let patience = if self.answered { GIVE_UP } else { GIVE_UP_UNHEARD };
+        if now.duration_since(self.heard) >= patience {
             self.stage = Stage::Ended(Outcome::Lost);
             return;
         }
@@ -170,7 +176,7 @@ impl Transfer {
     fn acknowledge(&mut self, now: Instant, block: u16) {
         if matches!(self.stage, Stage::SendOack | Stage::WaitOack) {
             if block == 0 {
-                self.heard = now;
+                (self.heard, self.answered) = (now, true);
                 self.measure(now);
                 self.stage = Stage::Data;
             }
@@ -183,7 +189,7 @@ impl Transfer {
         if step > self.reached - self.acked {
             return;
         }
-        self.heard = now;
+        (self.heard, self.answered) = (now, true);
         if step == 0 {
             // Blocks are under way and it still has the one before: with a window that says the first was lost.
             if self.sent > self.acked && self.agreed.window > 1 && !self.resent {

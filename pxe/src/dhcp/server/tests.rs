@@ -4,7 +4,6 @@
 use super::*;
 use crate::config::parse_config;
 use crate::dhcp::leases::Plan;
-use crate::hw::HwAddr;
 
 const NOW: Seconds = 1_000_000;
 const MAC: &str = "52:54:00:12:34:56";
@@ -29,7 +28,8 @@ fn served() -> (Leases, Settings) {
         "interface = \"x\"\naddress = \"10.77.0.1/24\"\npool_start = \"10.77.0.100\"\npool_end = \"10.77.0.199\"\n\
          release_dir = \"/r\"\nroot_path = \"/r/root\"\nagent_socket = \"/a\"\nlease_file = \"/l\"\n\
          router = \"10.77.0.254\"\ndns = [\"10.77.0.1\", \"9.9.9.9\"]\ndomain = \"rack.test\"\nmtu = 1500\n\
-         ntp = [\"10.77.0.1\"]\n",
+         ntp = [\"10.77.0.1\"]\n\n\
+         [[reservation]]\nmac = \"52:54:00:00:00:77\"\naddress = \"10.77.0.177\"\nhostname = \"node-7\"\n",
     )
     .unwrap();
     (Leases::new(config.plan), config.settings)
@@ -193,6 +193,14 @@ fn network_options_are_told_in_order_and_some_only_when_asked_for() {
     let reply = ask(&mut leases, &settings, NOW, &bytes).unwrap();
     let codes: Vec<u8> = options_of(&reply).iter().map(|(code, _)| *code).collect();
     assert_eq!(codes, [53, 51, 54, 58, 59, 1, 3, 6, 28]);
+}
+
+#[test]
+fn a_reservation_has_its_address_and_its_name() {
+    let (mut leases, settings) = served();
+    let bytes = packet(MessageType::Discover, "52:54:00:00:00:77", &[(55, &[12])], |_| ());
+    let reply = ask(&mut leases, &settings, NOW, &bytes).unwrap();
+    assert_eq!((reply.ip, text_of(&reply, 12).as_str()), (ip(177), "node-7"));
 }
 
 /// Firmware (no client id), its iPXE (client id 01+MAC) and the OS (another client id) are one machine.

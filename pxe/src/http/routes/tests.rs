@@ -4,6 +4,7 @@ use super::*;
 use crate::approver::Answer;
 use crate::config::parse_config;
 use crate::release::tests::write_bundle;
+use axum::body::Bytes;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -277,6 +278,7 @@ async fn the_installers_questions_go_to_the_approver() {
         [Report::Progress { step: "writing system".to_owned(), percent: 40 }]
     );
     assert!(raw(&rig, &post("{}")).await.starts_with("HTTP/1.1 400"));
+    assert!(raw(&rig, &post(&" ".repeat(MAX_REPORT + 1))).await.starts_with("HTTP/1.1 413"));
 }
 
 #[tokio::test]
