@@ -90,6 +90,13 @@ fn shell(tty: &Path) {
         Err(e) => return tracing::warn!(tty = %tty.display(), error = %e, "no shell"),
     };
     let serial = tty.to_string_lossy().contains("ttyS");
+    if serial {
+        // A serial line does not say how large its screen is; programs that draw need to know.
+        let stty = Cmd::new("stty").arg("--file").arg(tty).args(["rows", "24", "cols", "80"]);
+        if let Err(e) = stty.run() {
+            tracing::info!(error = %crate::errors::chain(&e), "size of the terminal not set");
+        }
+    }
     // A session of its own, with the terminal as its controlling one, so that job control and ^C work.
     let child = Cmd::new("setsid")
         .args(["--ctty", "--wait", "bash", "--login"])

@@ -11,6 +11,7 @@ use maekin_host::file::{FileError, read_text, write_atomic};
 use maekin_host::links::probe_links;
 use maekin_host::mount::{Access, MountError, attach, mounts_of};
 use maekin_image::ids::Array;
+use maekin_image::manifest::PUBLIC_KEY_PATH;
 use maekin_rootfs::node::NodeConfig;
 use serde::Serialize;
 
@@ -62,6 +63,7 @@ struct PxeConfig {
     dns: Vec<Ipv4Addr>,
     release_dir: PathBuf,
     root_path: PathBuf,
+    release_key: &'static str,
     agent_socket: PathBuf,
     lease_file: PathBuf,
     reservation: Vec<Reservation>,
@@ -174,6 +176,7 @@ fn plan_config(
         dns: config.network.dns.iter().filter_map(v4).collect(),
         release_dir: release.dir.clone(),
         root_path: release.root.clone(),
+        release_key: PUBLIC_KEY_PATH,
         agent_socket,
         lease_file: state.join(LEASES),
         reservation,
@@ -228,6 +231,7 @@ mod tests {
             dns = ["9.9.9.9"]
             release_dir = "/run/maekin/esp/maekin/a"
             root_path = "/dev/md/maekin-a"
+            release_key = "/usr/share/maekin/release.pub"
             agent_socket = "/run/a.sock"
             lease_file = "/var/lib/maekin/pxe/leases"
             [[reservation]]

@@ -153,6 +153,10 @@ async fn hostile_requests_end_in_an_error_and_hurt_nobody() {
         });
         let answer = answer.await.unwrap();
         assert!(answer.is_empty() || answer.starts_with(&format!("HTTP/1.1 {status}")), "{name}: {answer}");
+        assert!(
+            status != "413" || answer.is_empty() || answer.contains("urn:maekin:too-large"),
+            "{name}: {answer}"
+        );
         let health = raw(&app, &ca, &request("GET", "/healthz", None, "")).await;
         assert!(health.starts_with("HTTP/1.1 200"), "after {name}: {health}");
     }

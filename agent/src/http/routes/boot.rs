@@ -3,22 +3,21 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::header;
 use axum::response::IntoResponse;
 use maekin_api::boot::{Decision, Machine, Report};
 use maekin_rootfs::validate::is_mac;
 
-use super::parse;
+use super::{Body, parse};
 use crate::app::App;
 use crate::clock::now;
 use crate::http::error::ApiError;
 use crate::install::answer::render_answer;
 use crate::install::store;
 
-pub(super) async fn decide(State(app): State<Arc<App>>, body: Bytes) -> Result<Json<Decision>, ApiError> {
-    let machine: Machine = parse(&body)?;
+pub(super) async fn decide(State(app): State<Arc<App>>, body: Body) -> Result<Json<Decision>, ApiError> {
+    let machine: Machine = parse(body)?;
     if !is_mac(&machine.mac) {
         return Err(ApiError::bad_request("mac: must be written like aa:bb:cc:dd:ee:ff"));
     }
@@ -42,9 +41,9 @@ pub(super) async fn answer(
 pub(super) async fn report(
     State(app): State<Arc<App>>,
     Path(ticket): Path<String>,
-    body: Bytes,
+    body: Body,
 ) -> Result<(), ApiError> {
-    let report: Report = parse(&body)?;
+    let report: Report = parse(body)?;
     match &report {
         Report::Done { .. } => tracing::info!(ticket, "a machine is installed"),
         Report::Failed { reason } => tracing::warn!(ticket, reason, "an installation failed"),

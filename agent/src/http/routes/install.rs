@@ -4,13 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use maekin_api::install::{Install, OpenWindow, SeenMachine, WindowState};
 use maekin_api::join::{Invite, JoinReply, JoinRequest, NewInvite};
 
-use super::parse;
+use super::{Body, parse};
 use crate::app::App;
 use crate::clock::now;
 use crate::http::error::ApiError;
@@ -29,8 +28,8 @@ pub(super) async fn window(State(app): State<Arc<App>>) -> Answer<WindowState> {
     Ok(Json(window::state(&app.member()?.record, now()).await?))
 }
 
-pub(super) async fn open_window(State(app): State<Arc<App>>, body: Bytes) -> Answer<WindowState> {
-    let value = window::plan_window(parse::<OpenWindow>(&body)?, now())?;
+pub(super) async fn open_window(State(app): State<Arc<App>>, body: Body) -> Answer<WindowState> {
+    let value = window::plan_window(parse::<OpenWindow>(body)?, now())?;
     window::set(&app.member()?.record, Some(value.clone())).await?;
     tracing::info!(until = value.until, left = value.left, "install window opened");
     Ok(Json(window_state(Some(&value), now())))
@@ -56,15 +55,15 @@ pub(super) async fn machines(State(app): State<Arc<App>>) -> Answer<Vec<SeenMach
     Ok(Json(store::machines(&app.member()?.record).await?))
 }
 
-pub(super) async fn invite(State(app): State<Arc<App>>, body: Bytes) -> Answer<Invite> {
-    let request: NewInvite = parse(&body)?;
+pub(super) async fn invite(State(app): State<Arc<App>>, body: Body) -> Answer<Invite> {
+    let request: NewInvite = parse(body)?;
     let member = app.member()?;
     let masters = member.masters(&app.node_id).await?;
     Ok(Json(invites::create(&member.record, request.minutes, masters, now()).await?))
 }
 
-pub(super) async fn join(State(app): State<Arc<App>>, body: Bytes) -> Answer<JoinReply> {
-    let request: JoinRequest = parse(&body)?;
+pub(super) async fn join(State(app): State<Arc<App>>, body: Body) -> Answer<JoinReply> {
+    let request: JoinRequest = parse(body)?;
     let member = app.member()?;
     let ca = member.ca.as_ref().ok_or_else(|| {
         let title = "This node cannot sign members in";
