@@ -10,6 +10,8 @@ use std::process::ExitCode;
 use anyhow::{Context as _, Result};
 use clap::{Args, Parser, Subcommand};
 
+/// Directory of the output in the checkout.
+const OUT: &str = "out";
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 #[derive(Parser)]
@@ -33,32 +35,32 @@ enum Command {
         /// The answer file.
         #[arg(long)]
         toml: PathBuf,
-        /// Where the build's output lies.
-        #[arg(long, default_value = "out")]
-        out: PathBuf,
+        /// Where the build's output lies; `out` of the checkout where not given.
+        #[arg(long)]
+        out: Option<PathBuf>,
     },
     /// Hold a bundle, and an ISO, against their manifest and its signature.
     Verify {
-        /// The bundle's directory.
-        #[arg(long, default_value = "out/release")]
-        release: PathBuf,
+        /// The bundle's directory; `out/release` of the checkout where not given.
+        #[arg(long)]
+        release: Option<PathBuf>,
         /// An ISO that should carry the same bundle.
         #[arg(long)]
         iso: Option<PathBuf>,
-        /// The public key, in minisign's format.
-        #[arg(long, default_value = "keys/throw-away.pub")]
-        key: PathBuf,
+        /// The public key, in minisign's format; that of the throw-away key where not given.
+        #[arg(long)]
+        key: Option<PathBuf>,
     },
     /// Print the sizes of the last build and hold them against the budget.
     Sizes {
-        /// Where the build's output lies.
-        #[arg(long, default_value = "out")]
-        out: PathBuf,
+        /// Where the build's output lies; `out` of the checkout where not given.
+        #[arg(long)]
+        out: Option<PathBuf>,
     },
 }
 
 /// What every command that needs packages takes.
-#[derive(Args)]
+#[derive(Args, Default)]
 struct Common {
     /// Where packages and layers are kept; `maekin` in XDG_CACHE_HOME or ~/.cache where not given.
     #[arg(long)]
@@ -68,13 +70,13 @@ struct Common {
     mirror: Option<String>,
 }
 
-#[derive(Args)]
+#[derive(Args, Default)]
 struct Build {
     #[command(flatten)]
     common: Common,
-    /// Where the output goes.
-    #[arg(long, default_value = "out")]
-    out: PathBuf,
+    /// Where the output goes; `out` of the checkout where not given.
+    #[arg(long)]
+    out: Option<PathBuf>,
     /// Fail where a package is not to be had in its locked version.
     #[arg(long)]
     locked: bool,
@@ -88,14 +90,14 @@ struct Build {
     #[arg(long)]
     key: Option<PathBuf>,
     /// The installer.
-    #[arg(long, default_value = "target/release/maekin-installer")]
-    installer: PathBuf,
+    #[arg(long)]
+    installer: Option<PathBuf>,
     /// The agent.
-    #[arg(long, default_value = "target/release/maekin-agent")]
-    agent: PathBuf,
+    #[arg(long)]
+    agent: Option<PathBuf>,
     /// The install master.
-    #[arg(long, default_value = "target/release/maekin-pxe")]
-    pxe: PathBuf,
+    #[arg(long)]
+    pxe: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -115,36 +117,30 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Build(args) => build::build(&options(args)?, VERSION),
-        Command::Relock(common) => build::relock(&options(Build {
-            common,
-            out: PathBuf::new(),
-            locked: false,
-            offline: false,
-            fresh: false,
-            key: None,
-            installer: PathBuf::new(),
-            agent: PathBuf::new(),
-            pxe: PathBuf::new(),
-        })?),
-        Command::Answer { iso, toml, out } => build::put_answer(&iso, &toml, &out),
-        Command::Verify { release, iso, key } => build::verify(&release, &key, iso.as_deref()),
-        Command::Sizes { out } => build::sizes(&repo()?, &out, VERSION),
+        Command::Relock(common) => build::relock(&options(Build { common, ..Build::default() })?),
+        Command::Answer { iso, toml, out } => build::put_answer(&iso, &toml, &or_in_repo(out, OUT)?),
+        Command::Verify { release, iso, key } => build::verify(
+            &or_in_repo(release, "out/release")?,
+            &or_in_repo(key, "keys/throw-away.pub")?,
+            iso.as_deref(),
+        ),
+        Command::Sizes { out } => build::sizes(&repo()?, &or_in_repo(out, OUT)?, VERSION),
     }
 }
 
 fn options(args: Build) -> Result<build::Options> {
     Ok(build::Options {
         repo: repo()?,
-        out: args.out,
+        out: or_in_repo(args.out, OUT)?,
         cache: args.common.cache.map_or_else(default_cache, Ok)?,
         mirror: args.common.mirror,
         locked: args.locked,
         offline: args.offline,
         fresh: args.fresh,
         key: args.key,
-        installer: args.installer,
-        agent: args.agent,
-        pxe: args.pxe,
+        installer: or_in_repo(args.installer, "target/release/maekin-installer")?,
+        agent: or_in_repo(args.agent, "target/release/maekin-agent")?,
+        pxe: or_in_repo(args.pxe, "target/release/maekin-pxe")?,
     })
 }
 
@@ -153,6 +149,11 @@ fn repo() -> Result<PathBuf> {
     let here = std::env::current_dir().context("cannot find the current directory")?;
     let found = here.ancestors().find(|dir| dir.join("rootfs/packages.toml").exists());
     found.map(PathBuf::from).context("this is no checkout of Maekin; run it in one")
+}
+
+/// What was given, or else `path` of the checkout.
+fn or_in_repo(given: Option<PathBuf>, path: &str) -> Result<PathBuf> {
+    given.map_or_else(|| Ok(repo()?.join(path)), Ok)
 }
 
 fn default_cache() -> Result<PathBuf> {
