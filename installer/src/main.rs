@@ -1,12 +1,14 @@
 //! `maekin-installer`: see the library's documentation.
 
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
-use maekin_host::file;
 use maekin_host::kmsg::{self, Level};
+use maekin_host::{file, tty};
 use maekin_image::manifest::PUBLIC_KEY_PATH;
 use maekin_installer::facts::probe::probe_facts;
 use maekin_installer::facts::{Facts, size_text};
@@ -109,7 +111,16 @@ fn main() -> ExitCode {
 /// Tells a failure on every console: whoever looks, looks there.
 fn told(tag: &str, outcome: Result<()>) -> Result<()> {
     if let Err(e) = &outcome {
-        kmsg::say(Level::Error, tag, &format!("FAILED {e:#}"));
+        let text = format!("failed: {e:#}");
+        kmsg::say(Level::Error, tag, &text);
+        for console in tty::active() {
+            let line = format!("\r\n{tag}: {text}\r\n");
+            // A console that does not work is no news now.
+            let _ = OpenOptions::new()
+                .write(true)
+                .open(console)
+                .and_then(|mut tty| tty.write_all(line.as_bytes()));
+        }
     }
     outcome
 }

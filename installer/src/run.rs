@@ -29,7 +29,7 @@ use crate::answers::After;
 use crate::plan::Plan;
 use crate::source::Release;
 use crate::source::http::Master;
-use crate::tui::app::{Action, App, Event};
+use crate::tui::app::{Action, App, Event, Failure};
 use crate::tui::screen::Screen;
 use gather::Gathered;
 use report::Reporter;
@@ -207,7 +207,7 @@ fn gather_and_send(sender: &Sender<Event>) {
     };
     let event = match gather::gather(&note) {
         Ok(gathered) => Event::Gathered(Box::new(gathered)),
-        Err(e) => Event::Finished(Err(format!("{e:#}"))),
+        Err(e) => Event::Finished(Err(Failure::failed(format!("{e:#}")))),
     };
     let _ = sender.send(event);
 }

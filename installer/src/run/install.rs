@@ -15,7 +15,7 @@ use crate::apply::target::{FileSystem, Target};
 use crate::apply::{Progress, Timing, apply};
 use crate::plan::Plan;
 use crate::source::{Release, medium};
-use crate::tui::app::{Done, Event};
+use crate::tui::app::{Done, Event, Failure};
 
 /// Where the receipt and the log lie on the state file system.
 const RECEIPT: &str = "lib/maekin/receipt.json";
@@ -65,7 +65,7 @@ pub fn install_and_send(plan: &Plan, release: &Release, sender: &Sender<Event>) 
             keep(plan, &receipt, &mut target, &mut teller);
             Ok(Done { receipt, after: plan.after, seconds })
         }
-        Err(e) => Err(format!("{e:#}")),
+        Err(e) => Err(Failure::failed(format!("{e:#}"))),
     };
     let _ = sender.send(Event::Finished(outcome));
 }

@@ -47,7 +47,7 @@ impl Reporter {
                 Report::Progress { step: self.step.clone(), percent }
             }
             Event::Finished(Ok(done)) => Report::Done { receipt: done.receipt.clone() },
-            Event::Finished(Err(reason)) => Report::Failed { reason: reason.clone() },
+            Event::Finished(Err(failure)) => Report::Failed { reason: failure.text.clone() },
             _ => return,
         };
         if let Some(sender) = &self.sender {

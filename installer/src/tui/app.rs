@@ -68,7 +68,36 @@ pub enum Event {
     /// Something worth knowing.
     Note(String),
     /// It ended.
-    Finished(Result<Done, String>),
+    Finished(Result<Done, Failure>),
+}
+
+/// Why nothing was installed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// It was refused before anything was written; else it failed on the way.
+    pub refused: bool,
+    /// The reason: one line, or a heading and a line for each reason.
+    pub text: String,
+}
+
+impl Failure {
+    /// Refused before anything was written.
+    #[must_use]
+    pub fn refused(text: String) -> Self {
+        Self { refused: true, text }
+    }
+
+    /// Failed on the way.
+    #[must_use]
+    pub fn failed(text: String) -> Self {
+        Self { refused: false, text }
+    }
+
+    /// The reasons without their heading.
+    fn reasons(&self) -> impl Iterator<Item = &str> {
+        let heading = usize::from(self.text.lines().nth(1).is_some());
+        self.text.lines().skip(heading).map(str::trim)
+    }
 }
 
 /// A finished installation.
@@ -106,13 +135,16 @@ impl Event {
     pub fn lines(&self) -> Vec<String> {
         match self {
             Self::Gathered(_) | Self::Work { .. } => Vec::new(),
-            Self::Step { index, total, label } => vec![format!("step {index}/{total} {label}")],
+            Self::Step { index, total, label } => vec![format!("{label}; step {index}/{total}")],
             Self::Note(text) => vec![text.clone()],
             Self::Finished(Ok(done)) => {
                 let then = if done.after == After::Reboot { "rebooting" } else { "switching off" };
-                vec![format!("installed in {:.0} s, {then}", done.seconds)]
+                vec![format!("done in {:.0} s, {then}", done.seconds)]
             }
-            Self::Finished(Err(reason)) => reason.lines().map(|line| format!("FAILED {line}")).collect(),
+            Self::Finished(Err(failure)) => {
+                let word = if failure.refused { "refused" } else { "failed" };
+                failure.reasons().map(|reason| format!("{word}: {reason}")).collect()
+            }
         }
     }
 }
@@ -209,8 +241,8 @@ impl App {
             Event::Work { done, total } => self.percent = percent(done, total),
             Event::Note(_) => {}
             Event::Finished(Ok(_)) => self.page = Page::Done,
-            Event::Finished(Err(reason)) => {
-                self.failure = reason;
+            Event::Finished(Err(failure)) => {
+                self.failure = failure.text;
                 self.page = Page::Failed;
             }
         }
@@ -230,16 +262,16 @@ impl App {
         self.facts = Some(facts);
         self.problems.clear();
         self.cursor = 0;
-        let failed = |text: String| Some(Action::Tell(Event::Finished(Err(text))));
+        let refused = |text: String| Some(Action::Tell(Event::Finished(Err(Failure::refused(text)))));
         match answers {
             None => {
                 self.page = Page::Welcome;
                 None
             }
-            Some(Err(text)) => failed(text),
+            Some(Err(text)) => refused(text),
             Some(Ok(answers)) => match self.make_plan(&answers) {
                 Ok(plan) => self.begin(plan),
-                Err(text) => failed(text),
+                Err(text) => refused(text),
             },
         }
     }

@@ -246,7 +246,7 @@ fn done(app: &App) -> Vec<Line<'static>> {
         app.plan.iter().flat_map(|plan| describe::summary(plan).into_iter().map(Line::raw)).collect();
     lines.push(Line::raw(""));
     let style = Style::default().fg(Color::Green).add_modifier(Modifier::BOLD);
-    let last = app.log.iter().rev().find(|l| l.starts_with("installed"));
+    let last = app.log.iter().rev().find(|l| l.starts_with("done in"));
     lines.push(Line::styled(last.cloned().unwrap_or_default(), style));
     lines.push(Line::raw("The install medium can be taken out."));
     lines
