@@ -84,6 +84,11 @@ pub async fn respond(
 
 async fn open(served: &Served, from: u64) -> std::io::Result<File> {
     let mut file = File::open(&served.path).await?;
+    let metadata = file.metadata().await?;
+    // A device has no length of its own, and the root image may have something behind it.
+    if metadata.is_file() && metadata.len() < served.size {
+        return Err(std::io::Error::other("it is shorter than when the server started; restart maekin-pxe"));
+    }
     if from > 0 {
         file.seek(SeekFrom::Start(from)).await?;
     }

@@ -37,7 +37,7 @@ impl Approver for Fake {
 }
 
 struct Rig {
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
     address: SocketAddr,
     shared: Shared,
     fake: Arc<Fake>,
@@ -62,7 +62,7 @@ async fn rig(decision: Result<Decision, &'static str>) -> Rig {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(crate::http::serve::serve(listener, router(shared.clone())));
-    Rig { _dir: dir, address, shared, fake }
+    Rig { dir: dir, address, shared, fake }
 }
 
 /// Sends raw text, as a client that may be anything, and reads to the end.
@@ -201,6 +201,13 @@ async fn the_release_is_served_by_ranges_and_nothing_else_is() {
     }
     let (_, _, initrd) = ask(&rig, "GET", "/release/initrd", "").await;
     assert_eq!(initrd, "the initrd".repeat(5000));
+}
+
+#[tokio::test]
+async fn a_file_cut_short_under_the_server_is_an_error_and_not_half_a_file() {
+    let rig = rig(wait()).await;
+    std::fs::write(rig.dir.path().join("vmlinuz"), "short").unwrap();
+    assert_eq!(ask(&rig, "GET", "/release/vmlinuz", "").await.0, 500);
 }
 
 #[tokio::test]
