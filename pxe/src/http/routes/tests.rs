@@ -62,7 +62,7 @@ async fn rig(decision: Result<Decision, &'static str>) -> Rig {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     tokio::spawn(crate::http::serve::serve(listener, router(shared.clone())));
-    Rig { dir: dir, address, shared, fake }
+    Rig { dir, address, shared, fake }
 }
 
 /// Sends raw text, as a client that may be anything, and reads to the end.
