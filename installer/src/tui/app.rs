@@ -346,6 +346,7 @@ impl App {
     }
 
     fn key_form(&mut self, key: Key, before: Page, after: Page) -> Option<Action> {
+        self.problems.clear();
         let draft = self.draft.as_mut()?;
         let form = match self.page {
             Page::Node => &mut draft.node,

@@ -108,9 +108,10 @@ impl Form {
         self.fields.get(self.focus)
     }
 
+    /// A field that hangs on a hidden one is hidden with it.
     fn shows(&self, field: &Field) -> bool {
         field.when.is_none_or(|(label, value)| {
-            self.fields.iter().any(|other| other.label == label && other.value == value)
+            self.fields.iter().any(|other| other.label == label && other.value == value && self.shows(other))
         })
     }
 

@@ -103,7 +103,7 @@ fn cut(text: &str, width: usize) -> String {
 
 fn welcome(app: &App) -> Vec<Line<'static>> {
     let mut lines = vec![
-        Line::raw("This installs Maekin, a node of a cluster of virtual machines, on this machine."),
+        Line::raw("This makes the machine a node of Maekin, a cluster for virtual machines."),
         Line::raw("Nothing is written before you have seen and confirmed what will be lost."),
         Line::raw(""),
     ];
