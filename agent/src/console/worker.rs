@@ -22,8 +22,8 @@ use crate::http::auth::verify_password;
 use crate::http::client::{ClientError, Target};
 use crate::settings::Settings;
 
-/// How often the agent is asked.
-const EVERY: Duration = Duration::from_secs(2);
+/// How often the agent is asked; a job that is done asks at once. Each time costs some ten questions to the record.
+const EVERY: Duration = Duration::from_secs(5);
 /// How long a wrong password costs.
 const PENALTY: Duration = Duration::from_secs(2);
 /// Lines of the journal that are kept for scrolling.

@@ -10,7 +10,7 @@ use crate::clock::now;
 /// How long a node counts as ready after it was last heard of, seconds.
 const TTL: i64 = 15;
 /// How often the lease is renewed: three tries in its time.
-const EVERY: Duration = Duration::from_secs(4);
+const EVERY: Duration = Duration::from_secs(5);
 
 /// Keeps the sign of life of `node_id` up for as long as this future is polled.
 pub(crate) async fn keep(record: Record, node_id: String) {
