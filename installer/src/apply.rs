@@ -66,7 +66,7 @@ pub fn apply(
         progress.step(i + 1, plan.steps.len(), &label);
         let start = Instant::now();
         let mut meter = Meter { progress: &mut *progress, base: done, limit: step.weight(), total, here: 0 };
-        apply_step(step, release, target, &mut meter).with_context(|| format!("failed at {label}"))?;
+        apply_step(step, release, target, &mut meter).with_context(|| format!("while {label}"))?;
         done += step.weight();
         progress.work(done, total);
         timings.push(Timing { step: label, seconds: start.elapsed().as_secs_f64() });

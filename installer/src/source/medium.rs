@@ -39,6 +39,10 @@ pub fn find_release() -> Result<DirSource> {
     }
     let path =
         wait::until("the install medium (label MAEKIN_ISO)", LIMIT, Duration::from_millis(500), || {
+            // lsblk sees the label on the whole stick before the kernel has looked for partitions, and mounting the whole
+            // would keep them busy. udev hears of a stick when its partitions are known, and makes this link then.
+            Path::new("/dev/disk/by-label").join(MEDIUM_LABEL).exists().then_some(())?;
+            block::settle().ok()?;
             find(&block::list().ok()?, MEDIUM_LABEL)
         })?;
     let device = path.display().to_string();

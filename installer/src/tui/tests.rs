@@ -185,8 +185,7 @@ fn progress_and_ends() {
     app.update(Event::Finished(Ok(Done { receipt, after: After::Reboot, seconds: 63.4 })));
     golden("done", &app);
     app.update(Event::Finished(Err(Failure::failed(
-        "failed at writing the system to maekin-a: cannot write to /dev/md/maekin-a: No space left"
-            .to_owned(),
+        "while writing the system to maekin-a: cannot write to /dev/md/maekin-a: No space left".to_owned(),
     ))));
     golden("failed", &app);
     press(&mut app, &[Key::Char('l')]);
