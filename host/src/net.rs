@@ -96,10 +96,21 @@ pub struct Datagram {
 /// # Errors
 /// As recvmsg(2); `WouldBlock` when the socket does not block, or its read limit ran out.
 pub fn receive(socket: &impl AsFd, buf: &mut [u8]) -> io::Result<Datagram> {
+    receive_with(socket, buf, MsgFlags::empty())
+}
+
+/// Like [`receive`], but never waits, whatever the socket does: `WouldBlock` when there is nothing.
+///
+/// # Errors
+/// As recvmsg(2).
+pub fn receive_queued(socket: &impl AsFd, buf: &mut [u8]) -> io::Result<Datagram> {
+    receive_with(socket, buf, MsgFlags::MSG_DONTWAIT)
+}
+
+fn receive_with(socket: &impl AsFd, buf: &mut [u8], flags: MsgFlags) -> io::Result<Datagram> {
     let mut iov = [IoSliceMut::new(buf)];
     let mut control = nix::cmsg_space!(nix::libc::in_pktinfo);
-    let got =
-        recvmsg::<SockaddrIn>(socket.as_fd().as_raw_fd(), &mut iov, Some(&mut control), MsgFlags::empty())?;
+    let got = recvmsg::<SockaddrIn>(socket.as_fd().as_raw_fd(), &mut iov, Some(&mut control), flags)?;
     let to = got.cmsgs()?.find_map(|message| match message {
         ControlMessageOwned::Ipv4PacketInfo(info) => Some(Ipv4Addr::from(info.ipi_addr.s_addr.to_ne_bytes())),
         _ => None,
@@ -169,6 +180,8 @@ mod tests {
         let mut buf = [0; 16];
         let got = receive(&any, &mut buf).unwrap();
         assert_eq!((&buf[..got.len], got.to, got.from.port()), (b"hello".as_slice(), to, port(&one)));
+        let nothing = receive_queued(&any, &mut [0; 16]).unwrap_err();
+        assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
         send(&any, b"back", to, got.from).unwrap();
         assert_eq!(*receive(&one, &mut buf).unwrap().from.ip(), to);
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::boot::{self, Stage};
+use crate::boot::{self, Boot, Stage};
 use crate::dhcp::leases::Leases;
 use crate::dhcp::options::{self, MessageType};
 use crate::dhcp::packet::{Packet, Writer};
@@ -64,6 +64,10 @@ fn step(text: &mut String, leases: &mut Leases, settings: &Settings, ask: Writer
         Ok(reply) => {
             if let Ok(answer) = Packet::parse(reply.message.as_bytes()) {
                 show(text, &format!("<- to {},", reply.to), &answer);
+            }
+            if reply.boot == Boot::Unsupported {
+                let arch = boot::arch_name(boot::client(&packet).arch);
+                let _ = writeln!(text, "     (nothing to boot: it is {arch}, and only x86-64 is shipped)");
             }
             Some(reply)
         }
@@ -139,6 +143,7 @@ mod tests {
             (Stage::Http, 16, "\"http://10.0.0.1:8480/release/boot/net/ipxe.efi\\x00\""),
             (Stage::Ipxe, 7, "/boot.ipxe?mac=52:54:00:00:00:01&uuid=${uuid}&arch=7\\x00\""),
             (Stage::System, 0, "yiaddr  10.0.0.100"),
+            (Stage::Pxe, 11, "nothing to boot: it is 64-bit ARM UEFI"),
         ];
         for (stage, arch, wanted) in rows {
             let machine = Machine { hw: "52:54:00:00:00:01".parse().unwrap(), arch, stage };

@@ -207,6 +207,20 @@ mod tests {
     }
 
     #[test]
+    fn after_a_failed_write_the_file_is_rewritten_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("leases");
+        let full = OpenOptions::new().append(true).open("/dev/full").unwrap();
+        let mut journal = Journal { path: path.clone(), file: full, lines: 0, torn: false };
+        let err = journal.append(&[bound(1, 5)], || panic!("not asked for")).unwrap_err();
+        assert!(err.to_string().contains("leases"), "{err}");
+        journal.append(&[bound(2, 7)], || vec![bound(1, 5), bound(2, 7)]).unwrap();
+        assert_eq!(Journal::read(&path).unwrap().records, [bound(1, 5), bound(2, 7)]);
+        journal.append(&[bound(3, 9)], Vec::new).unwrap();
+        assert_eq!(Journal::read(&path).unwrap().records.len(), 3);
+    }
+
+    #[test]
     fn a_long_journal_of_few_leases_is_rewritten_short() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("leases");

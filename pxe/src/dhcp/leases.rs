@@ -343,14 +343,18 @@ impl Leases {
     /// When the pool is exhausted: the address of the oldest offer nobody took, else of the oldest quarantine.
     fn reclaim(&mut self, now: Seconds) -> Option<Ipv4Addr> {
         let age = |since: Seconds| now.saturating_sub(since);
-        let offers = self.due.iter().filter_map(|(until, ip)| match self.holders.get(ip)? {
-            Holder::Client(hw) if self.clients.get(hw)?.state == State::Offered => Some((*until, *ip, *hw)),
-            _ => None,
-        });
-        let oldest = offers.min_by_key(|(until, ..)| *until);
-        if let Some((until, ip, hw)) = oldest.filter(|(until, ..)| age(until - OFFER_TIME) >= OFFER_GRACE)
-            && !self.reserved.contains_key(&ip)
-        {
+        // In the order of their ends, which for offers is that of their beginnings; leases end later than these.
+        let mut offers =
+            self.due.range(..(now + OFFER_TIME + 1, Ipv4Addr::UNSPECIFIED)).filter_map(|(until, ip)| {
+                match self.holders.get(ip)? {
+                    Holder::Client(hw) if self.clients.get(hw)?.state == State::Offered => {
+                        Some((*until, *ip, *hw))
+                    }
+                    _ => None,
+                }
+            });
+        let oldest = offers.find(|(_, ip, _)| !self.reserved.contains_key(ip));
+        if let Some((until, ip, hw)) = oldest.filter(|(until, ..)| age(until - OFFER_TIME) >= OFFER_GRACE) {
             self.retire(hw, until.min(now));
             return Some(ip);
         }

@@ -1,6 +1,7 @@
 //! The DHCP service: a thread that takes packets off the wire in batches, makes what they promise durable with one
 //! flush, and only then answers. What it answers is decided in [`super::server`].
 
+use std::cell::Cell;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddrV4, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -24,6 +25,8 @@ const RECEIVE_BUFFER: usize = 16 << 20;
 const BATCH: usize = 256;
 /// How long the thread waits for a packet before it looks whether it shall end.
 const PATIENCE: Duration = Duration::from_millis(500);
+/// How often it is said that the pool is exhausted.
+const COMPLAIN_EVERY: Duration = Duration::from_secs(10);
 
 /// The service, ready to run.
 #[derive(Debug)]
@@ -34,6 +37,8 @@ pub struct Service {
     store: Store,
     counters: Arc<Counters>,
     recent: Recent,
+    /// When it was last said that the pool is exhausted.
+    complained: Cell<Option<Instant>>,
 }
 
 impl Service {
@@ -50,7 +55,7 @@ impl Service {
     ) -> io::Result<Self> {
         let local = SocketAddrV4::new(Ipv4Addr::UNSPECIFIED, SERVER_PORT);
         let socket = net::open_udp(UdpOptions { interface, local, receive_buffer: RECEIVE_BUFFER })?;
-        Ok(Self { socket, settings, store, counters, recent })
+        Ok(Self { socket, settings, store, counters, recent, complained: Cell::new(None) })
     }
 
     /// Serves until `stop` is set.
@@ -59,18 +64,16 @@ impl Service {
     /// When the socket fails for good, such as when its interface is gone.
     pub fn run(&self, stop: &AtomicBool) -> io::Result<()> {
         let mut buf = [0; 2048];
+        self.socket.set_read_timeout(Some(PATIENCE))?;
         while !stop.load(Ordering::Relaxed) {
-            self.socket.set_nonblocking(false)?;
-            self.socket.set_read_timeout(Some(PATIENCE))?;
             let mut replies = Vec::new();
             match net::receive(&self.socket, &mut buf) {
                 Ok(got) => replies.extend(self.answer(&buf[..got.len])),
                 Err(e) if is_quiet(&e) => continue,
                 Err(e) => return Err(e),
             }
-            self.socket.set_nonblocking(true)?;
             for _ in 1..BATCH {
-                match net::receive(&self.socket, &mut buf) {
+                match net::receive_queued(&self.socket, &mut buf) {
                     Ok(got) => replies.extend(self.answer(&buf[..got.len])),
                     Err(_) => break, // what is lasting shows in the next blocking call
                 }
@@ -93,6 +96,9 @@ impl Service {
         let settings = self.settings.read().unwrap_or_else(PoisonError::into_inner);
         let now = self.store.now();
         let result = server::handle(&mut self.store.lock().leases, &settings, now, &packet);
+        if let Err(Silence::Exhausted) = result {
+            self.complain(&packet);
+        }
         log(&packet, &result);
         match result {
             Ok(reply) => {
@@ -108,6 +114,14 @@ impl Service {
                 count(&self.counters.dhcp_silent);
                 None
             }
+        }
+    }
+
+    /// Says that the pool is exhausted, but not for every packet of a flood.
+    fn complain(&self, packet: &Packet<'_>) {
+        if self.complained.get().is_none_or(|at| at.elapsed() >= COMPLAIN_EVERY) {
+            self.complained.set(Some(Instant::now()));
+            tracing::warn!(client = %packet.hw, "{}", Silence::Exhausted);
         }
     }
 
@@ -161,7 +175,6 @@ fn log(packet: &Packet<'_>, result: &Result<Reply, Silence>) {
             }
         }
         Ok(reply) => tracing::debug!(%client, ip = %reply.ip, ?kind, answer = ?reply.kind, "answered"),
-        Err(Silence::Exhausted) => tracing::warn!(%client, "{}", Silence::Exhausted),
         Err(why) => tracing::debug!(%client, ?kind, %why, "not answered"),
     }
 }
