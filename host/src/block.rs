@@ -1,13 +1,12 @@
 //! Block devices: what there is (lsblk(8)), what is on them (wipefs(8), which looks and does not wipe), and dull
 //! operations on one device. Parsers take text; readers call them.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::fcntl::{FallocateFlags, OFlag, fallocate};
+use nix::fcntl::{FallocateFlags, fallocate};
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::cmd::{Cmd, CmdError};
@@ -240,73 +239,6 @@ pub fn drop_cache(device: &Path) -> Result<(), CmdError> {
     Cmd::new("blockdev").arg("--flushbufs").arg(device).run()
 }
 
-/// Alignment of memory, offsets and lengths that satisfies direct I/O on every disk.
-const DIRECT: usize = 4096;
-/// Bytes of one direct request.
-pub const CHUNK: usize = 4 << 20;
-
-/// A device read and written past the kernel's cache, front to back, [`CHUNK`] bytes at a time.
-#[derive(Debug)]
-pub struct Direct {
-    file: File,
-    room: Vec<u8>,
-    at: usize,
-}
-
-impl Direct {
-    /// Opens `device` for reading or, with `write`, for writing.
-    ///
-    /// # Errors
-    /// The system's error.
-    pub fn open(device: &Path, write: bool) -> io::Result<Self> {
-        let mut options = OpenOptions::new();
-        options.read(!write).write(write).custom_flags((OFlag::O_DIRECT | OFlag::O_CLOEXEC).bits());
-        let room = vec![0; CHUNK + DIRECT];
-        let at = room.as_ptr().align_offset(DIRECT);
-        Ok(Self { file: options.open(device)?, room, at })
-    }
-
-    /// The buffer that the next chunk is written from.
-    pub fn buffer(&mut self) -> &mut [u8] {
-        &mut self.room[self.at..self.at + CHUNK]
-    }
-
-    /// Writes the first `len` bytes of the buffer, padded with zeros to whole blocks of 4096 bytes.
-    ///
-    /// # Errors
-    /// The device's error.
-    pub fn write(&mut self, len: usize) -> io::Result<()> {
-        let end = self.at + len.min(CHUNK).next_multiple_of(DIRECT);
-        self.room[self.at + len.min(CHUNK)..end].fill(0);
-        self.file.write_all(&self.room[self.at..end])
-    }
-
-    /// Reads the next chunk of at most `len` bytes, fewer only at the end of the device.
-    ///
-    /// # Errors
-    /// The device's error.
-    pub fn read(&mut self, len: usize) -> io::Result<&[u8]> {
-        let want = len.min(CHUNK).next_multiple_of(DIRECT);
-        let mut have = 0;
-        while have < want {
-            let n = self.file.read(&mut self.room[self.at + have..self.at + want])?;
-            have += n;
-            if n == 0 || !have.is_multiple_of(DIRECT) {
-                break;
-            }
-        }
-        Ok(&self.room[self.at..self.at + have.min(len)])
-    }
-
-    /// Waits until what was written is on the medium.
-    ///
-    /// # Errors
-    /// The device's error.
-    pub fn sync(&self) -> io::Result<()> {
-        self.file.sync_all()
-    }
-}
-
 /// Reads `len` bytes at `offset` through the cache; fewer at the end of the device.
 ///
 /// # Errors
@@ -354,6 +286,7 @@ fn number<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::Write;
 
     #[test]
     fn partitions_of_disks_that_end_in_a_digit_have_a_p() {
@@ -389,19 +322,5 @@ mod tests {
         file.seek(SeekFrom::Start(0)).unwrap();
         file.read_to_end(&mut bytes).unwrap();
         assert_eq!((bytes[4095], bytes[4096], bytes[8191], bytes[8192], bytes.len()), (7, 0, 0, 7, 3 * 4096));
-    }
-
-    #[test]
-    fn direct_writes_are_read_back_and_padded() {
-        let Ok(dir) = tempfile::tempdir_in(".") else { return };
-        let path = dir.path().join("disk");
-        fs::write(&path, vec![9; 3 * DIRECT]).unwrap();
-        let Ok(mut direct) = Direct::open(&path, true) else { return }; // tmpfs has no direct I/O before Linux 6.6
-        direct.buffer()[..5000].fill(1);
-        direct.write(5000).unwrap();
-        direct.sync().unwrap();
-        let mut direct = Direct::open(&path, false).unwrap();
-        let bytes = direct.read(3 * DIRECT).unwrap();
-        assert_eq!((bytes[4999], bytes[5000], bytes[8191], bytes[8192]), (1, 0, 0, 9));
     }
 }

@@ -15,7 +15,8 @@
 //! | [`links`] | network interfaces as they are now |
 //! | [`net`] | UDP sockets bound to one interface, addresses of an interface |
 //! | [`tty`] | several consoles as one: raw mode, one writer, keys from all |
-//! | [`block`] | block devices: what there is, what is on them, zeroing, direct I/O |
+//! | [`block`] | block devices: what there is, what is on them, zeroing |
+//! | [`direct`] | devices read and written past the kernel's cache |
 //! | [`md`] | RAID 1 arrays: create, assemble, stop, state |
 //! | [`mount`] | mount and unmount |
 //! | [`efi`] | UEFI: booted by it, Secure Boot, boot entries |
@@ -26,6 +27,7 @@
 pub mod attach;
 pub mod block;
 pub mod cmd;
+pub mod direct;
 pub mod dmi;
 pub mod efi;
 pub mod file;

@@ -5,9 +5,11 @@
 //! | --- | --- |
 //! | [`select`] | which drives |
 //! | [`consent`] | the token that stands for "this content may be destroyed" |
-//! | [`steps`] | what is done, step by step |
+//! | [`steps`] | what a step is |
+//! | `build` | the steps, in order |
 //! | [`describe`] | the plan in words |
 
+mod build;
 pub mod consent;
 pub mod describe;
 pub mod select;
@@ -116,7 +118,7 @@ pub fn plan(facts: &Facts, answers: &Answers, manifest: &Manifest, seed: Uuid) -
     };
     let drives: Vec<Drive> = chosen.into_iter().map(planned_drive).collect();
     let node = node_file(answers, &drives, seed);
-    let steps = steps::steps(facts.firmware, &drives, &layout, manifest, &node).map_err(|missing| {
+    let steps = build::steps(facts.firmware, &drives, &layout, manifest, &node).map_err(|missing| {
         let remedy = "use a complete install medium".to_owned();
         Refusals(vec![Refusal { disk: None, reason: missing.to_string(), remedy }])
     })?;

@@ -4,6 +4,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`app`] | which screen, what was typed, what happens next |
+//! | [`event`] | what it is told, and what it wants done |
 //! | [`draft`] | the answers as they are being typed, and their checked form |
 //! | [`form`] | a list of fields |
 //! | [`view`] | drawing |
@@ -11,6 +12,7 @@
 
 pub mod app;
 pub mod draft;
+pub mod event;
 pub mod form;
 pub mod screen;
 pub mod view;

@@ -8,8 +8,9 @@ use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
 use anyhow::{Context, Result, anyhow, bail};
-use maekin_host::block::{self, CHUNK, Direct};
+use maekin_host::block;
 use maekin_host::cmd::Cmd;
+use maekin_host::direct::{CHUNK, Direct};
 use maekin_host::md::{self, Create};
 use maekin_host::mount::{self, Access};
 use maekin_host::{efi, file};

@@ -15,7 +15,7 @@ use crate::apply::target::{FileSystem, Target};
 use crate::apply::{Progress, Timing, apply};
 use crate::plan::Plan;
 use crate::source::{Release, medium};
-use crate::tui::app::{Done, Event, Failure};
+use crate::tui::event::{Done, Event, Failure};
 
 /// Where the receipt and the log lie on the state file system.
 const RECEIPT: &str = "lib/maekin/receipt.json";

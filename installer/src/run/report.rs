@@ -8,7 +8,7 @@ use maekin_api::boot::Report;
 use maekin_host::wait;
 
 use crate::source::http::Master;
-use crate::tui::app::Event;
+use crate::tui::event::Event;
 
 /// How long the last report is tried.
 const LAST_LIMIT: Duration = Duration::from_secs(60);

@@ -128,7 +128,7 @@ impl Screen {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::tui::app::Event;
+    use crate::tui::event::Event;
     use uuid::Uuid;
 
     #[test]

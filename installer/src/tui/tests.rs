@@ -8,7 +8,8 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use uuid::Uuid;
 
-use super::app::{Action, App, Done, Event, Failure, Page};
+use super::app::{App, Page};
+use super::event::{Action, Done, Event, Failure};
 use super::view;
 use crate::answers::After;
 use crate::facts::tests::{disk, machine, used};
