@@ -46,7 +46,7 @@ fn open_write(device: &Path) -> Result<File> {
 impl Target for RealTarget {
     fn release(&mut self, disk: &Path) -> Result<()> {
         let name = disk.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        for point in mount::mounts_of(|device| device.starts_with(&disk.display().to_string())) {
+        for point in mount::mounts_of(|device| is_or_is_part_of(device, disk)) {
             mount::detach(&point)?;
         }
         for holder in holders(Path::new("/sys/block"), &name) {
@@ -284,6 +284,15 @@ fn holders(sys: &Path, disk: &str) -> Vec<String> {
     found
 }
 
+/// Whether `device` is `disk` or a partition of it: `/dev/sda1` is of `/dev/sda`, `/dev/sdaa1` is not.
+fn is_or_is_part_of(device: &str, disk: &Path) -> bool {
+    let disk = disk.display().to_string();
+    let Some(rest) = device.strip_prefix(&disk) else { return false };
+    let digits =
+        if disk.ends_with(|c: char| c.is_ascii_digit()) { rest.strip_prefix('p') } else { Some(rest) };
+    rest.is_empty() || digits.is_some_and(|d| !d.is_empty() && d.bytes().all(|b| b.is_ascii_digit()))
+}
+
 fn same_node(a: &Path, b: &Path) -> bool {
     a == b || fs::canonicalize(a).is_ok_and(|a| a == b)
 }
@@ -302,6 +311,23 @@ mod tests {
         }
         assert_eq!(holders(dir.path(), "vda"), ["md126", "md127"]);
         assert!(holders(dir.path(), "vdb").is_empty());
+    }
+
+    #[test]
+    fn partitions_are_told_from_other_disks() {
+        let rows = [
+            ("/dev/sda", "/dev/sda", true),
+            ("/dev/sda12", "/dev/sda", true),
+            ("/dev/sdaa", "/dev/sda", false),
+            ("/dev/sdaa1", "/dev/sda", false),
+            ("/dev/nvme0n1p2", "/dev/nvme0n1", true),
+            ("/dev/nvme0n12", "/dev/nvme0n1", false),
+            ("/dev/nvme0n12p1", "/dev/nvme0n1", false),
+            ("tmpfs", "/dev/sda", false),
+        ];
+        for (device, disk, want) in rows {
+            assert_eq!(is_or_is_part_of(device, Path::new(disk)), want, "{device} of {disk}");
+        }
     }
 
     #[test]

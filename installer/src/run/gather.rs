@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use maekin_api::boot::Report;
 use maekin_host::{block, file};
-use maekin_image::manifest::PUBLIC_KEY_PATH;
+use maekin_image::manifest::{KeyKind, PUBLIC_KEY_PATH};
 
 use super::network;
 use crate::answers::{self, Answers};
@@ -14,7 +15,7 @@ use crate::cmdline::{self, Cmdline};
 use crate::facts::Facts;
 use crate::facts::probe::probe_facts;
 use crate::source::http::Master;
-use crate::source::{Release, medium};
+use crate::source::{Release, Source, medium};
 
 /// How long the install master may take to answer: link, DHCP lease and its own start included.
 const MASTER_LIMIT: Duration = Duration::from_secs(180);
@@ -31,38 +32,60 @@ pub struct Gathered {
     pub facts: Facts,
 }
 
-/// Gathers it, telling what it waits for.
+/// Gathers it, telling what it waits for. A failure is told to the install master, where there is one.
 ///
 /// # Errors
 /// When there is no release to be found, or it is not trusted, or the machine cannot be looked at.
 pub fn gather(note: &dyn Fn(&str)) -> Result<Gathered> {
     let words = cmdline::parse(&file::read_text(Path::new("/proc/cmdline"), 64 << 10)?);
+    match master(&words)? {
+        None => from_medium(note),
+        Some(master) => from_master(&master, words.boot_mac.as_deref(), note).inspect_err(|e| {
+            if let Err(e) = master.report(&Report::Failed { reason: format!("{e:#}") }) {
+                tracing::warn!("the install master could not be told: {e:#}");
+            }
+        }),
+    }
+}
+
+fn from_medium(note: &dyn Fn(&str)) -> Result<Gathered> {
+    note("looking for the install medium");
+    let release = verified(Box::new(medium::find_release()?), note)?;
+    complete(release, None, medium::find_answer()?, note)
+}
+
+fn from_master(master: &Master, mac: Option<&str>, note: &dyn Fn(&str)) -> Result<Gathered> {
+    note(&format!("asking the install master {}", master.address()));
+    network::start(mac)?;
+    let answer = master.answer(MASTER_LIMIT)?;
+    let release = verified(Box::new(master.clone()), note)?;
+    complete(release, Some(master.clone()), Some(answer), note)
+}
+
+fn verified(source: Box<dyn Source>, note: &dyn Fn(&str)) -> Result<Release> {
     let key = file::read_text(Path::new(PUBLIC_KEY_PATH), 4096).context("the initrd has no release key")?;
-    note("looking at the drives");
-    block::settle()?;
-    let (release, master, answer) = match master(&words)? {
-        Some(master) => {
-            note(&format!("asking the install master {}", master.address()));
-            network::start(words.boot_mac.as_deref())?;
-            let answer = master.answer(MASTER_LIMIT)?;
-            (Release::load(Box::new(master.clone()), &key)?, Some(master), Some(answer))
-        }
-        None => {
-            note("looking for the install medium");
-            let source = medium::find_release()?;
-            (Release::load(Box::new(source), &key)?, None, medium::find_answer()?)
-        }
-    };
+    let release = Release::load(source, &key)?;
     let manifest = &release.manifest;
     note(&format!("release {} from {}, signature verified", manifest.version, release.source.describe()));
-    if manifest.key == maekin_image::manifest::KeyKind::ThrowAway {
-        note("this release is signed with a throw-away key: it is for trying out only");
+    if manifest.key == KeyKind::ThrowAway {
+        note("this release is signed with a throw-away key, for trying out only");
     }
+    Ok(release)
+}
+
+fn complete(
+    release: Release,
+    master: Option<Master>,
+    answer: Option<String>,
+    note: &dyn Fn(&str),
+) -> Result<Gathered> {
     note(match &answer {
         Some(_) => "answer file found, installing without questions",
         None => "no answer file, asking on the consoles",
     });
     let answers = answer.map(|text| answers::parse(&text).map_err(|e| e.to_string()));
+    note("looking at the drives");
+    block::settle()?;
     Ok(Gathered { release: Arc::new(release), master, answers, facts: probe_facts()? })
 }
 
