@@ -26,17 +26,23 @@ use crate::pki::identity::{Credentials, NodeKey};
 
 /// How long one question to the record may take.
 const LIMIT: Duration = Duration::from_secs(5);
+/// gRPC's status code for a server that cannot be reached or has no leader (grpc/status codes, `UNAVAILABLE`).
+const UNAVAILABLE: i32 = 14;
 /// Version of every value that this release writes.
 const VERSION: u32 = 1;
 
 /// The record could not be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordError {
-    /// It gave no answer in time.
-    #[error("the cluster's record gave no answer within {} s; are its voters ({voters}) up and reachable?", LIMIT.as_secs())]
+    /// It gave no answer.
+    #[error(
+        "the cluster's record cannot be reached ({why}); are its voters ({voters}) up and on this network?"
+    )]
     Unreachable {
         /// Where it was asked.
         voters: String,
+        /// What happened instead of an answer.
+        why: String,
     },
     /// It answered with an error.
     #[error("the cluster's record refused: {message}")]
@@ -225,8 +231,12 @@ async fn bounded<T>(
     what: &str,
     work: impl Future<Output = Result<T, etcd_client::Error>>,
 ) -> Result<T, RecordError> {
+    let unreachable = |why| RecordError::Unreachable { voters: voters.to_owned(), why };
     match tokio::time::timeout(LIMIT, work).await {
-        Err(_) => Err(RecordError::Unreachable { voters: voters.to_owned() }),
+        Err(_) => Err(unreachable(format!("no answer within {} s", LIMIT.as_secs()))),
+        Ok(Err(etcd_client::Error::GRpcStatus(status))) if status.code() as i32 == UNAVAILABLE => {
+            Err(unreachable(status.message().to_owned()))
+        }
         Ok(Err(source)) => Err(RecordError::Refused { message: what.to_owned(), source: Box::new(source) }),
         Ok(Ok(value)) => Ok(value),
     }
