@@ -138,9 +138,11 @@ fn options(args: Build) -> Result<build::Options> {
         offline: args.offline,
         fresh: args.fresh,
         key: args.key,
-        installer: or_in_repo(args.installer, "target/release/maekin-installer")?,
-        agent: or_in_repo(args.agent, "target/release/maekin-agent")?,
-        pxe: or_in_repo(args.pxe, "target/release/maekin-pxe")?,
+        programs: build::Programs {
+            installer: or_in_repo(args.installer, "target/release/maekin-installer")?,
+            agent: or_in_repo(args.agent, "target/release/maekin-agent")?,
+            pxe: or_in_repo(args.pxe, "target/release/maekin-pxe")?,
+        },
     })
 }
 

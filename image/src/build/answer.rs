@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use maekin_host::cmd::{self, Cmd};
@@ -36,7 +36,6 @@ fn mcopy(out: &Path) -> Result<Cmd> {
     if cmd::exists("mcopy") {
         return Ok(Cmd::new("mcopy"));
     }
-    let tools = std::fs::read_to_string(out.join("tools.path"));
-    let tools = tools.context("mcopy is not there; install the package mtools")?;
-    Ok(Tools::at(PathBuf::from(tools)).cmd("usr/bin/mcopy"))
+    let tools = Tools::left_by_build(out).context("mcopy is not there; install the package mtools")?;
+    Ok(tools.cmd("usr/bin/mcopy"))
 }

@@ -2,7 +2,8 @@
 //! is a tar archive, so that owners and devices need no privileges afterwards.
 
 use std::fs;
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
@@ -44,6 +45,10 @@ pub(crate) fn install(
         .with("preset", &preset);
     cache.layer(steps, &name, "installing Debian's packages", &key, |tar| {
         ensure!(cmd::exists("mmdebstrap"), "mmdebstrap is not there; install the package mmdebstrap");
+        let root = nix::unistd::geteuid().is_root();
+        if !root {
+            check_passable(&cache.work())?;
+        }
         let work = cache.work().join(&name);
         let repository = work.join("packages");
         debs::flat_repository(&repository, &debs::verified(lock, set, cache)?)?;
@@ -52,7 +57,7 @@ pub(crate) fn install(
         let tmp = work.join("tmp");
         fs::create_dir_all(&tmp).context("cannot create a directory for mmdebstrap")?;
         let names: Vec<&str> = lock.set(set).map(|p| p.name.as_str()).collect();
-        let mode = if nix::unistd::geteuid().is_root() { "root" } else { "unshare" };
+        let mode = if root { "root" } else { "unshare" };
         Cmd::new("mmdebstrap")
             .args(["--variant=essential", "--architectures=amd64", "--format=tar"])
             .arg(format!("--mode={mode}"))
@@ -76,9 +81,47 @@ pub(crate) fn install(
     })
 }
 
+/// Without root's rights the packages are installed by another user of a namespace of its own, who must be able to
+/// pass the directories that lead to the cache.
+fn check_passable(path: &Path) -> Result<()> {
+    for dir in path.ancestors() {
+        let mode = fs::metadata(dir)
+            .with_context(|| format!("cannot look at {}", dir.display()))?
+            .permissions()
+            .mode();
+        ensure!(
+            mode & 0o001 != 0,
+            "{} lets nobody else pass, and an unprivileged build installs packages as another user; \
+             name a cache elsewhere with --cache, or run `chmod o+x` on it",
+            dir.display()
+        );
+    }
+    Ok(())
+}
+
 /// A systemd.preset(5) file that enables these units and no others.
 fn preset(enable: &[String]) -> String {
     let mut lines: Vec<String> = enable.iter().map(|unit| format!("enable {unit}\n")).collect();
     lines.push("disable *\n".to_owned());
     lines.concat()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_enabled_but_what_is_named() {
+        assert_eq!(preset(&["a.service".to_owned()]), "enable a.service\ndisable *\n");
+    }
+
+    #[test]
+    fn a_closed_directory_on_the_way_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let closed = dir.path().join("closed");
+        fs::create_dir_all(closed.join("cache")).unwrap();
+        fs::set_permissions(&closed, fs::Permissions::from_mode(0o700)).unwrap();
+        let error = check_passable(&closed.join("cache")).unwrap_err().to_string();
+        assert!(error.contains("closed lets nobody"), "{error}");
+    }
 }

@@ -8,37 +8,26 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, ensure};
 use maekin_rootfs::cpio;
 use maekin_rootfs::glob;
-use maekin_rootfs::lock::Lock;
-use maekin_rootfs::packages::{Definition, SetName};
+use maekin_rootfs::packages::SetName;
 use maekin_rootfs::tree::{Entry, Node, Tree};
 
-use super::base;
-use super::cache::{Cache, Key};
+use super::cache::Key;
 use super::debs;
-use super::kernel::Kernel;
-use super::ours::Ours;
-use super::steps::Steps;
-use super::tools::Tools;
+use super::{Context, base};
 
 /// zstd's level: the initrd is read by slow firmware and over the network, and made seldom.
 const LEVEL: i32 = 19;
 /// Threads of the compressor; part of the format, since the result depends on there being any.
 const THREADS: u32 = 2;
 
-/// What the initrd is made from.
-pub(crate) struct Inputs<'a> {
-    pub(crate) definition: &'a Definition,
-    pub(crate) lock: &'a Lock,
-    pub(crate) tools: &'a Tools,
-    pub(crate) kernel: &'a Kernel,
-    pub(crate) ours: &'a Ours,
-    pub(crate) cache: &'a Cache,
-    pub(crate) steps: &'a Steps,
+/// Makes the initrd.
+pub(crate) struct Maker<'a> {
+    pub(crate) context: &'a Context<'a>,
 }
 
-impl Inputs<'_> {
+impl Maker<'_> {
     fn epoch(&self) -> Result<u32> {
-        u32::try_from(self.lock.epoch).context("the epoch of packages.lock is past the year 2106")
+        u32::try_from(self.context.lock.epoch).context("the epoch of packages.lock is past the year 2106")
     }
 
     /// Writes the whole initrd to `path`.
@@ -55,22 +44,28 @@ impl Inputs<'_> {
 
     fn microcode(&self) -> Result<PathBuf> {
         let key = self.key("initrd-microcode", 1, SetName::Firmware);
-        self.cache.layer(self.steps, "initrd-microcode", "packing", &key, |path| {
+        self.context.cache.layer(self.context.steps, "initrd-microcode", "packing", &key, |path| {
             let mut bytes = Vec::new();
-            cpio::write(&self.kernel.microcode()?, self.epoch()?, &mut bytes)?;
+            cpio::write(&self.context.kernel.microcode()?, self.epoch()?, &mut bytes)?;
             cpio::pad(&mut bytes);
             Ok(fs::write(path, bytes)?)
         })
     }
 
     fn base(&self) -> Result<PathBuf> {
-        let set = self.definition.set(SetName::Initrd);
-        let tar = base::install(self.definition, self.lock, SetName::Initrd, self.cache, self.steps)?;
+        let set = self.context.definition.set(SetName::Initrd);
+        let tar = base::install(
+            self.context.definition,
+            self.context.lock,
+            SetName::Initrd,
+            self.context.cache,
+            self.context.steps,
+        )?;
         let key = self
             .key("initrd-base", 2, SetName::Initrd)
             .with("remove", set.remove.join("\n"))
             .with("enable", set.enable.join("\n"));
-        self.cache.layer(self.steps, "initrd-base", "compressing", &key, |path| {
+        self.context.cache.layer(self.context.steps, "initrd-base", "compressing", &key, |path| {
             let removed = |path: &str| set.remove.iter().any(|pattern| glob::covers(pattern, path));
             let reader = BufReader::new(File::open(&tar)?);
             let mut tree = Tree::read_tar(reader, removed).context("cannot read the initrd's tree")?;
@@ -85,30 +80,33 @@ impl Inputs<'_> {
     }
 
     fn modules(&self) -> Result<PathBuf> {
-        let modules = self.kernel.select(&self.definition.modules.initrd)?;
+        let modules = self.context.kernel.select(&self.context.definition.modules.initrd)?;
         let list: Vec<&str> = modules.iter().map(String::as_str).collect();
         let key = self
             .key("initrd-modules", 1, SetName::Kernel)
-            .with("firmware", debs::set_text(self.lock, SetName::Firmware))
+            .with("firmware", debs::set_text(self.context.lock, SetName::Firmware))
             .with("modules", list.join("\n"));
-        self.cache.layer(self.steps, "initrd-modules", "compressing", &key, |path| {
-            let tree = self.kernel.tree(&modules, true, self.tools, &self.cache.work())?;
+        self.context.cache.layer(self.context.steps, "initrd-modules", "compressing", &key, |path| {
+            let tree =
+                self.context.kernel.tree(&modules, true, self.context.tools, &self.context.cache.work())?;
             self.pack(&tree, path)
         })
     }
 
     fn ours(&self) -> Result<PathBuf> {
-        let tree = &self.ours.initrd;
+        let tree = &self.context.ours.initrd;
         let mut plain = Vec::new();
         cpio::write(tree, self.epoch()?, &mut plain)?;
         let key = Key::new("initrd-ours", 1).with("cpio", &plain);
-        self.cache.layer(self.steps, "initrd-ours", "compressing", &key, |path| self.pack(tree, path))
+        self.context
+            .cache
+            .layer(self.context.steps, "initrd-ours", "compressing", &key, |path| self.pack(tree, path))
     }
 
     fn key(&self, name: &str, format: u32, set: SetName) -> Key {
         Key::new(name, format)
-            .with("packages", debs::set_text(self.lock, set))
-            .with("epoch", self.lock.epoch.to_string())
+            .with("packages", debs::set_text(self.context.lock, set))
+            .with("epoch", self.context.lock.epoch.to_string())
     }
 
     fn pack(&self, tree: &Tree, path: &Path) -> Result<()> {

@@ -39,6 +39,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, ensure};
 use maekin_host::file;
+use maekin_image::manifest::KeyKind;
+use maekin_rootfs::lock::Lock;
 use maekin_rootfs::packages::Definition;
 
 pub(crate) use answer::put_answer;
@@ -46,7 +48,8 @@ use boot::Loaders;
 use cache::{Cache, remove};
 use debs::Source;
 use kernel::Kernel;
-use ours::{Ours, Programs};
+use ours::Ours;
+pub(crate) use ours::Programs;
 pub(crate) use report::sizes;
 use steps::Steps;
 use tools::Tools;
@@ -68,9 +71,7 @@ pub(crate) struct Options {
     /// Layers of earlier builds are not used; packages are.
     pub(crate) fresh: bool,
     pub(crate) key: Option<PathBuf>,
-    pub(crate) installer: PathBuf,
-    pub(crate) agent: PathBuf,
-    pub(crate) pxe: PathBuf,
+    pub(crate) programs: Programs,
 }
 
 impl Options {
@@ -95,73 +96,69 @@ pub(crate) fn build(options: &Options, version: &str) -> Result<()> {
     let steps = Steps::new();
     let definition = options.definition()?;
     let key = keys::provide(options.key.as_deref(), &options.repo.join("keys"))?;
-    let programs = Programs {
-        installer: options.installer.clone(),
-        agent: options.agent.clone(),
-        pxe: options.pxe.clone(),
-    };
-    let ours = Ours::collect(&options.repo.join("rootfs/files"), &programs, &key.key.public_text(), version)?;
+    let files = options.repo.join("rootfs/files");
+    let ours = Ours::collect(&files, &options.programs, &key.key.public_text(), version)?;
     let cache = Cache::open(&options.cache, options.fresh, &steps)?;
     let lock = debs::provide(&options.source(&definition, &options.lock_path()), &cache, &steps)?;
-    let lock_text = lock.text();
     let tools = Tools::provide(&lock, &cache, &steps)?;
     let loaders = Loaders::provide(&lock, &cache, &steps)?;
     let kernel = Kernel::provide(&lock, &tools, &cache, &steps)?;
     for rules in [&definition.modules.root, &definition.modules.initrd] {
         kernel.select(rules)?; // a rule for a driver that does not exist is said now, not in some minutes
     }
-
-    fs::create_dir_all(&options.out).with_context(|| format!("cannot create {}", options.out.display()))?;
-    let out = options.out.canonicalize().context("cannot find the output directory's real path")?;
-    let part = out.join(".release.part");
-    remove(&part)?;
-    fs::create_dir(&part).context("cannot create the bundle's directory")?;
-    let bundle = release::Inputs {
+    let context = Context {
         version,
-        root: root::Inputs {
-            definition: &definition,
-            lock: &lock,
-            lock_text: &lock_text,
-            tools: &tools,
-            kernel: &kernel,
-            ours: &ours,
-            cache: &cache,
-            steps: &steps,
-        },
-        initrd: initrd::Inputs {
-            definition: &definition,
-            lock: &lock,
-            tools: &tools,
-            kernel: &kernel,
-            ours: &ours,
-            cache: &cache,
-            steps: &steps,
-        },
-        loaders: &loaders,
+        definition: &definition,
+        lock: &lock,
         tools: &tools,
+        kernel: &kernel,
+        loaders: &loaders,
+        ours: &ours,
         key: &key,
+        cache: &cache,
+        steps: &steps,
     };
-    let manifest = bundle.write(&part)?;
-    let iso_part = out.join(".iso.part");
-    remove(&iso_part)?;
-    steps.run("ISO", "writing", || {
-        let inputs = iso::Inputs {
-            version,
-            epoch: lock.epoch,
-            release: &part,
-            loaders: &loaders,
-            tools: &tools,
-            cache: &cache,
-        };
-        inputs.write(&iso_part)
-    })?;
-    let release = out.join("release");
-    remove(&release)?;
-    fs::rename(&part, &release).context("cannot finish the bundle")?;
-    fs::rename(&iso_part, out.join(report::iso_name(version))).context("cannot finish the ISO")?;
-    file::write_atomic(&out.join("tools.path"), tools.path("").to_string_lossy().as_bytes(), 0o644)?;
-    steps.note(&format!("built {} with {}", out.display(), report::key_text(manifest.key)));
-    sizes(&options.repo, &out, version)
+    let kind = context.write(&options.out)?;
+    if !options.fresh {
+        // A fresh build's tools go with its layers.
+        let path = options.out.join(tools::PATH_FILE);
+        file::write_atomic(&path, tools.path("").to_string_lossy().as_bytes(), 0o644)?;
+    }
+    steps.note(&format!("built {} with {}", options.out.display(), report::key_text(kind)));
+    sizes(&options.repo, &options.out, version)
+}
+
+/// What all parts of a build share.
+pub(crate) struct Context<'a> {
+    pub(crate) version: &'a str,
+    pub(crate) definition: &'a Definition,
+    pub(crate) lock: &'a Lock,
+    pub(crate) tools: &'a Tools,
+    pub(crate) kernel: &'a Kernel,
+    pub(crate) loaders: &'a Loaders,
+    pub(crate) ours: &'a Ours,
+    pub(crate) key: &'a keys::Key,
+    pub(crate) cache: &'a Cache,
+    pub(crate) steps: &'a Steps,
+}
+
+impl Context<'_> {
+    /// Writes bundle and ISO beside what is in `out`, and puts them in its place when both are whole.
+    fn write(&self, out: &Path) -> Result<KeyKind> {
+        fs::create_dir_all(out).with_context(|| format!("cannot create {}", out.display()))?;
+        let out = out.canonicalize().context("cannot find the output directory's real path")?;
+        let (part, iso_part) = (out.join(".release.part"), out.join(".iso.part"));
+        remove(&part)?;
+        remove(&iso_part)?;
+        fs::create_dir(&part).context("cannot create the bundle's directory")?;
+        let manifest = release::write(self, &part)?;
+        self.steps.run("ISO", "writing", || iso::write(self, &part, &iso_part))?;
+        let release = out.join("release");
+        remove(&release)?;
+        fs::rename(&part, &release).context("cannot finish the bundle")?;
+        fs::rename(&iso_part, out.join(report::iso_name(self.version))).context("cannot finish the ISO")?;
+        Ok(manifest.key)
+    }
 }
 
 /// Renews `packages.lock`.

@@ -12,57 +12,41 @@ use maekin_image::manifest::{
 };
 use maekin_image::sums::{self, SUMS};
 
-use super::boot::Loaders;
 use super::debs::digest;
-use super::keys::Key;
-use super::tools::Tools;
-use super::{initrd, root};
+use super::{Context, initrd, root};
 
-/// What a bundle is made from.
-pub(crate) struct Inputs<'a> {
-    pub(crate) version: &'a str,
-    pub(crate) root: root::Inputs<'a>,
-    pub(crate) initrd: initrd::Inputs<'a>,
-    pub(crate) loaders: &'a Loaders,
-    pub(crate) tools: &'a Tools,
-    pub(crate) key: &'a Key,
+/// Writes the bundle into the empty directory `dir` and returns its manifest.
+pub(crate) fn write(context: &Context<'_>, dir: &Path) -> Result<Manifest> {
+    let vmlinuz = context.kernel.vmlinuz();
+    fs::copy(vmlinuz, dir.join(VMLINUZ)).context("the kernel's package has no vmlinuz")?;
+    initrd::Maker { context }.write(&dir.join(INITRD))?;
+    let root = root::Maker { context }.write(&dir.join(ROOT))?;
+    context.loaders.write(context.tools, dir)?;
+    context.steps.run("manifest", "reading and signing everything", || sign(context, dir, root))
 }
 
-impl Inputs<'_> {
-    /// Writes the bundle into the empty directory `dir` and returns its manifest.
-    pub(crate) fn write(&self, dir: &Path) -> Result<Manifest> {
-        let kernel = self.root.kernel;
-        fs::copy(kernel.vmlinuz(), dir.join(VMLINUZ)).context("the kernel's package has no vmlinuz")?;
-        self.initrd.write(&dir.join(INITRD))?;
-        let root = self.root.write(&dir.join(ROOT))?;
-        self.loaders.write(self.tools, dir)?;
-        self.root.steps.run("manifest", "reading and signing everything", || self.sign(dir, root))
-    }
-
-    fn sign(&self, dir: &Path, root: RootImage) -> Result<Manifest> {
-        let epoch = self.root.lock.epoch;
-        let manifest = Manifest {
-            format: 1,
-            version: self.version.to_owned(),
-            epoch,
-            kernel: self.root.kernel.release.clone(),
-            key: self.key.kind,
-            root,
-            files: entries(dir)?,
-        };
-        let json = serde_json::to_string_pretty(&manifest)? + "\n";
-        let kind = if self.key.kind == KeyKind::Release { "" } else { ", throw-away key" };
-        let signature =
-            self.key.key.sign(json.as_bytes(), &format!("maekin {}, epoch {epoch}{kind}", self.version));
-        file::write_atomic(&dir.join(MANIFEST), json.as_bytes(), 0o644)?;
-        file::write_atomic(&dir.join(SIGNATURE), signature.as_bytes(), 0o644)?;
-        let extra = [MANIFEST, SIGNATURE].map(|name| digest(&dir.join(name)).map(|sum| (name, sum)));
-        let extra: Vec<(&str, String)> = extra.into_iter().collect::<Result<_>>()?;
-        let all = manifest.files.iter().map(|(path, entry)| (path.as_str(), entry.sha256.as_str()));
-        let text = sums::text(all.chain(extra.iter().map(|(name, sum)| (*name, sum.as_str()))));
-        file::write_atomic(&dir.join(SUMS), text.as_bytes(), 0o644)?;
-        Ok(manifest)
-    }
+fn sign(context: &Context<'_>, dir: &Path, root: RootImage) -> Result<Manifest> {
+    let (version, epoch, key) = (context.version, context.lock.epoch, context.key);
+    let manifest = Manifest {
+        format: 1,
+        version: version.to_owned(),
+        epoch,
+        kernel: context.kernel.release.clone(),
+        key: key.kind,
+        root,
+        files: entries(dir)?,
+    };
+    let json = serde_json::to_string_pretty(&manifest)? + "\n";
+    let kind = if key.kind == KeyKind::Release { "" } else { ", throw-away key" };
+    let signature = key.key.sign(json.as_bytes(), &format!("maekin {version}, epoch {epoch}{kind}"));
+    file::write_atomic(&dir.join(MANIFEST), json.as_bytes(), 0o644)?;
+    file::write_atomic(&dir.join(SIGNATURE), signature.as_bytes(), 0o644)?;
+    let extra = [MANIFEST, SIGNATURE].map(|name| digest(&dir.join(name)).map(|sum| (name, sum)));
+    let extra: Vec<(&str, String)> = extra.into_iter().collect::<Result<_>>()?;
+    let all = manifest.files.iter().map(|(path, entry)| (path.as_str(), entry.sha256.as_str()));
+    let text = sums::text(all.chain(extra.iter().map(|(name, sum)| (*name, sum.as_str()))));
+    file::write_atomic(&dir.join(SUMS), text.as_bytes(), 0o644)?;
+    Ok(manifest)
 }
 
 /// Sizes and digests of all files below `dir`; makes them readable for everyone on the way.

@@ -10,19 +10,15 @@ use anyhow::{Context as _, Result, ensure};
 use maekin_host::{file, wait};
 use maekin_image::manifest::RootImage;
 use maekin_rootfs::glob;
-use maekin_rootfs::lock::Lock;
-use maekin_rootfs::packages::{Definition, SetName};
+use maekin_rootfs::packages::SetName;
 use maekin_rootfs::tree::{Entry, Node, Tree, copy_tar};
 use maekin_rootfs::var;
 use uuid::Uuid;
 
-use super::base;
-use super::cache::{Cache, Key, remove};
+use super::cache::{Key, remove};
 use super::debs;
-use super::kernel::Kernel;
-use super::ours::{DIR, Ours};
-use super::steps::Steps;
-use super::tools::Tools;
+use super::ours::DIR;
+use super::{Context, base};
 
 /// How squashfs is compressed. Larger blocks than 256 KiB gain little and cost every small read a large one.
 const COMPRESSION: [&str; 6] = ["-comp", "zstd", "-Xcompression-level", "15", "-b", "256K"];
@@ -31,23 +27,16 @@ const VERITY_BLOCK: u64 = 4096;
 /// How long the compression may take.
 const LIMIT: Duration = Duration::from_secs(3600);
 
-/// What the root image is made from.
-pub(crate) struct Inputs<'a> {
-    pub(crate) definition: &'a Definition,
-    pub(crate) lock: &'a Lock,
-    pub(crate) lock_text: &'a str,
-    pub(crate) tools: &'a Tools,
-    pub(crate) kernel: &'a Kernel,
-    pub(crate) ours: &'a Ours,
-    pub(crate) cache: &'a Cache,
-    pub(crate) steps: &'a Steps,
+/// Makes the root image.
+pub(crate) struct Maker<'a> {
+    pub(crate) context: &'a Context<'a>,
 }
 
-impl Inputs<'_> {
+impl Maker<'_> {
     /// Writes the whole root image to `path` and says how it is opened.
     pub(crate) fn write(&self, path: &Path) -> Result<RootImage> {
         let debian = self.debian()?;
-        self.steps.run("root", "adding our files and the hash tree", || {
+        self.context.steps.run("root", "adding our files and the hash tree", || {
             fs::copy(&debian, path).with_context(|| format!("cannot write {}", path.display()))?;
             self.append(path)?;
             self.add_hash_tree(path)
@@ -56,38 +45,46 @@ impl Inputs<'_> {
 
     /// The layer with Debian's part.
     fn debian(&self) -> Result<PathBuf> {
-        let set = self.definition.set(SetName::Root);
-        let tar = base::install(self.definition, self.lock, SetName::Root, self.cache, self.steps)?;
-        let modules = self.kernel.select(&self.definition.modules.root)?;
+        let set = self.context.definition.set(SetName::Root);
+        let tar = base::install(
+            self.context.definition,
+            self.context.lock,
+            SetName::Root,
+            self.context.cache,
+            self.context.steps,
+        )?;
+        let modules = self.context.kernel.select(&self.context.definition.modules.root)?;
         let list: Vec<&str> = modules.iter().map(String::as_str).collect();
-        let links = self.ours.links();
+        let links = self.context.ours.links();
         let key = Key::new("root-debian", 3)
-            .with("packages", debs::set_text(self.lock, SetName::Root))
-            .with("kernel", debs::set_text(self.lock, SetName::Kernel))
-            .with("firmware", debs::set_text(self.lock, SetName::Firmware))
-            .with("tools", debs::set_text(self.lock, SetName::Tools))
-            .with("lock", self.lock_text)
+            .with("packages", debs::set_text(self.context.lock, SetName::Root))
+            .with("kernel", debs::set_text(self.context.lock, SetName::Kernel))
+            .with("firmware", debs::set_text(self.context.lock, SetName::Firmware))
+            .with("tools", debs::set_text(self.context.lock, SetName::Tools))
+            .with("lock", self.context.lock.text())
             .with("modules", list.join("\n"))
             .with("remove", set.remove.join("\n"))
             .with("enable", set.enable.join("\n"))
             .with("links", format!("{links:?}"))
             .with("compression", COMPRESSION.concat());
-        self.cache.layer(self.steps, "root-debian", "compressing", &key, |path| {
-            let kernel = self.kernel.tree(&modules, false, self.tools, &self.cache.work())?;
+        self.context.cache.layer(self.context.steps, "root-debian", "compressing", &key, |path| {
+            let kernel =
+                self.context.kernel.tree(&modules, false, self.context.tools, &self.context.cache.work())?;
             let removed = |path: &str| set.remove.iter().any(|pattern| glob::covers(pattern, path));
             let mut missing = String::new();
             self.compress(&tar, path, |builder| {
                 let reader = BufReader::with_capacity(1 << 20, File::open(&tar)?);
                 let replaced = |path: &str| links.get(path).is_some_and(|e| e.node != Node::Dir);
-                let listing =
-                    copy_tar(reader, builder, self.lock.epoch, |path| removed(path) || replaced(path))?;
+                let listing = copy_tar(reader, builder, self.context.lock.epoch, |path| {
+                    removed(path) || replaced(path)
+                })?;
                 missing = set.missing_units(|path| listing.kept.contains_key(path)).join(", ");
                 let mut more = self.additions(&var::tmpfiles(&listing.skipped));
                 more.merge(kernel);
                 more.merge(links);
                 let is_there = |path: &str| listing.kept.get(path).is_some_and(|listed| listed.dir);
                 more.retain(|path| !is_there(path));
-                more.append_to(builder, self.lock.epoch)
+                more.append_to(builder, self.context.lock.epoch)
             })?;
             ensure!(
                 missing.is_empty(),
@@ -101,10 +98,10 @@ impl Inputs<'_> {
     fn additions(&self, tmpfiles: &str) -> Tree {
         let mut tree = Tree::default();
         tree.insert("usr/lib/tmpfiles.d/maekin-var.conf", Entry::file(tmpfiles, 0o644));
-        tree.insert("usr/share/maekin/packages.lock", Entry::file(self.lock_text, 0o644));
+        tree.insert("usr/share/maekin/packages.lock", Entry::file(self.context.lock.text(), 0o644));
         tree.insert("etc/machine-id", Entry::file("", 0o444));
         // As old as everything else, so that systemd sees no reason to make caches anew on every boot.
-        let stamp = format!("TIMESTAMP_NSEC={}000000000\n", self.lock.epoch);
+        let stamp = format!("TIMESTAMP_NSEC={}000000000\n", self.context.lock.epoch);
         tree.insert("etc/.updated", Entry::file(stamp, 0o644));
         tree.insert("etc/resolv.conf", Entry::symlink("../run/systemd/resolve/stub-resolv.conf"));
         for dir in ["boot", "var"] {
@@ -121,22 +118,27 @@ impl Inputs<'_> {
         path: &Path,
         write: impl FnOnce(&mut tar::Builder<BufWriter<std::process::ChildStdin>>) -> io::Result<()>,
     ) -> Result<()> {
-        let log = self.cache.work().join("mksquashfs.log");
-        let output = || File::create(&log).with_context(|| format!("cannot create {}", log.display()));
+        let log = self.context.cache.work().join("mksquashfs.log");
+        let output = File::create(&log).with_context(|| format!("cannot create {}", log.display()))?;
         let cmd = self
+            .context
             .tools
             .cmd("usr/bin/mksquashfs")
             .arg("-")
             .arg(path)
             .args(["-tar", "-noappend", "-no-exports", "-quiet", "-no-progress"])
             .args(COMPRESSION)
-            .env("SOURCE_DATE_EPOCH", self.lock.epoch.to_string());
-        let mut child = cmd.spawn(Stdio::piped(), output()?, Stdio::null())?;
+            .env("SOURCE_DATE_EPOCH", self.context.lock.epoch.to_string());
+        let mut child = cmd.spawn(Stdio::piped(), output.try_clone()?, output)?;
         let stdin = child.stdin.take().context("mksquashfs has no standard input")?;
         let mut builder = tar::Builder::new(BufWriter::with_capacity(1 << 20, stdin));
-        let written = write(&mut builder)
-            .and_then(|()| builder.into_inner())
-            .and_then(|mut out| io::Write::flush(&mut out));
+        let written = match write(&mut builder) {
+            Ok(()) => builder.into_inner().and_then(|mut out| io::Write::flush(&mut out)),
+            Err(e) => {
+                drop(builder); // the end of its input is what mksquashfs waits for
+                Err(e)
+            }
+        };
         let status =
             wait::until("mksquashfs", LIMIT, Duration::from_millis(100), || child.try_wait().transpose());
         if status.is_err() {
@@ -151,15 +153,16 @@ impl Inputs<'_> {
 
     /// Adds our files' contents behind Debian's part.
     fn append(&self, path: &Path) -> Result<()> {
-        let stage = self.cache.work().join("ours");
+        let stage = self.context.cache.work().join("ours");
         remove(&stage)?;
-        unpack(&self.ours.contents(), &stage)?;
-        self.tools
+        unpack(&self.context.ours.contents(), &stage)?;
+        self.context
+            .tools
             .cmd("usr/bin/mksquashfs")
             .arg(&stage)
             .arg(path)
             .args(["-all-root", "-no-exports", "-no-recovery", "-quiet", "-no-progress"])
-            .env("SOURCE_DATE_EPOCH", self.lock.epoch.to_string())
+            .env("SOURCE_DATE_EPOCH", self.context.lock.epoch.to_string())
             .run()?;
         Ok(())
     }
@@ -171,6 +174,7 @@ impl Inputs<'_> {
         let salt = debs::digest(path)?;
         let uuid = Uuid::new_v5(&Uuid::NAMESPACE_OID, salt.as_bytes());
         let out = self
+            .context
             .tools
             .cmd("usr/sbin/veritysetup")
             .arg("format")

@@ -16,6 +16,9 @@ use super::steps::Steps;
 /// How long a tool may take; compressing the root image takes minutes on a small machine.
 const LIMIT: Duration = Duration::from_secs(3600);
 
+/// File of the output in which a build leaves word where its tools are.
+pub(crate) const PATH_FILE: &str = "tools.path";
+
 /// The unpacked tools.
 #[derive(Debug, Clone)]
 pub(crate) struct Tools {
@@ -29,9 +32,10 @@ impl Tools {
         Ok(Self { dir })
     }
 
-    /// Tools already unpacked at `dir`.
-    pub(crate) fn at(dir: PathBuf) -> Self {
-        Self { dir }
+    /// The tools of the build whose output is in `out`, if they are still there.
+    pub(crate) fn left_by_build(out: &Path) -> Option<Self> {
+        let dir = PathBuf::from(std::fs::read_to_string(out.join(PATH_FILE)).ok()?);
+        dir.exists().then_some(Self { dir })
     }
 
     /// A command that runs the program at `path`, e.g. `usr/bin/mksquashfs`.

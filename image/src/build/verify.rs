@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use maekin_host::cmd::{self, Cmd};
 use maekin_host::file;
 use maekin_image::manifest::{MANIFEST, MANIFEST_LIMIT, Manifest, SIGNATURE};
@@ -91,10 +91,9 @@ fn files(dir: &Path) -> Result<Vec<String>> {
 fn extract(iso: &Path, to: &Path, out: &Path) -> Result<()> {
     let xorriso = if cmd::exists("xorriso") {
         Cmd::new("xorriso")
-    } else if let Ok(tools) = fs::read_to_string(out.join("tools.path")) {
-        Tools::at(PathBuf::from(tools)).cmd("usr/bin/xorriso")
     } else {
-        bail!("xorriso is not there; install the package xorriso")
+        let tools = Tools::left_by_build(out).context("xorriso is not there; install the package xorriso")?;
+        tools.cmd("usr/bin/xorriso")
     };
     xorriso
         .args(["-osirrox", "on", "-indev"])
