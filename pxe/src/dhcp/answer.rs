@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-use super::leases::Seconds;
+use super::lease::Seconds;
 use super::options::{self, MessageType};
 use super::packet::{Packet, Writer};
 use super::server::{CLIENT_PORT, Reply, SERVER_PORT, Settings, Silence};

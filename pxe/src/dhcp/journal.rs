@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use maekin_host::file::{self, FileError};
 
-use super::leases::{NEVER, Record, Seconds};
+use super::lease::{NEVER, Record, Seconds};
 use crate::hw::HwAddr;
 
 /// Largest journal that is read, in bytes: a /16 of leases many times over.

@@ -2,6 +2,7 @@
 
 mod answer;
 pub mod journal;
+pub mod lease;
 pub mod leases;
 pub mod options;
 pub mod packet;

@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
-use super::leases::Seconds;
+use super::lease::Seconds;
 use crate::hw::HwAddr;
 
 /// Addresses that nobody has.

@@ -6,7 +6,8 @@ use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
 use super::answer::{Answer, echo};
-use super::leases::{Leases, Refusal, Seconds, State};
+use super::lease::{Refusal, Seconds, State};
+use super::leases::Leases;
 use super::options::{self, MessageType};
 use super::packet::{BOOTREQUEST, Message, Packet, TooLong, Writer};
 use crate::boot::Boot;

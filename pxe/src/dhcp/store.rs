@@ -8,7 +8,8 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use maekin_host::file::FileError;
 
 use super::journal::Journal;
-use super::leases::{Leases, Plan, Seconds};
+use super::lease::{Plan, Seconds};
+use super::leases::Leases;
 use crate::hw::HwAddr;
 
 /// The lease clock: real time when the program started, monotonic from then on, so that a clock being set neither

@@ -21,7 +21,7 @@ use uuid::Uuid;
 use super::file;
 use crate::approver::{Approver, ApproverError, is_ticket};
 use crate::counters::{Counters, count};
-use crate::dhcp::leases::State as LeaseState;
+use crate::dhcp::lease::State as LeaseState;
 use crate::dhcp::server::Settings;
 use crate::dhcp::store::Store;
 use crate::hw::HwAddr;

@@ -3,7 +3,7 @@
 
 use super::*;
 use crate::config::parse_config;
-use crate::dhcp::leases::Plan;
+use crate::dhcp::lease::Plan;
 
 const NOW: Seconds = 1_000_000;
 const MAC: &str = "52:54:00:12:34:56";

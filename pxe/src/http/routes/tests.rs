@@ -250,7 +250,7 @@ async fn an_installing_machine_keeps_its_address_for_ever_and_no_other_may_ask_f
     let now = rig.shared.store.now();
     // The test's client comes from 127.0.0.1; make that the first machine's lease.
     let plan =
-        crate::dhcp::leases::Plan { pool: Some((local, Ipv4Addr::new(127, 0, 0, 9))), ..Default::default() };
+        crate::dhcp::lease::Plan { pool: Some((local, Ipv4Addr::new(127, 0, 0, 9))), ..Default::default() };
     rig.shared.store.replan(plan);
     rig.shared.store.lock().leases.bind(mine, local, 60, now).unwrap();
     rig.shared.store.lock().leases.bind(other, Ipv4Addr::new(127, 0, 0, 2), 60, now).unwrap();
@@ -259,7 +259,7 @@ async fn an_installing_machine_keeps_its_address_for_ever_and_no_other_may_ask_f
     let (_, _, body) = ask(&rig, "GET", "/boot.ipxe?mac=52:54:00:00:00:01&arch=0", "").await;
     assert!(body.contains(TICKET), "{body}");
     let until = |hw| rig.shared.store.lock().leases.lease(hw).unwrap().until;
-    assert_eq!(until(mine), crate::dhcp::leases::NEVER);
+    assert_eq!(until(mine), crate::dhcp::lease::NEVER);
     assert!(until(other) < now + 100);
 }
 
