@@ -32,8 +32,8 @@ use crate::app::App;
 
 /// Largest body of a request, bytes.
 const BODY: usize = 64 << 10;
-/// Largest report of an installer (it carries a receipt with its log), bytes. etcd takes 1.5 MiB a request.
-const REPORT: usize = 1 << 20;
+/// Largest report of an installer (it carries a receipt with its log), bytes; the install master passes on no more.
+const REPORT: usize = 4 << 20;
 /// How long a request may take, its body included.
 const LIMIT: Duration = Duration::from_secs(60);
 

@@ -12,6 +12,8 @@ use crate::record::keys::{self, under};
 use crate::record::values::{InviteValue, MachineValue, NodeValue, TicketValue, WindowValue};
 use crate::record::{Change, Record, Versioned};
 
+/// Largest receipt that is kept in the record, bytes; etcd takes 1.5 MiB a request.
+const RECEIPT: usize = 512 << 10;
 /// How often a waiting machine's last sign is written down, seconds: it asks every few.
 const NOTE_EVERY: u64 = 30;
 
@@ -215,6 +217,16 @@ pub(crate) async fn report(
     Err(InstallError::Contended)
 }
 
+/// A receipt as it is kept. One that is too long for the record is left out: the machine has its own copy, and must
+/// not be installed for ever because its receipt is long.
+fn bounded(receipt: &serde_json::Value) -> serde_json::Value {
+    let size = receipt.to_string().len();
+    if size <= RECEIPT {
+        return receipt.clone();
+    }
+    serde_json::json!({ "left_out": format!("{size} bytes are more than the record takes; it is on the node") })
+}
+
 /// What a report makes of a ticket; `None` when nothing changes. Pure.
 fn plan_report(old: TicketValue, report: &Report, now: u64) -> Result<Option<TicketValue>, InstallError> {
     let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(300).collect::<String>();
@@ -228,7 +240,7 @@ fn plan_report(old: TicketValue, report: &Report, now: u64) -> Result<Option<Tic
         }
         Report::Done { receipt } => Ok(Some(TicketValue {
             progress: Progress::Installed,
-            receipt: receipt.clone(),
+            receipt: bounded(receipt),
             updated_at: now,
             ..old
         })),

@@ -39,3 +39,12 @@ fn reports_move_an_installation_on_and_never_back() {
         assert_eq!(got, want, "{name}");
     }
 }
+
+#[test]
+fn a_receipt_that_is_too_long_does_not_keep_a_machine_from_being_installed() {
+    let receipt = serde_json::json!({ "log": "x".repeat(2 << 20) });
+    let done = Report::Done { receipt };
+    let installed = plan_report(ticket(Progress::Booting), &done, 9).unwrap().unwrap();
+    assert_eq!(installed.progress, Progress::Installed);
+    assert!(installed.receipt.to_string().len() < RECEIPT);
+}
