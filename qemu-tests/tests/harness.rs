@@ -86,10 +86,18 @@ fn power_screen_and_drives() {
 
 #[test]
 fn a_rack_that_outlives_its_maker_is_found_and_ended() {
-    let dir = maekin_qemu_tests::release::out().join("t/harness-life");
-    if dir.exists() {
-        std::fs::remove_dir_all(&dir).unwrap();
+    /// Ends what a failed assertion, now or in an earlier run, would leave behind.
+    struct Ended<'a>(&'a std::path::Path);
+    impl Drop for Ended<'_> {
+        fn drop(&mut self) {
+            if let Ok(left) = Rack::open(self.0) {
+                left.down().unwrap();
+            }
+        }
     }
+    let dir = maekin_qemu_tests::release::out().join("t/harness-life");
+    drop(Ended(&dir));
+    let _ended = Ended(&dir);
     let plan = Plan { memory_mib: 128, ..Plan::single(Firmware::Bios) };
     let made = Rack::create(&dir, &plan, maekin_host::procs::Life::Detached, TOOL.as_ref()).unwrap();
     made.power_on("node-1").unwrap();
