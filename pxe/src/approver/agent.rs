@@ -99,3 +99,57 @@ impl Approver for AgentApprover {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::Ipv4Addr;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::UnixListener;
+
+    /// An agent that gives one canned answer; returns what it was asked.
+    async fn agent(listener: UnixListener, status: &str, body: &str) -> String {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut asked = vec![0; 4096];
+        let len = stream.read(&mut asked).await.unwrap();
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        stream.write_all(answer.as_bytes()).await.unwrap();
+        String::from_utf8_lossy(&asked[..len]).into_owned()
+    }
+
+    fn machine() -> Machine {
+        let mac = "52:54:00:00:00:01".to_owned();
+        Machine { mac, uuid: None, arch: 7, address: None, server: Ipv4Addr::new(10, 0, 0, 1) }
+    }
+
+    #[tokio::test]
+    async fn the_agents_answers_are_understood_or_said_to_be_wrong() {
+        let rows: &[(&str, &str, &str, Result<Decision, &str>)] = &[
+            ("local", "200 OK", r#"{"decision":"local"}"#, Ok(Decision::Local)),
+            ("gone", "410 Gone", "", Err("there is no such ticket")),
+            ("broken", "500 Internal Server Error", "", Err("answered /internal/boot/decide with 500")),
+            ("nonsense", "200 OK", "{}", Err("cannot be understood")),
+        ];
+        for (name, status, body, wanted) in rows {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("agent.sock");
+            let listener = UnixListener::bind(&path).unwrap();
+            let approver = AgentApprover::new(path);
+            let machine = machine();
+            let (got, asked) = tokio::join!(approver.decide(&machine), agent(listener, status, body));
+            assert!(asked.starts_with("POST /internal/boot/decide HTTP/1.1\r\n"), "{name}: {asked}");
+            match (got, wanted) {
+                (Ok(got), Ok(wanted)) => assert_eq!(got, *wanted, "{name}"),
+                (Err(got), Err(wanted)) => assert!(got.to_string().contains(wanted), "{name}: {got}"),
+                (got, _) => panic!("{name}: {got:?}"),
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_agent_that_is_not_there_is_named() {
+        let approver = AgentApprover::new("/nowhere/agent.sock".into());
+        let err = approver.decide(&machine()).await.unwrap_err().to_string();
+        assert!(err.contains("/nowhere/agent.sock"), "{err}");
+    }
+}

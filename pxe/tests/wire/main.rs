@@ -8,8 +8,10 @@ mod rig;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use client::{dhcp, http, tftp};
+use maekin_host::wait;
 use maekin_pxe::dhcp::options::MessageType;
 use rig::{CLIENT, Rig, in_rig};
 
@@ -110,6 +112,32 @@ fn a_leased_machine_is_told_to_install_and_fetches_by_ranges() {
             lease(&client, [2, 0, 0, 0, 0, 9]),
             ip(101),
             "the installed machine keeps its address, even released"
+        );
+    });
+}
+
+#[test]
+fn a_new_reservation_is_taken_up_without_a_restart() {
+    in_rig(|rig| {
+        rig.restart_by_config();
+        let client = dhcp::Client::open(CLIENT);
+        let (mine, other) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
+        assert_eq!(lease(&client, mine), ip(100));
+        let (status, script) = http::get("/boot.ipxe?mac=02:00:00:00:00:05&arch=0", "");
+        assert!(
+            status == 200 && script.contains("the agent does not answer"),
+            "no agent, no decision: {script}"
+        );
+        rig.reload_with("[[reservation]]\nmac = \"02:00:00:00:00:02\"\naddress = \"10.77.0.150\"\n");
+        let offered = || client.ask(other, MessageType::Discover, &[]).filter(|offer| offer.ip == ip(150));
+        let limit = Duration::from_secs(10);
+        wait::until("the reservation to be taken up", limit, Duration::from_millis(20), offered)
+            .expect("in time");
+        rig.reload_with("colour = 1\n");
+        assert_eq!(
+            lease(&client, mine),
+            ip(100),
+            "a bad file changes nothing, and a lease stays through all this"
         );
     });
 }

@@ -12,6 +12,8 @@ use maekin_host::cmd::Cmd;
 use maekin_host::wait;
 use maekin_image::manifest::{FileEntry, KeyKind, Manifest, RootImage, sha256_hex};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::client::http;
 
@@ -94,15 +96,46 @@ impl Rig {
     }
 
     fn start(&mut self) {
-        let dir = self.dir.path().to_owned();
+        let dir = self.dir.path();
+        let serve = Cmd::new(env!("CARGO_BIN_EXE_maekin-pxe"))
+            .args(["serve", "--interface", SERVER, "--release"])
+            .arg(dir)
+            .arg("--answer")
+            .arg(dir.join("answer.toml"))
+            .arg("--state")
+            .arg(dir.join("state"));
+        self.start_by(serve);
+    }
+
+    /// Starts the server as the agent does, by a configuration file, in place of the one that runs.
+    pub(crate) fn restart_by_config(&mut self) {
+        self.kill();
+        self.write_config("");
+        let serve = Cmd::new(env!("CARGO_BIN_EXE_maekin-pxe")).args(["serve", "--config"]);
+        self.start_by(serve.arg(self.dir.path().join("pxe.toml")));
+    }
+
+    /// Writes the configuration file, with `more` at its end.
+    fn write_config(&self, more: &str) {
+        let dir = self.dir.path().display();
+        let text = format!(
+            "interface = \"{SERVER}\"\naddress = \"10.77.0.1/24\"\npool_start = \"10.77.0.100\"\n\
+             pool_end = \"10.77.0.199\"\nrelease_dir = \"{dir}\"\nroot_path = \"{dir}/root\"\n\
+             agent_socket = \"{dir}/agent.sock\"\nlease_file = \"{dir}/state/leases\"\n{more}"
+        );
+        fs::write(self.dir.path().join("pxe.toml"), text).expect("a file");
+    }
+
+    /// Has the running server read its configuration again.
+    pub(crate) fn reload_with(&self, more: &str) {
+        self.write_config(more);
+        let pid = self.child.as_ref().and_then(|child| i32::try_from(child.id()).ok()).expect("a server");
+        kill(Pid::from_raw(pid), Signal::SIGHUP).expect("SIGHUP");
+    }
+
+    fn start_by(&mut self, serve: Cmd) {
         let child = self.on_server(move || {
-            Cmd::new(env!("CARGO_BIN_EXE_maekin-pxe"))
-                .args(["serve", "--interface", SERVER, "--release"])
-                .arg(&dir)
-                .arg("--answer")
-                .arg(dir.join("answer.toml"))
-                .arg("--state")
-                .arg(dir.join("state"))
+            serve
                 .env("RUST_LOG", "warn")
                 .spawn(Stdio::null(), Stdio::null(), Stdio::inherit())
                 .expect("the server")
