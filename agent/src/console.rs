@@ -3,7 +3,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`model`] | what is known and what is being asked |
-//! | [`update`] | what a key or a piece of news changes, and what is to be done (pure) |
+//! | [`mod@update`] | what a key or a piece of news changes, and what is to be done (pure) |
 //! | [`view`] | the screen, 80 by 24 (pure) |
 //! | [`paint`] | the difference between two screens, as bytes for a terminal (pure) |
 //! | [`worker`] | asks the agent, checks passwords, reads logs, beside the loop |
