@@ -223,12 +223,12 @@ pub enum RereadError {
     Missing(#[from] TimedOut),
 }
 
-/// Waits until udev has handled all events, at most 30 s.
+/// Waits until udev has handled all events, at most two minutes: a machine with many drives, or a slow one, takes long.
 ///
 /// # Errors
 /// [`CmdError`].
 pub fn settle() -> Result<(), CmdError> {
-    Cmd::new("udevadm").args(["settle", "--timeout=30"]).limit(Duration::from_secs(40)).run()
+    Cmd::new("udevadm").args(["settle", "--timeout=120"]).limit(Duration::from_secs(130)).run()
 }
 
 /// Drops what the kernel caches of `device`, so that the next read comes from the medium.

@@ -107,10 +107,15 @@ fn choose_named<'a>(
 fn choose_auto<'a>(facts: &'a Facts, answers: &Answers) -> Result<Vec<&'a Disk>, Vec<Refusal>> {
     let mut suitable: Vec<&Disk> = Vec::new();
     let mut refusals = Vec::new();
+    // Fixed drives that would do but for what is on them: one of them may be meant as the other half.
+    let mut used = 0;
     for disk in &facts.disks {
         let mut against = objections(facts, disk);
-        against.extend(unconsented(disk, answers));
-        if disk.removable || disk.transport == "usb" {
+        let fixed = !(disk.removable || disk.transport == "usb");
+        let unconsented = unconsented(disk, answers);
+        used += usize::from(fixed && against.is_empty() && unconsented.is_some());
+        against.extend(unconsented);
+        if !fixed {
             against.push(Refusal {
                 disk: Some(disk.title()),
                 reason: "it is a removable or USB drive".to_owned(),
@@ -135,7 +140,16 @@ fn choose_auto<'a>(facts: &'a Facts, answers: &Answers) -> Result<Vec<&'a Disk>,
             });
             Err(refusals)
         }
-        (1, Some(one)) => Ok(one),
+        (1, Some(one)) if used == 0 => Ok(one),
+        (1, Some(one)) => {
+            refusals.push(Refusal {
+                disk: None,
+                reason: format!("only {} is free, and whether it shall be alone is not clear", one[0].name),
+                remedy: "name it alone in disks.mirror for a node without a mirror, or see above for the other half"
+                    .to_owned(),
+            });
+            Err(refusals)
+        }
         (_, Some(pair)) if pair.len() == 2 => Ok(pair),
         _ => Err(vec![Refusal {
             disk: None,

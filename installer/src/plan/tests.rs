@@ -53,7 +53,12 @@ fn drives_are_chosen_when_there_is_no_doubt() {
             answers(""),
             &["sdb", "sdc"],
         ),
-        ("one blank beside a used one", vec![used("vda", 12), disk("vdb", 12)], answers(""), &["vdb"]),
+        (
+            "two blank ones beside a used one",
+            vec![used("vda", 12), disk("vdb", 12), disk("vdc", 12)],
+            answers(""),
+            &["vdb", "vdc"],
+        ),
         (
             "stick and medium are no candidates",
             vec![removable, medium, disk("vda", 12)],
@@ -124,6 +129,12 @@ fn refusals_name_drive_reason_and_remedy() {
             vec![disk("vda", 12), disk("vdb", 12), disk("vdc", 12)],
             answers(""),
             &["not clear: vda serial:S-vda 12.0 GiB, vdb", "name two of them"],
+        ),
+        (
+            "one blank beside a used one",
+            vec![used("vda", 12), disk("vdb", 12)],
+            answers(""),
+            &["vda", "not blank", "only vdb is free", "name it alone in disks.mirror"],
         ),
         ("unequal ones", vec![disk("vda", 12), disk("vdb", 20)], answers(""), &["not clear"]),
         (
@@ -323,4 +334,21 @@ fn the_printed_plan_tells_losses_and_tokens() {
     for part in ["LOST: ext4 file system \"photos\"", token.as_str(), "maekin-state", "writing the system"] {
         assert!(text.contains(part), "{part}\n{text}");
     }
+}
+
+/// The whole plan for a captured situation, word by word; `MAEKIN_BLESS=1` takes a change that is meant.
+#[test]
+fn the_plan_of_a_mirror_is_known_word_by_word() {
+    let old = used("vda", 12);
+    let facts = machine(Firmware::Uefi, vec![old.clone(), disk("vdb", 12)]);
+    let token = consent::token(&old);
+    let answers = answers(&format!(
+        "[disks]\nmirror = [\"serial:S-vda\", \"serial:S-vdb\"]\nconsent = [\"{token}\"]\n"
+    ));
+    let text = describe::full(&plan(&facts, &answers, &manifest(), SEED).unwrap());
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/plan-mirror.txt");
+    if std::env::var_os("MAEKIN_BLESS").is_some() {
+        std::fs::write(&path, &text).unwrap();
+    }
+    assert!(std::fs::read_to_string(&path).unwrap_or_default() == text, "the plan has changed:\n{text}");
 }
