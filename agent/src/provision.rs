@@ -116,9 +116,13 @@ fn ensure_blocking(app: &App, nodes: &[NodeValue], started: bool) -> Result<(), 
     if !same {
         write_atomic(&path, text.as_bytes(), 0o600)?;
     }
-    // Once it runs it is left alone: a restart would cut off machines that are being installed, and new members keep
-    // their addresses by their leases until the next start reads the reservations.
-    let verb = if started || same { "start" } else { "restart" };
+    // What runs is not restarted: that would cut off machines that are being installed. It takes up new reservations
+    // when it is told to read its configuration again.
+    let verb = match (same, started) {
+        (true, _) => "start",
+        (false, true) => "reload-or-restart",
+        (false, false) => "restart",
+    };
     Cmd::new(&app.settings.systemctl).args([verb, UNIT]).run().map_err(ProvisionError::Service)
 }
 
