@@ -25,6 +25,12 @@ fn a_whole_file_is_taken() {
 }
 
 #[test]
+fn the_example_is_taken() {
+    let answers = parse(include_str!("../../examples/answer.toml")).unwrap();
+    assert!(answers.provision.is_some() && answers.consent.len() == 1);
+}
+
+#[test]
 fn the_shortest_file_is_taken_and_means_auto() {
     assert_eq!(parse(&good()).unwrap().mirror, Mirror::Auto);
 }

@@ -85,7 +85,9 @@ fn complete(
     });
     let answers = answer.map(|text| answers::parse(&text).map_err(|e| e.to_string()));
     note("looking at the drives");
-    block::settle()?;
+    if let Err(e) = block::settle() {
+        note(&format!("some drives may not be seen yet: {e}"));
+    }
     Ok(Gathered { release: Arc::new(release), master, answers, facts: probe_facts()? })
 }
 
