@@ -87,24 +87,22 @@ pub(crate) async fn run(app: Arc<App>, member: Arc<Member>) {
     if app.config.provision.is_none() {
         return;
     }
-    let mut started = false;
     loop {
-        match ensure(&app, &member, started).await {
-            Ok(()) => started = true,
-            Err(e) => tracing::warn!(error = %chain(&e), "install master"),
+        if let Err(e) = ensure(&app, &member).await {
+            tracing::warn!(error = %chain(&e), "install master");
         }
         tokio::time::sleep(EVERY).await;
     }
 }
 
-async fn ensure(app: &Arc<App>, member: &Member, started: bool) -> Result<(), ProvisionError> {
+async fn ensure(app: &Arc<App>, member: &Member) -> Result<(), ProvisionError> {
     let nodes: Vec<_> =
         member.record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|n| n.value).collect();
     let app = Arc::clone(app);
-    tokio::task::spawn_blocking(move || ensure_blocking(&app, &nodes, started)).await?
+    tokio::task::spawn_blocking(move || ensure_blocking(&app, &nodes)).await?
 }
 
-fn ensure_blocking(app: &App, nodes: &[NodeValue], started: bool) -> Result<(), ProvisionError> {
+fn ensure_blocking(app: &App, nodes: &[NodeValue]) -> Result<(), ProvisionError> {
     let links = probe_links().unwrap_or_default();
     let own = own_address(&app.config, &links).filter(|own| !own.interface.is_empty());
     let own = own.ok_or(ProvisionError::NoInterface)?;
@@ -118,11 +116,7 @@ fn ensure_blocking(app: &App, nodes: &[NodeValue], started: bool) -> Result<(), 
     }
     // What runs is not restarted: that would cut off machines that are being installed. It takes up new reservations
     // when it is told to read its configuration again.
-    let verb = match (same, started) {
-        (true, _) => "start",
-        (false, true) => "reload-or-restart",
-        (false, false) => "restart",
-    };
+    let verb = if same { "start" } else { "reload-or-restart" };
     Cmd::new(&app.settings.systemctl).args([verb, UNIT]).run().map_err(ProvisionError::Service)
 }
 
