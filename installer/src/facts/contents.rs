@@ -6,6 +6,9 @@ use uuid::Uuid;
 
 use super::size_text;
 
+/// How many things a line tells.
+const BRIEF: usize = 3;
+
 /// Everything found on a drive.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -77,7 +80,17 @@ impl Contents {
         if words.is_empty() {
             words.push("data of an unknown kind".to_owned());
         }
+        words.dedup(); // a table and its backup are one thing
         words
+    }
+
+    /// The most important things here, in one line.
+    #[must_use]
+    pub fn brief(&self) -> String {
+        let words = self.words();
+        let more = words.len().saturating_sub(BRIEF);
+        let first = words.into_iter().take(BRIEF).collect::<Vec<_>>().join("; ");
+        if more == 0 { first } else { format!("{first}; and {more} more") }
     }
 }
 
@@ -86,7 +99,8 @@ fn partition_words(partition: &Partition) -> String {
     if !partition.label.is_empty() {
         text += &format!(", \"{}\"", printable(&partition.label));
     }
-    let inside: Vec<String> = partition.signatures.iter().filter_map(signature_words).collect();
+    let mut inside: Vec<String> = partition.signatures.iter().filter_map(signature_words).collect();
+    inside.dedup();
     if inside.is_empty() { text } else { format!("{text}: {}", inside.join(", ")) }
 }
 

@@ -80,6 +80,23 @@ fn contents_are_told_in_words() {
 }
 
 #[test]
+fn a_line_tells_the_most_important_things_once() {
+    let mut disk = used("vda", 12);
+    let twice = disk.contents.signatures[0].clone();
+    disk.contents.signatures.push(twice);
+    assert_eq!(disk.contents.brief(), "ext4 file system \"photos\"");
+    let part = |number| contents::Partition {
+        number,
+        size: GIB,
+        label: "maekin-state".into(),
+        ..Default::default()
+    };
+    disk.contents.partitions = (1..=6).map(part).collect();
+    let brief = disk.contents.brief();
+    assert!(brief.starts_with("a Maekin node") && brief.ends_with("; and 5 more"), "{brief}");
+}
+
+#[test]
 fn sizes_are_told_in_the_largest_fitting_unit() {
     for (bytes, text) in
         [(0, "0 B"), (1536, "1.5 KiB"), (12 * GIB, "12.0 GiB"), (30_000_000_000_000, "27.2 TiB")]

@@ -64,7 +64,7 @@ pub fn unconsented(disk: &Disk, answers: &Answers) -> Option<Refusal> {
     let token = consent::token(disk);
     (!disk.contents.is_free() && !answers.consent.contains(&token)).then(|| Refusal {
         disk: Some(disk.title()),
-        reason: format!("it is not blank: {}", disk.contents.words().join("; ")),
+        reason: format!("it is not blank: {}", disk.contents.brief()),
         remedy: format!("to destroy exactly this, add \"{token}\" to disks.consent"),
     })
 }

@@ -72,7 +72,7 @@ pub struct App {
     /// Percent done.
     pub percent: u8,
     /// Why it failed.
-    pub failure: String,
+    pub failure: Option<Failure>,
     /// Something has changed since it was drawn.
     pub dirty: bool,
     back: Page,
@@ -98,7 +98,7 @@ impl App {
             scroll: 0,
             step: (0, 0, String::new()),
             percent: 0,
-            failure: String::new(),
+            failure: None,
             dirty: true,
             back: Page::Welcome,
         }
@@ -138,7 +138,7 @@ impl App {
             Event::Note(_) => {}
             Event::Finished(Ok(_)) => self.page = Page::Done,
             Event::Finished(Err(failure)) => {
-                self.failure = failure.text;
+                self.failure = Some(failure);
                 self.page = Page::Failed;
             }
         }

@@ -157,7 +157,7 @@ fn drive_detail(facts: &Facts, disk: &Disk) -> Line<'static> {
             Style::default().add_modifier(Modifier::DIM),
         );
     }
-    let words = disk.contents.words().join("; ");
+    let words = disk.contents.brief();
     if disk.contents.is_free() {
         return Line::raw(format!("       {words}"));
     }
@@ -253,9 +253,15 @@ fn done(app: &App) -> Vec<Line<'static>> {
 }
 
 fn failed(app: &App) -> Vec<Line<'static>> {
-    let mut lines = vec![red("The installation failed.".to_owned()), Line::raw("")];
-    lines.extend(app.failure.lines().take(12).map(|l| Line::raw(l.to_owned())));
+    let Some(failure) = &app.failure else { return Vec::new() };
+    let (heading, rest) = if failure.refused {
+        ("The installation was refused.", "Nothing was written.")
+    } else {
+        ("The installation failed.", "Nothing half installed will boot.")
+    };
+    let mut lines = vec![red(heading.to_owned()), Line::raw("")];
+    lines.extend(failure.text.lines().take(12).map(|l| Line::raw(l.to_owned())));
     lines.push(Line::raw(""));
-    lines.push(Line::raw("Nothing half installed will boot. This screen stays until a key is pressed."));
+    lines.push(Line::raw(format!("{rest} This screen stays until a key is pressed.")));
     lines
 }
