@@ -11,6 +11,8 @@ use crate::clock::now;
 const TTL: i64 = 15;
 /// How often the lease is renewed: three tries in its time.
 const EVERY: Duration = Duration::from_secs(5);
+/// How soon a try that failed is repeated.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Keeps the sign of life of `node_id` up for as long as this future is polled.
 pub(crate) async fn keep(record: Record, node_id: String) {
@@ -18,14 +20,18 @@ pub(crate) async fn keep(record: Record, node_id: String) {
     let value = AliveValue { since: now() };
     let mut lease = None;
     loop {
-        match beat(&record, &key, &value, lease).await {
-            Ok(held) => lease = Some(held),
+        let pause = match beat(&record, &key, &value, lease).await {
+            Ok(held) => {
+                lease = Some(held);
+                EVERY
+            }
             Err(e) => {
                 tracing::warn!(error = %crate::errors::chain(&e), "sign of life not renewed");
                 lease = None;
+                AGAIN
             }
-        }
-        tokio::time::sleep(EVERY).await;
+        };
+        tokio::time::sleep(pause).await;
     }
 }
 
