@@ -76,3 +76,38 @@ pub enum Report {
         reason: String,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The install master and the agent may be of different releases: what goes over the wire is written down here.
+    #[test]
+    fn decisions_and_reports_look_on_the_wire_as_agreed() {
+        let wait = Decision::Wait { code: "123-456".into(), reason: "closed".into() };
+        let decisions = [
+            (Decision::Install { ticket: "t".into() }, r#"{"decision":"install","ticket":"t"}"#),
+            (Decision::Local, r#"{"decision":"local"}"#),
+            (wait, r#"{"decision":"wait","code":"123-456","reason":"closed"}"#),
+        ];
+        for (value, text) in decisions {
+            assert_eq!(serde_json::to_string(&value).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Decision>(text).unwrap(), value, "{text}");
+        }
+        let progress = Report::Progress { step: "writing".into(), percent: 40 };
+        let reports = [
+            (progress, r#"{"stage":"progress","step":"writing","percent":40}"#),
+            (Report::Done { receipt: serde_json::Value::Null }, r#"{"stage":"done","receipt":null}"#),
+            (Report::Failed { reason: "disk".into() }, r#"{"stage":"failed","reason":"disk"}"#),
+        ];
+        for (value, text) in reports {
+            assert_eq!(serde_json::to_string(&value).unwrap(), text);
+            assert_eq!(serde_json::from_str::<Report>(text).unwrap(), value, "{text}");
+        }
+        for hostile in
+            [r#"{"stage":"progress","step":"x","percent":300}"#, r#"{"stage":"other"}"#, "{}", "[]"]
+        {
+            assert!(serde_json::from_str::<Report>(hostile).is_err(), "{hostile}");
+        }
+    }
+}
