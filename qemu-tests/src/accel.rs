@@ -47,6 +47,19 @@ impl Accel {
         }
     }
 
+    /// Virtual CPUs of a node.
+    ///
+    /// One under translation: QEMU 7.2 loses the race between one virtual CPU that patches the kernel's code and
+    /// another that runs it (a panic by a stale `int3` in `kmem_cache_free`, on a busy host once in some ten boots),
+    /// and there are more nodes than processors anyway.
+    #[must_use]
+    pub fn vcpus(self) -> u32 {
+        match self {
+            Self::Kvm => 2,
+            Self::Tcg => 1,
+        }
+    }
+
     /// How many times longer than by hardware things may take; limits are multiplied by it.
     #[must_use]
     pub fn slowness(self) -> u32 {

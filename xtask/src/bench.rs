@@ -156,7 +156,7 @@ fn render(machine: &str, sizes: &[(String, u64)], builds: &Builds, racks: &Racks
         builds.warm.as_secs_f64()
     );
     page.push_str(
-        "\n## Installing a node\n\nSeconds from power-on, one node at a time; 2 virtual CPUs, 2 GiB, two drives.\n\n\
+        "\n## Installing a node\n\nSeconds from power-on, one node at a time, with 2 GiB and two drives; one virtual CPU where guests are translated.\n\n\
          | by | installer | installed | agent answers as a member |\n| --- | ---: | ---: | ---: |\n",
     );
     for i in &racks.installs {

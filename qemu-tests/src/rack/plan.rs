@@ -4,6 +4,7 @@ use std::path::Path;
 
 use uuid::Uuid;
 
+use crate::accel;
 use crate::node::{BootFrom, Bus, Drive, Firmware, Forward, Nic, NodeSpec};
 use crate::switch::port_socket;
 
@@ -55,12 +56,12 @@ pub struct Plan {
 }
 
 impl Default for Plan {
-    /// Three nodes, each with a pair of equal drives, and a password made up for it.
+    /// Three nodes, each with a pair of equal drives, and a password made up for it; processors as suits the host.
     fn default() -> Self {
         Self {
             nodes: 3,
             memory_mib: 2048,
-            vcpus: 2,
+            vcpus: accel::choose().0.vcpus(),
             firmwares: Firmwares::Mixed,
             drives: vec![10 << 30; 2],
             sector: 512,
