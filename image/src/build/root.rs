@@ -22,6 +22,8 @@ use super::{Context, base};
 
 /// How squashfs is compressed. Larger blocks than 256 KiB gain little and cost every small read a large one.
 const COMPRESSION: [&str; 6] = ["-comp", "zstd", "-Xcompression-level", "15", "-b", "256K"];
+/// Whose the root directory is, and its mode; else it would be the builder's.
+const ROOT_DIR: [&str; 6] = ["-root-mode", "0755", "-root-uid", "0", "-root-gid", "0"];
 /// Block size of data and hash tree.
 const VERITY_BLOCK: u64 = 4096;
 /// How long the compression may take.
@@ -56,7 +58,7 @@ impl Maker<'_> {
         let modules = self.context.kernel.select(&self.context.definition.modules.root)?;
         let list: Vec<&str> = modules.iter().map(String::as_str).collect();
         let links = self.context.ours.links();
-        let key = Key::new("root-debian", 3)
+        let key = Key::new("root-debian", 4)
             .with("packages", debs::set_text(self.context.lock, SetName::Root))
             .with("kernel", debs::set_text(self.context.lock, SetName::Kernel))
             .with("firmware", debs::set_text(self.context.lock, SetName::Firmware))
@@ -127,6 +129,7 @@ impl Maker<'_> {
             .arg("-")
             .arg(path)
             .args(["-tar", "-noappend", "-no-exports", "-quiet", "-no-progress"])
+            .args(ROOT_DIR)
             .args(COMPRESSION)
             .env("SOURCE_DATE_EPOCH", self.context.lock.epoch.to_string());
         let mut child = cmd.spawn(Stdio::piped(), output.try_clone()?, output)?;
@@ -162,6 +165,7 @@ impl Maker<'_> {
             .arg(&stage)
             .arg(path)
             .args(["-all-root", "-no-exports", "-no-recovery", "-quiet", "-no-progress"])
+            .args(ROOT_DIR)
             .env("SOURCE_DATE_EPOCH", self.context.lock.epoch.to_string())
             .run()?;
         Ok(())
