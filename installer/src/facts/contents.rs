@@ -8,6 +8,8 @@ use super::size_text;
 
 /// How many things a line tells.
 const BRIEF: usize = 3;
+/// Longest label that is shown: a GPT name has 36 characters.
+const NAME: usize = 40;
 
 /// Everything found on a drive.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,6 +23,9 @@ pub struct Contents {
     pub ends: String,
     /// An installation by this product that was interrupted before its commit step.
     pub unfinished: Option<Uuid>,
+    /// Why it could not be looked at; then nothing above says anything.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unreadable: Option<String>,
 }
 
 /// A partition and what is in it.
@@ -47,7 +52,8 @@ impl Contents {
     /// Nothing was ever written here, as far as can be seen.
     #[must_use]
     pub fn is_blank(&self) -> bool {
-        self.signatures.is_empty() && self.partitions.is_empty() && self.ends.is_empty()
+        let found_nothing = self.signatures.is_empty() && self.partitions.is_empty() && self.ends.is_empty();
+        found_nothing && self.unreadable.is_none()
     }
 
     /// Nothing here needs anyone's consent to be overwritten.
@@ -65,6 +71,9 @@ impl Contents {
     /// What is here, one thing a line, the most important first.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
+        if let Some(reason) = &self.unreadable {
+            return vec![format!("it cannot be read ({})", printable(reason, 200))];
+        }
         if self.unfinished.is_some() {
             return vec!["an unfinished installation of Maekin".to_owned()];
         }
@@ -97,7 +106,7 @@ impl Contents {
 fn partition_words(partition: &Partition) -> String {
     let mut text = format!("partition {}, {}", partition.number, size_text(partition.size));
     if !partition.label.is_empty() {
-        text += &format!(", \"{}\"", printable(&partition.label));
+        text += &format!(", \"{}\"", printable(&partition.label, NAME));
     }
     let mut inside: Vec<String> = partition.signatures.iter().filter_map(signature_words).collect();
     inside.dedup();
@@ -122,7 +131,7 @@ fn signature_words(signature: &Signature) -> Option<String> {
         "isw_raid_member" | "ddf_raid_member" => "member of a firmware RAID set",
         other => {
             let kind = if signature.usage.as_deref() == Some("filesystem") { " file system" } else { "" };
-            return Some(label(format!("{}{kind}", printable(other)), signature));
+            return Some(label(format!("{}{kind}", printable(other, NAME)), signature));
         }
     };
     Some(label(what.to_owned(), signature))
@@ -130,14 +139,14 @@ fn signature_words(signature: &Signature) -> Option<String> {
 
 fn label(what: String, signature: &Signature) -> String {
     match signature.label.as_deref().filter(|label| !label.is_empty()) {
-        Some(label) => format!("{what} \"{}\"", printable(label)),
+        Some(label) => format!("{what} \"{}\"", printable(label, NAME)),
         None => what,
     }
 }
 
 /// Labels come from the disk: whoever wrote them must not reach the terminal's control codes.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).take(40).collect()
+fn printable(text: &str, longest: usize) -> String {
+    text.chars().map(|c| if c.is_control() { '?' } else { c }).take(longest).collect()
 }
 
 /// The partitions of a drive as lsblk(8) tells them, without what is in them.

@@ -17,7 +17,7 @@ const END: u64 = 1 << 20;
 /// Probes the whole machine.
 ///
 /// # Errors
-/// When a tool is missing or fails. A single drive that cannot be read is not an error: it is reported as read-only.
+/// When a tool is missing or fails. A single drive that cannot be read is not an error: it is reported as such.
 pub fn probe_facts() -> Result<Facts> {
     let links = read_links(Path::new("/dev/disk"));
     let mut disks = Vec::new();
@@ -29,8 +29,7 @@ pub fn probe_facts() -> Result<Facts> {
             disk.transport = "virtio".to_owned();
         }
         if let Err(error) = probe_contents(&mut disk) {
-            tracing::warn!(disk = %disk.name, error = format!("{error:#}"), "cannot be read, so it is not offered");
-            disk.read_only = true;
+            disk.contents.unreadable = Some(format!("{error:#}"));
         }
         disks.push(disk);
     }

@@ -32,7 +32,10 @@ pub fn objections(facts: &Facts, disk: &Disk) -> Vec<Refusal> {
         add("the installer was started from it", "choose another drive");
     }
     if disk.read_only {
-        add("it cannot be written or read", "remove its write protection, or choose another drive");
+        add("it cannot be written", "remove its write protection, or choose another drive");
+    }
+    if disk.contents.unreadable.is_some() {
+        add(&disk.contents.brief(), "replace it, or choose another drive");
     }
     if !disk.mounted.is_empty() {
         add(
@@ -62,7 +65,8 @@ pub fn objections(facts: &Facts, disk: &Disk) -> Vec<Refusal> {
 #[must_use]
 pub fn unconsented(disk: &Disk, answers: &Answers) -> Option<Refusal> {
     let token = consent::token(disk);
-    (!disk.contents.is_free() && !answers.consent.contains(&token)).then(|| Refusal {
+    let known = disk.contents.unreadable.is_none(); // what cannot be read is objected to already
+    (known && !disk.contents.is_free() && !answers.consent.contains(&token)).then(|| Refusal {
         disk: Some(disk.title()),
         reason: format!("it is not blank: {}", disk.contents.brief()),
         remedy: format!("to destroy exactly this, add \"{token}\" to disks.consent"),

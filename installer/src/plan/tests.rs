@@ -91,6 +91,11 @@ fn drives_are_chosen_when_there_is_no_doubt() {
 fn refusals_name_drive_reason_and_remedy() {
     let path = |name: &str| named(&format!("\"path:/dev/{name}\""));
     let big_sectors = Disk { sector: 4096, ..disk("vda", 12) };
+    let unreadable = || {
+        let mut disk = disk("vda", 12);
+        disk.contents.unreadable = Some("cable".to_owned());
+        disk
+    };
     let multipath = |name: &str| Disk { wwn: "0x5".into(), serial: "S".into(), ..disk(name, 12) };
     let rows: Vec<(&str, Vec<Disk>, Answers, &[&str])> = vec![
         ("no drive at all", vec![], answers(""), &["no drive is suitable"]),
@@ -105,6 +110,7 @@ fn refusals_name_drive_reason_and_remedy() {
         ("520", vec![Disk { sector: 520, ..disk("vda", 12) }], path("vda"), &["520 bytes"]),
         ("medium", vec![Disk { holds_medium: true, ..disk("vda", 12) }], path("vda"), &["started from it"]),
         ("read-only", vec![Disk { read_only: true, ..disk("vda", 12) }], path("vda"), &["write protection"]),
+        ("unreadable", vec![unreadable()], path("vda"), &["it cannot be read (cable)", "replace it"]),
         (
             "mounted",
             vec![Disk { mounted: vec!["/mnt".into()], ..disk("vda", 12) }],
