@@ -5,6 +5,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use maekin_host::file;
+use maekin_image::esp::GRUB_STUB;
 use maekin_image::medium;
 
 use super::Context;
@@ -22,11 +23,12 @@ pub(crate) fn write(context: &Context<'_>, release: &Path, path: &Path) -> Resul
     let work = context.cache.work().join("iso");
     remove(&work)?;
     fs::create_dir_all(&work).context("cannot create the ISO's work directory")?;
-    let [menu, core, efi, answers] =
-        ["grub.cfg", "eltorito.img", "efi.img", "answers.img"].map(|n| work.join(n));
+    let names = ["grub.cfg", "eltorito.img", "efi.cfg", "efi.img", "answers.img"];
+    let [menu, core, stub, efi, answers] = names.map(|name| work.join(name));
     file::write_atomic(&menu, medium::menu(context.version).as_bytes(), 0o644)?;
     context.loaders.write_medium_core(context.tools, &core)?;
-    write_efi(context, release, &efi)?;
+    file::write_atomic(&stub, medium::efi_stub().as_bytes(), 0o644)?;
+    write_efi(context, release, &stub, &efi)?;
     write_answers(context, &answers)?;
     let mut cmd = context.tools.cmd("usr/bin/xorriso");
     cmd = cmd.args(["-as", "mkisofs", "-quiet", "-graft-points", "-rational-rock", "-volid", medium::LABEL]);
@@ -43,20 +45,20 @@ pub(crate) fn write(context: &Context<'_>, release: &Path, path: &Path) -> Resul
     cmd = cmd.arg(format!("{}={}", medium::RELEASE_DIR, release.display()));
     cmd = cmd.arg(format!("boot/grub/grub.cfg={}", menu.display()));
     cmd = cmd.arg(format!("boot/grub/eltorito.img={}", core.display()));
+    // On a disc the signed GRUB takes the whole disc, not the EFI image that it came from, for where it was started.
+    cmd = cmd.arg(format!("{GRUB_STUB}={}", stub.display()));
     cmd.env("SOURCE_DATE_EPOCH", context.lock.epoch.to_string()).run()?;
     Ok(())
 }
 
-fn write_efi(context: &Context<'_>, release: &Path, image: &Path) -> Result<()> {
-    let stub = image.with_extension("cfg");
-    file::write_atomic(&stub, medium::efi_stub().as_bytes(), 0o644)?;
+fn write_efi(context: &Context<'_>, release: &Path, stub: &Path, image: &Path) -> Result<()> {
     let loader = |name: &str| release.join("boot/efi").join(name);
     let (shim, grub, mok) = (loader("shimx64.efi"), loader("grubx64.efi"), loader("mmx64.efi"));
     let files: [(&str, &Path); 4] = [
         ("EFI/BOOT/BOOTX64.EFI", &shim),
         ("EFI/BOOT/grubx64.efi", &grub),
         ("EFI/BOOT/mmx64.efi", &mok),
-        ("EFI/debian/grub.cfg", &stub),
+        (GRUB_STUB, stub),
     ];
     let volume = Volume { size: EFI_SIZE, label: "MAEKIN_EFI", serial: 0x4d41_4501 };
     volume.create(context.tools, image, context.lock.epoch, &files)
