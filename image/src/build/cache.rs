@@ -6,13 +6,17 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use sha2::{Digest, Sha256};
 
 use super::steps::Steps;
 
 /// How many layers of one name are kept; the one in use and the one before it, to go back and forth between two.
 const KEPT: usize = 2;
+
+/// Bytes that a build needs where nothing is cached, and where everything is.
+const SPACE_COLD: u64 = 6_000_000_000;
+const SPACE_WARM: u64 = 2_000_000_000;
 
 /// Digest of a layer's inputs.
 #[derive(Clone)]
@@ -67,8 +71,26 @@ impl Cache {
             fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         }
         remove(&cache.work())?;
+        cache.check_space()?;
         fs::create_dir_all(cache.work()).context("cannot create the cache's work directory")?;
         Ok(cache)
+    }
+
+    fn check_space(&self) -> Result<()> {
+        let cold = fs::read_dir(&self.layers)?.next().is_none();
+        let need = if cold { SPACE_COLD } else { SPACE_WARM };
+        let stat =
+            nix::sys::statvfs::statvfs(&self.dir).context("cannot see how much space the cache has")?;
+        let free = stat.blocks_available().saturating_mul(stat.fragment_size());
+        let gb = |bytes: u64| bytes as f64 / 1e9;
+        ensure!(
+            free >= need,
+            "{} has {:.1} GB free, and the build needs {:.1} GB; make room, or name another place with --cache",
+            self.dir.display(),
+            gb(free),
+            gb(need)
+        );
+        Ok(())
     }
 
     /// The `.deb` files.

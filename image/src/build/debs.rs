@@ -68,6 +68,11 @@ pub(crate) fn provide(source: &Source<'_>, cache: &Cache, steps: &Steps) -> Resu
         fits || !source.locked,
         "packages.lock was not made from this packages.toml; run `maekin-image relock`"
     );
+    if !fits {
+        steps.note(
+            "packages.toml has changed since packages.lock was made; `maekin-image relock` writes it down",
+        );
+    }
     steps.run("packages", "fetching what the cache lacks from Debian's archive", || {
         let held = held_repository(&lock, cache)?;
         let apt = Apt::set_up(&cache.apt(), source.definition, source.mirror, Some(&held))?;
@@ -268,5 +273,74 @@ impl io::Write for Hasher {
 
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A package of its own making, as dpkg makes them.
+    fn deb(dir: &Path, name: &str) -> PathBuf {
+        let tree = dir.join(name);
+        fs::create_dir_all(tree.join("DEBIAN")).unwrap();
+        let control = format!(
+            "Package: {name}\nVersion: 1:2-3\nArchitecture: all\nMaintainer: a <a@b.test>\nDescription: test\n"
+        );
+        fs::write(tree.join("DEBIAN/control"), control).unwrap();
+        let path = dir.join(format!("{name}_1%3a2-3_all.deb"));
+        Cmd::new("dpkg-deb").args(["--root-owner-group", "-b"]).args([&tree, &path]).run().unwrap();
+        path
+    }
+
+    fn locked(path: &Path) -> Lock {
+        let package = Locked {
+            name: "one".to_owned(),
+            version: "1:2-3".to_owned(),
+            arch: "all".to_owned(),
+            sha256: digest(path).unwrap(),
+            path: "pool/one.deb".to_owned(),
+            sets: BTreeSet::from([SetName::Boot]),
+        };
+        Lock { inputs: String::new(), epoch: 1, packages: vec![package] }
+    }
+
+    #[test]
+    fn a_repository_lists_its_packages_with_digests() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = deb(dir.path(), "one");
+        let repository = dir.path().join("repository");
+        flat_repository(&repository, std::slice::from_ref(&path)).unwrap();
+        let offers =
+            maekin_rootfs::archive::parse_packages(&fs::read_to_string(repository.join("Packages")).unwrap());
+        assert_eq!(offers.len(), 1);
+        assert!(is_offer_of(&offers[0], &locked(&path).packages[0]));
+        assert!(repository.join(&offers[0].path).exists());
+    }
+
+    #[test]
+    fn a_damaged_package_is_refused_by_name() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(&dir.path().join("cache"), false, &Steps::new()).unwrap();
+        let path = deb(dir.path(), "one");
+        let lock = locked(&path);
+        let at = cache.debs().join(lock.packages[0].file_name());
+        fs::copy(&path, &at).unwrap();
+        assert_eq!(verified(&lock, SetName::Boot, &cache).unwrap(), std::slice::from_ref(&at));
+        assert!(verified(&lock, SetName::Tools, &cache).unwrap().is_empty());
+        fs::write(&at, "damaged").unwrap();
+        let error = verified(&lock, SetName::Boot, &cache).unwrap_err().to_string();
+        assert!(error.contains("one_1%3a2-3_all.deb"), "{error}");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_but_not_at_length() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::open(dir.path(), false, &Steps::new()).unwrap();
+        let mut lock = locked(&deb(dir.path(), "one"));
+        assert_eq!(missing(&lock, &cache), "1: one");
+        lock.packages =
+            (0..9).map(|i| Locked { name: format!("p{i}"), ..lock.packages[0].clone() }).collect();
+        assert_eq!(missing(&lock, &cache), "9: p0, p1, p2, p3, p4 and more");
     }
 }
