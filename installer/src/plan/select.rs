@@ -66,10 +66,12 @@ pub fn objections(facts: &Facts, disk: &Disk) -> Vec<Refusal> {
 pub fn unconsented(disk: &Disk, answers: &Answers) -> Option<Refusal> {
     let token = consent::token(disk);
     let known = disk.contents.unreadable.is_none(); // what cannot be read is objected to already
+    // The medium may have been forgotten in a machine that is installed already.
+    let start = if disk.contents.is_ours() { "to start it, boot from this drive; " } else { "" };
     (known && !disk.contents.is_free() && !answers.consent.contains(&token)).then(|| Refusal {
         disk: Some(disk.title()),
         reason: format!("it is not blank: {}", disk.contents.brief()),
-        remedy: format!("to destroy exactly this, add \"{token}\" to disks.consent"),
+        remedy: format!("{start}to destroy exactly this, add \"{token}\" to disks.consent"),
     })
 }
 

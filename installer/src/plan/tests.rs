@@ -91,6 +91,12 @@ fn drives_are_chosen_when_there_is_no_doubt() {
 fn refusals_name_drive_reason_and_remedy() {
     let path = |name: &str| named(&format!("\"path:/dev/{name}\""));
     let big_sectors = Disk { sector: 4096, ..disk("vda", 12) };
+    let node = || {
+        let mut disk = used("vda", 12);
+        let label = "maekin-state".to_owned();
+        disk.contents.partitions.push(crate::facts::contents::Partition { label, ..Default::default() });
+        disk
+    };
     let unreadable = || {
         let mut disk = disk("vda", 12);
         disk.contents.unreadable = Some("cable".to_owned());
@@ -105,6 +111,7 @@ fn refusals_name_drive_reason_and_remedy() {
             path("vda"),
             &["vda (QEMU HARDDISK, serial S-vda, 12.0 GiB)", "ext4 file system \"photos\"", "disks.consent"],
         ),
+        ("a node", vec![node()], path("vda"), &["a Maekin node", "to start it, boot from this drive"]),
         ("too small", vec![disk("vda", 4)], path("vda"), &["4.0 GiB", "at least 8 GiB", "larger drive"]),
         ("4096 under BIOS", vec![big_sectors], path("vda"), &["BIOS can boot only", "UEFI"]),
         ("520", vec![Disk { sector: 520, ..disk("vda", 12) }], path("vda"), &["520 bytes"]),
