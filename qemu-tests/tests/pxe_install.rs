@@ -31,6 +31,9 @@ fn a_bios_and_a_uefi_node_make_it_a_cluster_of_three() {
     }
 
     rack.wait_one_cluster().unwrap();
+    for spec in rack.nodes() {
+        assert_eq!(rack.api(spec).unwrap().node().unwrap().name, spec.name, "named in the order they came");
+    }
     let clusters: Vec<_> = rack.nodes().iter().map(|n| rack.api(n).unwrap().cluster().unwrap()).collect();
     for cluster in &clusters {
         assert_eq!(cluster.id, clusters[0].id);

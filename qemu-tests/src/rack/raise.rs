@@ -67,21 +67,27 @@ impl Rack {
         let api = self.api(first)?;
         let count = u32::try_from(others.len()).context("too many nodes")?;
         api.open_window(WINDOW_MINUTES, count).context("cannot open the install window")?;
+        let mut asked = Instant::now();
+        let mut ask = |watch: &mut Watch| {
+            show(watch);
+            if asked.elapsed() < ASK {
+                return None;
+            }
+            asked = Instant::now();
+            let installs = api.installs().ok()?; // a busy master may be late; the serial lines tell the rest
+            take_details(watch, &installs);
+            Some(installs)
+        };
         for group in others.chunks(at_once.max(1)) {
             for node in group {
                 watch.power_on(self, &node.name, None)?;
+                // One after the other, so that the names the first node gives are the ones the rack uses.
+                let what = format!("{} to be let in", node.name);
+                watch.until(&what, self.limit(NODE_LIMIT), |watch| {
+                    ask(watch).is_some_and(|i| i.iter().any(|i| node.rack_mac() == Some(i.mac.as_str())))
+                })?;
             }
-            let mut asked = Instant::now();
-            watch.until_ready(self.limit(NODE_LIMIT), |watch| {
-                if asked.elapsed() >= ASK {
-                    asked = Instant::now();
-                    // A busy master may be late with this; the serial lines tell the rest.
-                    if let Ok(installs) = api.installs() {
-                        take_details(watch, &installs);
-                    }
-                }
-                show(watch);
-            })?;
+            watch.until_ready(self.limit(NODE_LIMIT), |watch| drop(ask(watch)))?;
         }
         Ok(())
     }

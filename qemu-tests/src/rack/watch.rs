@@ -109,14 +109,27 @@ impl Watch {
     /// Follows until all nodes are ready, calling `show` at every look.
     ///
     /// # Errors
-    /// As [`Watch::poll`], and after `limit` with the diagnosis of every node that is not ready.
+    /// As [`Watch::until`].
     pub fn until_ready(&mut self, limit: Duration, mut show: impl FnMut(&mut Self)) -> anyhow::Result<()> {
-        let waited = wait::until("all nodes to be ready", limit, LOOK, || {
-            if let Err(e) = self.poll() {
-                return Some(Err(e));
-            }
-            show(self);
-            self.nodes.iter().all(|n| n.progress.ready.is_some()).then_some(Ok(()))
+        self.until("all nodes to be ready", limit, |watch| {
+            show(watch);
+            watch.nodes.iter().all(|n| n.progress.ready.is_some())
+        })
+    }
+
+    /// Follows until `done`, asked at every look, says so.
+    ///
+    /// # Errors
+    /// As [`Watch::poll`], and after `limit` with the diagnosis of every node that is not ready.
+    pub fn until(
+        &mut self,
+        what: &str,
+        limit: Duration,
+        mut done: impl FnMut(&mut Self) -> bool,
+    ) -> anyhow::Result<()> {
+        let waited = wait::until(what, limit, LOOK, || match self.poll() {
+            Err(e) => Some(Err(e)),
+            Ok(()) => done(self).then_some(Ok(())),
         });
         match waited {
             Ok(result) => result,
