@@ -108,8 +108,8 @@ pub(crate) fn relock(source: &Source<'_>, cache: &Cache, epoch: u64, steps: &Ste
         apt.update()?;
         let offers = apt.offers()?;
         let mut lock = resolve(source.definition, &apt, &offers, None, source.inputs())?;
-        let same = lock.inputs == old.inputs && diff(&old, &lock).is_empty();
-        lock.epoch = if same { old.epoch } else { epoch };
+        // The time of the files changes only with the packages, or everything would be made anew for nothing.
+        lock.epoch = if diff(&old, &lock).is_empty() { old.epoch } else { epoch };
         fetch(&lock, &apt, cache)?;
         Ok(lock)
     })?;

@@ -96,10 +96,10 @@ pub(crate) fn build(options: &Options, version: &str) -> Result<()> {
     let steps = Steps::new();
     let definition = options.definition()?;
     let key = keys::provide(options.key.as_deref(), &options.repo.join("keys"))?;
-    let files = options.repo.join("rootfs/files");
-    let ours = Ours::collect(&files, &options.programs, &key.key.public_text(), version)?;
     let cache = Cache::open(&options.cache, options.fresh, &steps)?;
     let lock = debs::provide(&options.source(&definition, &options.lock_path()), &cache, &steps)?;
+    let files = options.repo.join("rootfs/files");
+    let ours = Ours::collect(&files, &options.programs, &key.key.public_text(), version, &lock.text())?;
     let tools = Tools::provide(&lock, &cache, &steps)?;
     let loaders = Loaders::provide(&lock, &cache, &steps)?;
     let kernel = Kernel::provide(&lock, &tools, &cache, &steps)?;

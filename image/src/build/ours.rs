@@ -36,6 +36,7 @@ impl Ours {
         programs: &Programs,
         public_key: &str,
         version: &str,
+        lock: &str,
     ) -> Result<Self> {
         let program = |path: &Path| {
             let entry = host_tree::file(path);
@@ -46,6 +47,7 @@ impl Ours {
         root.insert("usr/bin/maekin-agent", program(&programs.agent)?);
         root.insert("usr/bin/maekin-pxe", program(&programs.pxe)?);
         root.insert(key, Entry::file(public_key, 0o644));
+        root.insert("usr/share/maekin/packages.lock", Entry::file(lock, 0o644));
         root.insert("usr/lib/os-release", Entry::file(os_release(version), 0o644));
         let mut initrd = host_tree::read(&files.join("initrd"))?;
         initrd.insert("usr/bin/maekin-installer", program(&programs.installer)?);

@@ -58,12 +58,12 @@ impl Maker<'_> {
         let modules = self.context.kernel.select(&self.context.definition.modules.root)?;
         let list: Vec<&str> = modules.iter().map(String::as_str).collect();
         let links = self.context.ours.links();
-        let key = Key::new("root-debian", 4)
+        let key = Key::new("root-debian", 5)
             .with("packages", debs::set_text(self.context.lock, SetName::Root))
+            .with("epoch", self.context.lock.epoch.to_string())
             .with("kernel", debs::set_text(self.context.lock, SetName::Kernel))
             .with("firmware", debs::set_text(self.context.lock, SetName::Firmware))
             .with("tools", debs::set_text(self.context.lock, SetName::Tools))
-            .with("lock", self.context.lock.text())
             .with("modules", list.join("\n"))
             .with("remove", set.remove.join("\n"))
             .with("enable", set.enable.join("\n"))
@@ -100,7 +100,6 @@ impl Maker<'_> {
     fn additions(&self, tmpfiles: &str) -> Tree {
         let mut tree = Tree::default();
         tree.insert("usr/lib/tmpfiles.d/maekin-var.conf", Entry::file(tmpfiles, 0o644));
-        tree.insert("usr/share/maekin/packages.lock", Entry::file(self.context.lock.text(), 0o644));
         tree.insert("etc/machine-id", Entry::file("", 0o444));
         // As old as everything else, so that systemd sees no reason to make caches anew on every boot.
         let stamp = format!("TIMESTAMP_NSEC={}000000000\n", self.context.lock.epoch);
