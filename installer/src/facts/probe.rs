@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use maekin_host::{block, dmi, efi};
 use maekin_image::bootcode;
-use maekin_image::manifest::{hex, sha256_hex};
+use maekin_image::manifest::sha256_hex;
 
 use super::{Disk, Facts, Firmware, Nic, is_drive};
 
@@ -120,14 +120,6 @@ fn probe_nics(dir: &Path) -> Vec<Nic> {
         .collect();
     nics.sort_by(|a, b| a.name.cmp(&b.name));
     nics
-}
-
-/// A short stable name for a machine without one: from its serial number, UUID or first hardware address.
-#[must_use]
-pub fn short_id(facts: &Facts) -> String {
-    let mac = facts.nics.first().map(|nic| nic.mac.clone()).unwrap_or_default();
-    let seed = [&facts.dmi.serial, &facts.dmi.uuid, &mac].map(String::as_str).join("/");
-    hex(sha256_hex(seed.as_bytes()).as_bytes())[..6].to_owned()
 }
 
 #[cfg(test)]

@@ -2,8 +2,6 @@
 //! receipts are on its FAT partition labelled `MAEKIN`, which optical drives do not show as a partition and which is
 //! then found by its place in the medium's partition table.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -169,23 +167,6 @@ fn fat_label(sector: &[u8]) -> Option<String> {
         _ => return None,
     };
     Some(String::from_utf8_lossy(sector.get(at..at + 11)?).trim_end().to_owned())
-}
-
-/// Whether the medium is an optical one: it can be asked to open its drawer.
-#[must_use]
-pub fn is_disc() -> bool {
-    let mounts = mount::mounts_of(|device| device.starts_with("/dev/sr"));
-    mounts.iter().any(|m| m == Path::new(MEDIUM))
-}
-
-/// A place for logs that survives nothing but this boot.
-///
-/// # Errors
-/// The system's error.
-pub fn run_dir() -> io::Result<PathBuf> {
-    let dir = PathBuf::from("/run/maekin");
-    fs::create_dir_all(&dir)?;
-    Ok(dir)
 }
 
 #[cfg(test)]
