@@ -10,7 +10,7 @@
 //! | [`attach`] | a person's terminal joined with a stream |
 //! | [`cmd`] | run child processes: argument vector, logged, stderr tail in the error, time limit |
 //! | [`wait`] | wait for a named condition, with a limit |
-//! | [`file`] | atomic and durable file writes, bounded reads |
+//! | [`mod@file`] | atomic and durable file writes, bounded reads |
 //! | [`procs`] | child processes that stay: pid file, found again, ended for certain |
 //! | [`links`] | network interfaces as they are now |
 //! | [`net`] | UDP sockets bound to one interface, addresses of an interface |

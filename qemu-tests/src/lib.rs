@@ -24,7 +24,7 @@
 //! | [`progress`] | what a node is doing, from its serial line |
 //! | [`rack`] | all of it together: making, raising, following, ending |
 //! | [`view`] | what a person sees meanwhile |
-//! | [`bench`] | figures of a running rack |
+//! | [`mod@bench`] | figures of a running rack |
 
 pub mod accel;
 pub mod answer;

@@ -2,7 +2,7 @@
 //!
 //! Each port is a unix stream socket in the switch's directory (`NAME.sock`). QEMU's `-netdev stream` connects to it
 //! and sends each Ethernet frame behind its length (4 bytes, big-endian). A port learns the addresses behind it
-//! ([`table`]), has a bounded queue, and drops what does not fit, as a real one does. Cables are pulled and
+//! (`table`), has a bounded queue, and drops what does not fit, as a real one does. Cables are pulled and
 //! partitions made through the control socket ([`Control`]). The switch listens before a guest starts and outlives
 //! it: a guest started again finds its port.
 //!

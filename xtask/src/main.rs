@@ -9,10 +9,10 @@
 //! | [`room`] | disk and memory that a command takes |
 //! | [`step`] | one named step, timed |
 //! | [`build`] | cargo and image builds |
-//! | [`test`] | unit tests and racks, by nextest |
+//! | [`mod@test`] | unit tests and racks, by nextest |
 //! | [`lint`] | format, lints, documentation, repository |
 //! | [`licences`] | licences of all dependencies against a list |
-//! | [`bench`] | the figures of `docs/performance.md` |
+//! | [`mod@bench`] | the figures of `docs/performance.md` |
 
 mod bench;
 mod build;
