@@ -58,7 +58,14 @@ pub(crate) fn install(
         fs::create_dir_all(&tmp).context("cannot create a directory for mmdebstrap")?;
         let names: Vec<&str> = lock.set(set).map(|p| p.name.as_str()).collect();
         let mode = if root { "root" } else { "unshare" };
-        Cmd::new("mmdebstrap")
+        // What mmdebstrap mounts must not outlive it, however it ends: it does so in namespaces of its own.
+        let mmdebstrap = if root {
+            let namespaces = ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"];
+            Cmd::new("unshare").args(namespaces).arg("mmdebstrap")
+        } else {
+            Cmd::new("mmdebstrap")
+        };
+        mmdebstrap
             .args(["--variant=essential", "--architectures=amd64", "--format=tar"])
             .arg(format!("--mode={mode}"))
             .arg(format!("--include={}", names.join(",")))

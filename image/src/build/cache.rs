@@ -6,7 +6,8 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
+use maekin_host::mount;
 use sha2::{Digest, Sha256};
 
 use super::steps::Steps;
@@ -70,6 +71,7 @@ impl Cache {
         for dir in [cache.debs(), cache.layers.clone()] {
             fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
         }
+        refuse_mounts(&cache.work())?;
         remove(&cache.work())?;
         cache.check_space()?;
         fs::create_dir_all(cache.work()).context("cannot create the cache's work directory")?;
@@ -149,7 +151,8 @@ impl Cache {
 
 impl Drop for Cache {
     fn drop(&mut self) {
-        let _ = remove(&self.work()); // the next build removes what is left
+        // The next build removes what is left, or says why it does not.
+        let _ = refuse_mounts(&self.work()).and_then(|()| remove(&self.work()));
         if self.layers.ends_with("layers-fresh") {
             let _ = remove(&self.layers);
         }
@@ -159,6 +162,15 @@ impl Drop for Cache {
 /// Notes that a layer was used, which decides what is kept; failing that, a layer may have to be made again.
 fn touch(path: &Path) {
     let _ = File::open(path).and_then(|file| file.set_modified(SystemTime::now()));
+}
+
+/// Refuses to go on where something is mounted below `dir`: removing that would remove the machine's own files.
+fn refuse_mounts(dir: &Path) -> Result<()> {
+    let mounted = mount::mounts_of(|_| true).into_iter().find(|at| at.starts_with(dir));
+    match mounted {
+        None => Ok(()),
+        Some(at) => bail!("{} is mounted, which a build must have left; unmount it first", at.display()),
+    }
 }
 
 /// Removes a file or a directory with all that is in it; fine where there is none.
@@ -209,6 +221,12 @@ mod tests {
         let again = cache.layer(&steps, "x", "test", &key, |_| panic!("made twice")).unwrap();
         assert_eq!(path, again);
         assert_eq!(fs::read_to_string(path).unwrap(), "whole");
+    }
+
+    #[test]
+    fn what_is_mounted_is_not_removed() {
+        assert!(refuse_mounts(Path::new("/proc")).unwrap_err().to_string().contains("/proc"));
+        assert!(refuse_mounts(Path::new("/nonexistent")).is_ok());
     }
 
     #[test]
