@@ -33,6 +33,7 @@ pub(crate) fn write(context: &Context<'_>, release: &Path, path: &Path) -> Resul
     let mut cmd = context.tools.cmd("usr/bin/xorriso");
     cmd = cmd.args(["-as", "mkisofs", "-quiet", "-graft-points", "-rational-rock", "-volid", medium::LABEL]);
     cmd = cmd.arg("-output").arg(path);
+    cmd = cmd.args(["--set_all_file_dates", &format!("={}", context.lock.epoch)]);
     // BIOS: GRUB's core, found by El Torito on a disc and by the boot sector on a stick.
     cmd = cmd.arg("--grub2-mbr").arg(context.loaders.hybrid()).arg("--mbr-force-bootable");
     cmd = cmd.args(["-partition_offset", "16", "-eltorito-boot", "boot/grub/eltorito.img", "-no-emul-boot"]);
