@@ -2,12 +2,13 @@
 
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, ensure};
+use clap::ValueEnum;
 use maekin_host::cmd::Cmd;
 use maekin_host::file;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::packages::{self, Purpose};
 use crate::{build, room, shown, step, workspace};
@@ -48,26 +49,41 @@ struct Idle {
     etcd: u64,
 }
 
+/// Seconds that builds took.
+#[derive(Serialize, Deserialize)]
 struct Builds {
-    cold: Duration,
-    agent: Duration,
-    warm: Duration,
+    cold: f64,
+    agent: f64,
+    warm: f64,
 }
 
-/// Measures everything and writes the page.
-pub(crate) fn run() -> anyhow::Result<()> {
+/// One half of the measurements.
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Part {
+    /// Image builds.
+    Builds,
+    /// Installs, data path and idle node.
+    Racks,
+}
+
+/// Measures, and writes the page. Where only one part is measured, the other's figures are those of its last time.
+pub(crate) fn run(only: Option<Part>) -> anyhow::Result<()> {
     packages::ensure(&[Purpose::Compile, Purpose::Image, Purpose::Rack])?;
     room::check(&room::rack(3, 2048))?;
     build::image(&[])?;
     build::rack()?;
-    let sizes = sizes()?;
-    let builds = builds()?;
-    let file = workspace().join("out/bench.json");
-    step::run("racks", || Ok(shown(build::program("rack")).arg("bench").arg(&file).run()?))?;
-    let racks: Racks = serde_json::from_str(&file::read_text(&file, 1 << 20)?)
-        .with_context(|| format!("cannot understand {}", file.display()))?;
+    let out = workspace().join("out");
+    let (builds, racks) = (out.join("bench-builds.json"), out.join("bench-racks.json"));
+    if only != Some(Part::Racks) {
+        let text = serde_json::to_vec_pretty(&measure_builds()?)?;
+        file::write_atomic(&builds, &text, 0o644)?;
+    }
+    if only != Some(Part::Builds) {
+        step::run("racks", || Ok(shown(build::program("rack")).arg("bench").arg(&racks).run()?))?;
+    }
+    let (builds, racks): (Builds, Racks) = (figures(&builds)?, figures(&racks)?);
     let page = workspace().join("docs/performance.md");
-    file::write_atomic(&page, render(&machine()?, &sizes, &builds, &racks).as_bytes(), 0o644)?;
+    file::write_atomic(&page, render(&machine()?, &sizes()?, &builds, &racks).as_bytes(), 0o644)?;
     println!("written to {}", page.display());
     let ratio = racks.data_path.installer / racks.data_path.dd;
     ensure!(
@@ -75,6 +91,12 @@ pub(crate) fn run() -> anyhow::Result<()> {
         "the data path takes {ratio:.2} times the drives' own time, over {DATA_PATH_LIMIT}"
     );
     Ok(())
+}
+
+fn figures<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {
+    ensure!(file.exists(), "{} is missing: measure it with `cargo xtask bench`", file.display());
+    let text = file::read_text(file, 1 << 20)?;
+    serde_json::from_str(&text).with_context(|| format!("cannot understand {}", file.display()))
 }
 
 /// What it was measured on.
@@ -110,7 +132,7 @@ fn sizes() -> anyhow::Result<Vec<(String, u64)>> {
 }
 
 /// Times three builds: nothing cached but packages, a changed agent, and nothing changed.
-fn builds() -> anyhow::Result<Builds> {
+fn measure_builds() -> anyhow::Result<Builds> {
     let out = workspace().join("out/bench");
     let remove = || match std::fs::remove_dir_all(&out) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
@@ -129,6 +151,7 @@ fn builds() -> anyhow::Result<Builds> {
     let agent = step::timed("image, agent changed", || Ok(image().arg("--agent").arg(&agent).run()?))?;
     let warm = step::timed("image, nothing changed", build_once)?;
     remove()?;
+    let [cold, agent, warm] = [cold, agent, warm].map(|took| took.as_secs_f64());
     Ok(Builds { cold, agent, warm })
 }
 
@@ -151,9 +174,7 @@ fn render(machine: &str, sizes: &[(String, u64)], builds: &Builds, racks: &Racks
         "\nThe budget is in `image/budget.toml`; a build over it fails.\n\n## Building the image\n\n\
          Compiling is not in it, nor is fetching packages.\n\n\
          | what changed | seconds |\n| --- | ---: |\n| everything | {:.0} |\n| the agent | {:.0} |\n| nothing | {:.1} |\n",
-        builds.cold.as_secs_f64(),
-        builds.agent.as_secs_f64(),
-        builds.warm.as_secs_f64()
+        builds.cold, builds.agent, builds.warm
     );
     page.push_str(
         "\n## Installing a node\n\nSeconds from power-on, one node at a time, with 2 GiB and two drives; one virtual CPU where guests are translated.\n\n\
@@ -198,11 +219,7 @@ mod tests {
         let text = r#"{"accel": "TCG: why", "installs": [{"way": "USB, BIOS", "installer": 21.4, "installed": 88.0,
             "ready": 131.6}], "data_path": {"bytes": 399000000, "installer": 12.0, "dd": 10.0, "read_back": 7.0},
             "idle": {"total": 2048000, "used": 512000, "agent": 22528, "etcd": 51200}}"#;
-        let builds = Builds {
-            cold: Duration::from_secs(300),
-            agent: Duration::from_secs(40),
-            warm: Duration::from_millis(900),
-        };
+        let builds = Builds { cold: 300.0, agent: 40.0, warm: 0.9 };
         let racks = serde_json::from_str(text).unwrap();
         let page = render("2 cores", &[("ISO".to_owned(), 431_250_000)], &builds, &racks);
         for line in [

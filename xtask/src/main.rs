@@ -81,7 +81,11 @@ enum Command {
         long: bool,
     },
     /// Measure, and write docs/performance.md
-    Bench,
+    Bench {
+        /// Measure this part alone
+        #[arg(long, value_enum)]
+        only: Option<bench::Part>,
+    },
     /// Format, lints, documentation, licences, repository
     Lint,
     /// Everything a change has to pass; the same as `test` without a name
@@ -123,7 +127,7 @@ fn run(command: Command) -> anyhow::Result<()> {
         }
         Command::Test { name: None, list: false, long } => test::everything(long),
         Command::Test { name, list, long } => test::matching(name.as_deref(), list, long),
-        Command::Bench => bench::run(),
+        Command::Bench { only } => bench::run(only),
         Command::Lint => {
             packages::ensure(&[Purpose::Compile])?;
             lint::run()
