@@ -93,13 +93,15 @@ fn status(rack: &Rack) -> String {
         ]);
     }
     let key = ssh::key(rack.dir());
+    let here = std::env::current_dir().unwrap_or_default(); // only to shorten what is shown
+    let key = key.strip_prefix(&here).unwrap_or(&key);
     let first = rack.nodes().first();
     let api = first.and_then(|n| n.forwarded(8443)).unwrap_or_default();
     let ssh = first.and_then(|n| n.forwarded(22)).unwrap_or_default();
     let mut text = view::table(&rows);
     text.push_str(&format!(
         "\n  cluster:  curl -k -u admin:{} https://127.0.0.1:{api}/v1/cluster\
-         \n  ssh:      ssh -i {} -o StrictHostKeyChecking=no -p {ssh} root@127.0.0.1\
+         \n  ssh:      ssh -i {} -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -p {ssh} root@127.0.0.1\
          \n  console:  target/release/rack console node-1      (Ctrl-] leaves)\
          \n  screen:   target/release/rack screendump node-1 screen.png\
          \n  end:      cargo xtask down\n",
