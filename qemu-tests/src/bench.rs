@@ -135,7 +135,7 @@ fn data_path(rack: &Rack, node: &NodeSpec, watched: &Watched) -> anyhow::Result<
         ensure!(!total.is_zero(), "the installer's step {name:?} is not on the serial line");
         Ok(total.as_secs_f64())
     };
-    // The better of two ways: writing through the page cache, and around it.(iso9660 cannot be read around it).
+    // The better of two ways: through the page cache and, where writing is concerned, around it (iso9660 has no direct I/O).
     let script = "set -e; mkdir -p /run/bench; \
         mount -o ro \"$(blkid -L MAEKIN_ISO)\" /run/bench; \
         stat -c %s /run/bench/release/root; \
