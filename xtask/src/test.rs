@@ -29,16 +29,21 @@ pub(crate) fn everything(long: bool) -> anyhow::Result<()> {
 pub(crate) fn matching(name: Option<&str>, list: bool, long: bool) -> anyhow::Result<()> {
     packages::ensure(&[Purpose::Compile, Purpose::Test])?;
     packages::ensure_nextest()?;
+    let json = |cmd: Cmd| cmd.args(["--message-format", "json"]).json::<List>();
+    let filter = match name {
+        Some(name) => Some(filter(name, &json(quiet_nextest("list"))?)),
+        None => None,
+    };
+    let filter = filter.as_deref();
     if list {
-        return Ok(selection(nextest("list"), name, long).run()?);
+        return Ok(selection(nextest("list"), filter, long).run()?);
     }
-    let listed = selection(quiet_nextest("list"), name, long).args(["--message-format", "json"]);
-    if needs_image(&listed.json()?) {
+    if needs_image(&json(selection(quiet_nextest("list"), filter, long))?) {
         packages::ensure(&[Purpose::Image, Purpose::Rack])?;
         room::check(&room::TESTS)?;
         build::image(&[])?;
     }
-    Ok(selection(nextest("run"), name, long).run()?)
+    Ok(selection(nextest("run"), filter, long).run()?)
 }
 
 fn nextest(command: &str) -> Cmd {
@@ -52,9 +57,9 @@ fn quiet_nextest(command: &str) -> Cmd {
         .args(["nextest", command, "--locked", "--workspace"])
 }
 
-fn selection(mut cmd: Cmd, name: Option<&str>, long: bool) -> Cmd {
-    if let Some(name) = name {
-        cmd = cmd.arg("-E").arg(filter(name));
+fn selection(mut cmd: Cmd, filter: Option<&str>, long: bool) -> Cmd {
+    if let Some(filter) = filter {
+        cmd = cmd.arg("-E").arg(filter);
     }
     if long {
         // Sweeps are `#[ignore]`d with the reason that they are long.
@@ -63,13 +68,18 @@ fn selection(mut cmd: Cmd, name: Option<&str>, long: bool) -> Cmd {
     cmd
 }
 
-/// nextest's filter for a name a person typed: part of a test's name or of its file's.
-fn filter(name: &str) -> String {
+/// nextest's filter for a name a person typed: part of a test's name or of its file's. nextest takes a file's name that
+/// none has for a mistake, so it is asked for only where one has it.
+fn filter(name: &str, all: &List) -> String {
     let quoted: String = name
         .chars()
         .flat_map(|c| if matches!(c, '/' | '\\' | ')' | '(' | ',') { vec!['\\', c] } else { vec![c] })
         .collect();
-    format!("test(~{quoted}) or binary(~{quoted})")
+    if all.rust_suites.values().any(|suite| suite.binary_name.contains(name)) {
+        format!("test(~{quoted}) or binary(~{quoted})")
+    } else {
+        format!("test(~{quoted})")
+    }
 }
 
 /// The part of nextest's list that is looked at.
@@ -80,7 +90,9 @@ struct List {
 }
 
 #[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
 struct Suite {
+    binary_name: String,
     #[serde(default)]
     testcases: BTreeMap<String, Case>,
 }
@@ -109,13 +121,16 @@ mod tests {
 
     #[test]
     fn names_become_filters() {
+        let text = r#"{"rust-suites": {"c::boot_one_drive": {"binary-name": "boot_one_drive"}}}"#;
+        let all: List = serde_json::from_str(text).unwrap();
         let rows = [
-            ("plain", "boot", "test(~boot) or binary(~boot)"),
-            ("path of a module", "switch::tests", "test(~switch::tests) or binary(~switch::tests)"),
-            ("what would end the filter", "a) or all(", r"test(~a\) or all\() or binary(~a\) or all\()"),
+            ("of a file, maybe of a test", "boot", "test(~boot) or binary(~boot)"),
+            ("of no file", "another_build", "test(~another_build)"),
+            ("path of a module", "switch::tests", "test(~switch::tests)"),
+            ("what would end the filter", "a) or all(", r"test(~a\) or all\()"),
         ];
         for (name, typed, want) in rows {
-            assert_eq!(filter(typed), want, "{name}");
+            assert_eq!(filter(typed, &all), want, "{name}");
         }
     }
 
@@ -123,7 +138,7 @@ mod tests {
     fn only_racks_that_will_run_need_the_image() {
         let list = |id: &str, status: &str| -> List {
             let text = format!(
-                r#"{{"test-count":1,"rust-suites":{{"{id}":{{"package-name":"x","testcases":{{"t":
+                r#"{{"test-count":1,"rust-suites":{{"{id}":{{"package-name":"x","binary-name":"x","testcases":{{"t":
                    {{"ignored":false,"filter-match":{{"status":"{status}"}}}}}}}}}}}}"#
             );
             serde_json::from_str(&text).unwrap()
