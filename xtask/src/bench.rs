@@ -186,9 +186,10 @@ fn render(machine: &str, sizes: &[(String, u64)], builds: &Builds, racks: &Racks
     let DataPath { bytes, installer, dd, read_back } = racks.data_path;
     let _ = write!(
         page,
-        "\n## The install's data path\n\nThe root image ({} MB) from the stick to both drives, flushed; `dd` does the \
-         same on the same node, from the same stick, to the same mirror.\n\n\
-         | by | seconds |\n| --- | ---: |\n| installer, checking the digest | {installer:.1} |\n| `dd` | {dd:.1} |\n\
+        "\n## The install's data path\n\nThe root image ({} MB) from the stick to both drives, flushed. `dd` only \
+         copies, on the same node, from the same stick, to the same drives; the installer also computes the digest of \
+         every byte, and zeroes the rest of the slot.\n\n\
+         | by | seconds |\n| --- | ---: |\n| installer | {installer:.1} |\n| `dd` | {dd:.1} |\n\
          | ratio (at most {DATA_PATH_LIMIT}) | {:.2} |\n| reading both halves back and comparing (not in the ratio) | {read_back:.1} |\n",
         megabytes(bytes),
         installer / dd
