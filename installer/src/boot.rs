@@ -61,6 +61,9 @@ pub fn boot() -> Result<()> {
         firmware: if efi::booted_by_uefi() { Firmware::Uefi } else { Firmware::Bios },
         version: manifest.version.clone(),
         key,
+        believed: None,
+        stale: Vec::new(),
+        notes: Vec::new(),
     };
     file::write_atomic(Path::new(BOOT_STATE), serde_json::to_string_pretty(&state)?.as_bytes(), 0o644)?;
     say(&format!("root verified, version {}", manifest.version));

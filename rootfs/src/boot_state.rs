@@ -25,6 +25,30 @@ pub struct BootState {
     pub version: String,
     /// Which kind of key signed the manifest: `release` or `throw-away`.
     pub key: String,
+    /// The boot drive (0 or 1) whose EFI system partition was believed: the newer one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub believed: Option<u8>,
+    /// Halves that were here and were left out, because the other one is newer.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stale: Vec<StaleHalf>,
+    /// What else a person should know about how the halves were chosen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// A half that was left out of its array.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StaleHalf {
+    /// The array.
+    pub array: String,
+    /// The boot drive that it is on, 0 or 1.
+    pub drive: u8,
+    /// Device node of the half.
+    pub member: String,
+    /// Why it was left out.
+    pub reason: String,
+    /// When it was last in use, seconds since 1970.
+    pub last_used: u64,
 }
 
 /// One array as it was assembled.
@@ -55,9 +79,17 @@ mod tests {
         let json = r#"{"install_id":"00000000-0000-0000-0000-000000000007","slot":"a","esp":["/dev/vda2"],
             "arrays":{"maekin-a":{"members":["/dev/vda3"],"degraded":true}},
             "firmware":"uefi","version":"0.1.0","key":"throw-away"}"#;
-        let state: BootState = serde_json::from_str(json).unwrap();
+        let mut state: BootState = serde_json::from_str(json).unwrap();
         assert!(state.arrays["maekin-a"].degraded);
         assert_eq!(state.firmware, Firmware::Uefi);
+        assert!(state.believed.is_none() && state.stale.is_empty());
+        state.stale.push(StaleHalf {
+            array: "maekin-state".to_owned(),
+            drive: 1,
+            member: "/dev/vdb5".to_owned(),
+            reason: "drive 0 was used without it".to_owned(),
+            last_used: 1_700_000_000,
+        });
         let again: BootState = serde_json::from_str(&serde_json::to_string(&state).unwrap()).unwrap();
         assert_eq!(again, state);
     }
