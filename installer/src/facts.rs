@@ -1,6 +1,16 @@
-//! What the machine is: everything a plan depends on, as plain data. Probing is in `facts/probe.rs`; tests read captures.
+//! What the machine is: everything a plan depends on, as plain data. Nothing here looks at a machine but [`probe`];
+//! tests read captures.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`contents`] | what is on a drive, and how a person is told about it |
+//! | [`detail`] | what a superblock says of itself: names, identifiers, last use |
+//! | [`machine`] | processor, network interfaces |
+//! | [`probe`] | looking at the machine |
 
 pub mod contents;
+pub mod detail;
+pub mod machine;
 pub mod probe;
 
 use std::fmt;
@@ -12,7 +22,9 @@ use maekin_host::block::Signature;
 use maekin_host::dmi::Dmi;
 use serde::{Deserialize, Serialize};
 
-pub use contents::Contents;
+pub use contents::{Contents, PreviousNode};
+pub use detail::{Detail, Osd};
+pub use machine::{Cpu, Neighbour, Nic};
 
 /// Everything that was found out about a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +37,9 @@ pub struct Facts {
     pub secure_boot: Option<bool>,
     /// Bytes of memory.
     pub memory: u64,
+    /// The processor.
+    #[serde(default)]
+    pub cpu: Cpu,
     /// Maker, model, serial number.
     #[serde(default)]
     pub dmi: Dmi,
@@ -54,22 +69,6 @@ impl fmt::Display for Firmware {
     }
 }
 
-/// A network interface.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Nic {
-    /// Kernel name.
-    pub name: String,
-    /// Hardware address, lower case.
-    pub mac: String,
-    /// Driver.
-    pub driver: String,
-    /// Whether a cable with a live other end is plugged in; `None` while the interface is down.
-    pub link: Option<bool>,
-    /// Mbit/s, where known.
-    pub speed: Option<u32>,
-}
-
 /// A drive.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -94,6 +93,15 @@ pub struct Disk {
     pub model: String,
     /// `sata`, `nvme`, `virtio`, `usb`, ...
     pub transport: String,
+    /// Of an NVMe drive: which of the controller's namespaces it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<u32>,
+    /// It is no drive but an image or folder that a management controller shows to the machine: whose.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub virtual_media: Option<String>,
+    /// What it says of its own health; `None` where it was not asked or does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub health: Option<Health>,
     /// Spins.
     pub rotational: bool,
     /// Its medium can be taken out.
@@ -110,6 +118,20 @@ pub struct Disk {
     pub contents: Contents,
 }
 
+/// What a drive says of its own health (SMART).
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Health {
+    /// It expects to go on working.
+    pub passed: bool,
+    /// What it complains about, in words; may be there though it passed.
+    pub complaints: Vec<String>,
+    /// Percent of its life used up, where it says so.
+    pub worn: Option<u8>,
+    /// Hours it has run.
+    pub hours: Option<u64>,
+}
+
 impl Disk {
     /// The drive as a person tells it from others: `vda (QEMU HARDDISK, serial A1, 12.0 GiB)`.
     #[must_use]
@@ -123,6 +145,13 @@ impl Disk {
         }
         parts.push(size_text(self.size));
         format!("{} ({})", self.name, parts.join(", "))
+    }
+
+    /// The same node, or the same drive seen by two paths (multipath).
+    #[must_use]
+    pub fn is_same_drive(&self, other: &Self) -> bool {
+        let same_name = !self.wwn.is_empty() && self.wwn == other.wwn;
+        self.path == other.path || (same_name && self.serial == other.serial && self.size == other.size)
     }
 
     /// The drive that `device` describes, without what only further probing tells.

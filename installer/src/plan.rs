@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`select`] | which drives |
 //! | [`consent`] | the token that stands for "this content may be destroyed" |
+//! | [`kept`] | what stays untouched, and who the machine was |
 //! | [`steps`] | what a step is |
 //! | `build` | the steps, in order |
 //! | [`describe`] | the plan in words |
@@ -12,6 +13,7 @@
 mod build;
 pub mod consent;
 pub mod describe;
+pub mod kept;
 pub mod select;
 pub mod steps;
 
@@ -26,7 +28,8 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use crate::answers::{After, Answers, Password};
-use crate::facts::{Disk, Facts, Firmware, size_text};
+use crate::facts::{Disk, Facts, Firmware, PreviousNode, size_text};
+pub use kept::Kept;
 pub use steps::Step;
 
 /// Everything that will be done, in order.
@@ -40,6 +43,10 @@ pub struct Plan {
     pub firmware: Firmware,
     /// The boot drives: index 0, then 1.
     pub drives: Vec<Drive>,
+    /// Other drives that hold something: they stay untouched.
+    pub kept: Vec<Kept>,
+    /// The node that this machine was before, where a drive tells.
+    pub previous: Option<PreviousNode>,
     /// Where the partitions lie, the same on all of them.
     pub layout: [Extent; 6],
     /// How the node is configured.
@@ -116,6 +123,7 @@ pub fn plan(facts: &Facts, answers: &Answers, manifest: &Manifest, seed: Uuid) -
         Ok(layout) if refusals.is_empty() => layout,
         _ => return Err(Refusals(refusals)), // `choose` has refused drives that are too small
     };
+    let (kept, previous) = (kept::kept(facts, &chosen), kept::previous(facts, &chosen));
     let drives: Vec<Drive> = chosen.into_iter().map(planned_drive).collect();
     let node = node_file(answers, &drives, seed);
     let steps = build::steps(facts.firmware, &drives, &layout, manifest, &node).map_err(|missing| {
@@ -127,6 +135,8 @@ pub fn plan(facts: &Facts, answers: &Answers, manifest: &Manifest, seed: Uuid) -
         version: manifest.version.clone(),
         firmware: facts.firmware,
         drives,
+        kept,
+        previous,
         layout,
         node,
         steps,

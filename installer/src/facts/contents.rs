@@ -4,6 +4,7 @@ use maekin_host::block::{BlockDevice, Signature};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use super::detail::{Detail, Osd, printable};
 use super::size_text;
 
 /// How many things a line tells.
@@ -17,12 +18,17 @@ const NAME: usize = 40;
 pub struct Contents {
     /// Signatures of the whole drive: partition tables, superblocks, at both ends.
     pub signatures: Vec<Signature>,
+    /// What superblocks of the whole drive say of themselves.
+    pub details: Vec<Detail>,
     /// Its partitions.
     pub partitions: Vec<Partition>,
     /// SHA-256 of its first and last MiB; empty when both are all zeros.
     pub ends: String,
     /// An installation by this product that was interrupted before its commit step.
     pub unfinished: Option<Uuid>,
+    /// The node that was installed here, where its settings could be read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub previous: Option<PreviousNode>,
     /// Why it could not be looked at; then nothing above says anything.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unreadable: Option<String>,
@@ -46,6 +52,34 @@ pub struct Partition {
     pub guid: String,
     /// Signatures in it.
     pub signatures: Vec<Signature>,
+    /// What superblocks in it say of themselves.
+    pub details: Vec<Detail>,
+}
+
+/// An installation of this product that is on a drive: who the machine was.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PreviousNode {
+    /// Its host name.
+    pub hostname: String,
+    /// Its cluster's name, where it is known.
+    pub cluster: Option<String>,
+    /// Its installation.
+    pub install_id: Uuid,
+}
+
+impl PreviousNode {
+    /// `the Maekin node "node-1" of cluster "rack"`.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let name = printable(&self.hostname, NAME);
+        match &self.cluster {
+            Some(cluster) => {
+                format!("the Maekin node \"{name}\" of cluster \"{}\"", printable(cluster, NAME))
+            }
+            None => format!("the Maekin node \"{name}\""),
+        }
+    }
 }
 
 impl Contents {
@@ -68,6 +102,23 @@ impl Contents {
         self.unfinished.is_none() && self.partitions.iter().any(|p| p.label == "maekin-state")
     }
 
+    /// Everything that superblocks here say of themselves, on the whole drive and in its partitions.
+    pub fn all_details(&self) -> impl Iterator<Item = &Detail> {
+        self.details.iter().chain(self.partitions.iter().flat_map(|p| &p.details))
+    }
+
+    /// The Ceph OSDs that keep data here.
+    #[must_use]
+    pub fn osds(&self) -> Vec<Osd> {
+        let mut osds: Vec<Osd> = Vec::new();
+        for osd in self.all_details().flat_map(Detail::osds) {
+            if !osds.contains(osd) {
+                osds.push(osd.clone());
+            }
+        }
+        osds
+    }
+
     /// What is here, one thing a line, the most important first.
     #[must_use]
     pub fn words(&self) -> Vec<String> {
@@ -81,10 +132,12 @@ impl Contents {
             return vec!["blank".to_owned()];
         }
         let mut words = Vec::new();
-        if self.is_ours() {
+        if let Some(previous) = &self.previous {
+            words.push(format!("{}: its system, settings and local volumes", previous.words()));
+        } else if self.is_ours() {
             words.push("a Maekin node: its system, settings and local volumes".to_owned());
         }
-        words.extend(self.signatures.iter().filter_map(signature_words));
+        words.extend(things(&self.signatures, &self.details));
         words.extend(self.partitions.iter().map(partition_words));
         if words.is_empty() {
             words.push("data of an unknown kind".to_owned());
@@ -108,9 +161,17 @@ fn partition_words(partition: &Partition) -> String {
     if !partition.label.is_empty() {
         text += &format!(", \"{}\"", printable(&partition.label, NAME));
     }
-    let mut inside: Vec<String> = partition.signatures.iter().filter_map(signature_words).collect();
+    let mut inside = things(&partition.signatures, &partition.details);
     inside.dedup();
     if inside.is_empty() { text } else { format!("{text}: {}", inside.join(", ")) }
+}
+
+/// What is in one place. Where a superblock tells more than its signature, only that is told.
+fn things(signatures: &[Signature], details: &[Detail]) -> Vec<String> {
+    let mut words: Vec<String> = details.iter().flat_map(Detail::words).collect();
+    let told = |s: &&Signature| !details.iter().any(|detail| detail.explains(&s.r#type));
+    words.extend(signatures.iter().filter(told).filter_map(signature_words));
+    words
 }
 
 fn signature_words(signature: &Signature) -> Option<String> {
@@ -144,11 +205,6 @@ fn label(what: String, signature: &Signature) -> String {
     }
 }
 
-/// Labels come from the disk: whoever wrote them must not reach the terminal's control codes.
-fn printable(text: &str, longest: usize) -> String {
-    text.chars().map(|c| if c.is_control() { '?' } else { c }).take(longest).collect()
-}
-
 /// The partitions of a drive as lsblk(8) tells them, without what is in them.
 #[must_use]
 pub fn partitions(device: &BlockDevice) -> Vec<Partition> {
@@ -168,7 +224,7 @@ pub fn partitions(device: &BlockDevice) -> Vec<Partition> {
             label: text(&child.partlabel),
             kind: text(&child.parttype),
             guid: text(&child.partuuid),
-            signatures: Vec::new(),
+            ..Partition::default()
         })
         .collect()
 }

@@ -37,6 +37,7 @@ pub fn probe_facts() -> Result<Facts> {
     Ok(Facts {
         firmware: if efi::booted_by_uefi() { Firmware::Uefi } else { Firmware::Bios },
         secure_boot: efi::secure_boot(),
+        cpu: super::Cpu::default(),
         memory: parse_meminfo(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
         dmi: dmi::read(Path::new("/sys/class/dmi/id")),
         disks,
@@ -116,6 +117,7 @@ fn probe_nics(dir: &Path) -> Vec<Nic> {
                 _ => None,
             },
             speed: text(path.join("speed")).parse().ok(),
+            lldp: None,
         })
         .collect();
     nics.sort_by(|a, b| a.name.cmp(&b.name));

@@ -35,7 +35,15 @@ pub(crate) fn used(name: &str, gib: u64) -> Disk {
 /// A machine with these drives.
 pub(crate) fn machine(firmware: Firmware, disks: Vec<Disk>) -> Facts {
     let nic = Nic { name: "enp1s0".to_owned(), mac: "52:54:00:00:00:01".to_owned(), ..Nic::default() };
-    Facts { firmware, secure_boot: None, memory: 2 * GIB, dmi: Dmi::default(), disks, nics: vec![nic] }
+    Facts {
+        firmware,
+        secure_boot: None,
+        memory: 2 * GIB,
+        cpu: Cpu::default(),
+        dmi: Dmi::default(),
+        disks,
+        nics: vec![nic],
+    }
 }
 
 #[test]

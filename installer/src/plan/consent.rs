@@ -10,7 +10,7 @@ use crate::facts::Disk;
 pub fn token(disk: &Disk) -> String {
     let contents = &disk.contents;
     let mut text =
-        format!("maekin consent 1\n{}\n{}\n{}\n{}\n", disk.serial, disk.wwn, disk.model, disk.size);
+        format!("maekin consent 2\n{}\n{}\n{}\n{}\n", disk.serial, disk.wwn, disk.model, disk.size);
     text += &format!("{}\n", contents.ends);
     let mut add = |place: u32, s: &maekin_host::block::Signature| {
         text += &format!("{place} {} {} {:?} {:?}\n", s.offset, s.r#type, s.uuid, s.label);
@@ -25,6 +25,11 @@ pub fn token(disk: &Disk) -> String {
     }
     for p in &contents.partitions {
         text += &format!("{} {} {} {} {} {:?}\n", p.number, p.start, p.size, p.guid, p.kind, p.label);
+    }
+    for (place, details) in std::iter::once((0, &contents.details))
+        .chain(contents.partitions.iter().map(|p| (p.number, &p.details)))
+    {
+        text += &details.iter().map(|detail| format!("{place} {detail:?}\n")).collect::<String>();
     }
     let hex = sha256_hex(text.as_bytes());
     [&hex[..4], &hex[4..8], &hex[8..12], &hex[12..16]].join("-")

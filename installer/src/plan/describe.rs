@@ -33,6 +33,16 @@ pub fn losses(plan: &Plan) -> Vec<String> {
     lines
 }
 
+/// What stays untouched, one line for each thing.
+#[must_use]
+pub fn kept(plan: &Plan) -> Vec<String> {
+    let lines = |kept: &super::Kept| {
+        let title = kept.title.clone();
+        kept.what.iter().map(move |what| format!("{title}: {what}")).collect::<Vec<_>>()
+    };
+    plan.kept.iter().flat_map(lines).collect()
+}
+
 /// The whole plan.
 #[must_use]
 pub fn full(plan: &Plan) -> String {
@@ -50,6 +60,15 @@ pub fn full(plan: &Plan) -> String {
         if !drive.dies.is_empty() {
             let _ = writeln!(text, "    consent token: {}", drive.token);
         }
+    }
+    if !plan.kept.is_empty() {
+        let _ = writeln!(text, "\nkept as they are:");
+        for line in kept(plan) {
+            let _ = writeln!(text, "  {line}");
+        }
+    }
+    if let Some(previous) = &plan.previous {
+        let _ = writeln!(text, "\nthis machine was {}", previous.words());
     }
     let _ = writeln!(text, "\npartitions, on each drive:");
     for extent in &plan.layout {

@@ -90,7 +90,7 @@ fn choose_named<'a>(
                 reason: "there is no such drive".to_owned(),
                 remedy: format!("the drives are: {}", candidates(&facts.disks.iter().collect::<Vec<_>>())),
             }),
-            [disk] if chosen.iter().any(|c| same_drive(c, disk)) => refusals.push(Refusal {
+            [disk] if chosen.iter().any(|c| c.is_same_drive(disk)) => refusals.push(Refusal {
                 disk: Some(selector.to_string()),
                 reason: format!("it is {} again", disk.name),
                 remedy: "a mirror needs two different drives: name another one".to_owned(),
@@ -128,7 +128,7 @@ fn choose_auto<'a>(facts: &'a Facts, answers: &Answers) -> Result<Vec<&'a Disk>,
                 remedy: "name it in disks.mirror to use it all the same".to_owned(),
             });
         }
-        if against.is_empty() && !suitable.iter().any(|other| same_drive(other, disk)) {
+        if against.is_empty() && !suitable.iter().any(|other| other.is_same_drive(disk)) {
             suitable.push(disk);
         }
         refusals.extend(against);
@@ -174,11 +174,6 @@ fn matches(disk: &Disk, selector: &Selector) -> bool {
                 || disk.links.iter().any(|link| link.as_os_str() == path.as_str())
         }
     }
-}
-
-/// The same node, or the same drive seen by two paths (multipath).
-fn same_drive(a: &Disk, b: &Disk) -> bool {
-    a.path == b.path || (!a.wwn.is_empty() && a.wwn == b.wwn && a.serial == b.serial && a.size == b.size)
 }
 
 fn candidates(disks: &[&Disk]) -> String {
