@@ -13,6 +13,9 @@ use crate::manifest::{FileEntry, MANIFEST, Manifest, ROOT, SIGNATURE};
 
 /// The loader that firmware starts without a boot entry (UEFI specification section 3.5.1.1).
 pub const FALLBACK_LOADER: &str = "EFI/BOOT/BOOTX64.EFI";
+/// The same file while it is being written. In the same directory, and as short, so that it gets its name by a change
+/// of one sector.
+pub const UNNAMED_LOADER: &str = "EFI/BOOT/BOOTX64.NEW";
 /// The loader that boot entries name.
 pub const ENTRY_LOADER: &str = r"\EFI\debian\shimx64.efi";
 /// What Debian's signed GRUB reads first.

@@ -97,7 +97,7 @@ fn apply_step(step: &Step, release: &Release, target: &mut dyn Target, meter: &m
             let mbr = protective_mbr(*size, *sector, &bootcode::unfinished(*install));
             target.write(disk, 0, &mbr)
         }
-        Step::Erase { disk, ranges } => target.zero(disk, ranges),
+        Step::Unboot { disk, ranges } | Step::Erase { disk, ranges } => target.zero(disk, ranges),
         Step::Table { disk, sector, guid, parts } => target.write_table(disk, *sector, *guid, parts),
         Step::BiosCore { partition, lba, room, source, entry } => {
             let core = bootcode::core(&release.read(source, entry)?, *lba, *room)?;
@@ -113,6 +113,7 @@ fn apply_step(step: &Step, release: &Release, target: &mut dyn Target, meter: &m
             }
             Ok(())
         }
+        Step::ZeroRest { array, from } => target.zero_rest(&md::device(array), *from),
         Step::Compare { members, entry } => compare(members, entry, target, meter),
         Step::MakeEsp { partition, serial, label } => target.make_vfat(partition, *serial, label),
         Step::FillEsp { partitions, files, manifest, texts } => {
@@ -225,7 +226,18 @@ fn commit_esp(partition: &Path, file: &EspFile, release: &Release, target: &mut 
     digests.insert(file.path.clone(), file.entry.sha256.clone());
     let inventory = esp::inventory(&digests);
     target.write_file(&on, esp::INVENTORY, 0o600, &mut Cursor::new(inventory.as_bytes()))?;
-    target.write_file(&on, &file.path, 0o600, &mut Cursor::new(&bytes))?;
+    // FAT may know of a file before it has its content: the loader gets its name when it was read back whole.
+    let unnamed = esp::UNNAMED_LOADER;
+    target.write_file(&on, unnamed, 0o600, &mut Cursor::new(&bytes))?;
+    target.unmount(partition)?;
+    target.mount(partition, FileSystem::Vfat)?;
+    if target.digest_file(partition, unnamed)? != file.entry.sha256 {
+        bail!(
+            "{unnamed} on {} is not what was written: the drive is defective, replace it",
+            partition.display()
+        );
+    }
+    target.rename_file(partition, unnamed, &file.path)?;
     target.unmount(partition)
 }
 

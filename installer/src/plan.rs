@@ -76,6 +76,8 @@ pub struct Drive {
     pub write_zeroes: bool,
     /// Where its old partitions lie: first byte and length.
     pub old: Vec<(u64, u64)>,
+    /// First bytes of those among them that UEFI firmware would look into.
+    pub esps: Vec<u64>,
     /// What the node file keeps of it.
     pub identity: BootDisk,
 }
@@ -154,6 +156,7 @@ fn planned_drive(disk: &Disk) -> Drive {
         token: consent::token(disk),
         write_zeroes: disk.write_zeroes,
         old: disk.contents.partitions.iter().map(|p| (p.start, p.size)).collect(),
+        esps: disk.contents.partitions.iter().filter(|p| p.is_esp()).map(|p| p.start).collect(),
         identity: BootDisk { serial: disk.serial.clone(), model: disk.model.clone(), size: disk.size },
     }
 }

@@ -1,7 +1,7 @@
 //! The machine itself.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, Receiver};
@@ -78,6 +78,13 @@ impl Target for RealTarget {
         file.sync_all().with_context(|| format!("cannot flush {}", device.display()))
     }
 
+    fn zero_rest(&mut self, device: &Path, from: u64) -> Result<()> {
+        let mut file = open_write(device)?;
+        let end =
+            file.seek(SeekFrom::End(0)).with_context(|| format!("cannot measure {}", device.display()))?;
+        self.zero(device, &[(from, end.saturating_sub(from))])
+    }
+
     fn write_table(&mut self, disk: &Path, sector: u64, guid: Uuid, parts: &[TablePart]) -> Result<()> {
         let written = write_table(open_write(disk)?, sector, guid, parts)
             .with_context(|| format!("cannot partition {}", disk.display()))?;
@@ -106,10 +113,6 @@ impl Target for RealTarget {
             moved(chunk.len() as u64);
         }
         out.sync().with_context(|| format!("cannot flush {}", device.display()))?;
-        let mut file = open_write(device)?;
-        let end = std::io::Seek::seek(&mut file, std::io::SeekFrom::End(0))?;
-        let from = written.next_multiple_of(4096);
-        self.zero(device, &[(from, end.saturating_sub(from))])?;
         Ok(written)
     }
 
@@ -209,6 +212,15 @@ impl Target for RealTarget {
                 return Ok(());
             }
         }
+    }
+
+    fn rename_file(&mut self, device: &Path, from: &str, to: &str) -> Result<()> {
+        let point = mount_point(device);
+        let (from, to) = (point.join(from), point.join(to));
+        let dir = to.parent().unwrap_or(&point);
+        fs::rename(&from, &to)
+            .and_then(|()| File::open(dir)?.sync_all())
+            .with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))
     }
 
     fn read_file(&mut self, device: &Path, path: &str) -> Result<Vec<u8>> {

@@ -234,6 +234,11 @@ impl Target for SimulatedTarget {
         Ok(())
     }
 
+    fn zero_rest(&mut self, device: &Path, from: u64) -> Result<()> {
+        let (_, size) = self.places(device)?;
+        self.zero(device, &[(from, size.saturating_sub(from))])
+    }
+
     fn write_table(&mut self, disk: &Path, sector: u64, guid: Uuid, parts: &[TablePart]) -> Result<()> {
         self.call(format!("partition {}", disk.display()))?;
         let drive = self.disks.get_mut(disk).context("no such drive")?;
@@ -319,6 +324,14 @@ impl Target for SimulatedTarget {
             self.call(format!("write {path} to {}", device.display()))?;
             self.mounted_files(device)?.insert(path.to_owned(), bytes.clone());
         }
+        Ok(())
+    }
+
+    fn rename_file(&mut self, device: &Path, from: &str, to: &str) -> Result<()> {
+        self.call(format!("rename {from} to {to} on {}", device.display()))?;
+        let files = self.mounted_files(device)?;
+        let content = files.remove(from).with_context(|| format!("there is no {from}"))?;
+        files.insert(to.to_owned(), content);
         Ok(())
     }
 

@@ -32,8 +32,9 @@ pub trait Target {
     fn write_table(&mut self, disk: &Path, sector: u64, guid: Uuid, parts: &[TablePart]) -> Result<()>;
     /// Creates a mirror at `/dev/md/<name>`.
     fn create_array(&mut self, array: &Create) -> Result<()>;
-    /// Writes a stream from the first byte of `device`, and zeros from its end to the end of the device; returns the
-    /// stream's length. `moved` is told the bytes of each chunk.
+    /// Zeroes `device` from byte `from` to its end.
+    fn zero_rest(&mut self, device: &Path, from: u64) -> Result<()>;
+    /// Writes a stream from the first byte of `device`; returns its length. `moved` is told the bytes of each chunk.
     fn write_stream(&mut self, device: &Path, stream: Stream, moved: &mut dyn FnMut(u64)) -> Result<u64>;
     /// SHA-256 of the first `len` bytes of each device, read from the medium.
     fn read_back(&mut self, devices: &[PathBuf], len: u64, moved: &mut dyn FnMut(u64))
@@ -54,6 +55,8 @@ pub trait Target {
         mode: u32,
         content: &mut dyn Read,
     ) -> Result<()>;
+    /// Gives a file of a mounted device another name in the same directory.
+    fn rename_file(&mut self, device: &Path, from: &str, to: &str) -> Result<()>;
     /// Reads a small file of a mounted device.
     fn read_file(&mut self, device: &Path, path: &str) -> Result<Vec<u8>>;
     /// SHA-256 of a file of a mounted device.

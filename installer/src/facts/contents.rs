@@ -82,6 +82,18 @@ impl PreviousNode {
     }
 }
 
+impl Partition {
+    /// UEFI firmware looks into it: by its type (UEFI specification section 5.3.3, and 0xEF in an MBR), or because it
+    /// holds a FAT file system.
+    #[must_use]
+    pub fn is_esp(&self) -> bool {
+        let kind = self.kind.to_ascii_lowercase();
+        kind == "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
+            || kind == "0xef"
+            || self.signatures.iter().any(|s| s.r#type == "vfat")
+    }
+}
+
 impl Contents {
     /// Nothing was ever written here, as far as can be seen.
     #[must_use]

@@ -18,9 +18,13 @@ use super::steps::{Step, TextFile};
 use crate::facts::Firmware;
 
 const MIB: u64 = 1 << 20;
+/// Both allocation tables and the root directory of an ESP lie within this many bytes.
+const FAT_HEAD: u64 = 8 << 20;
 /// Halves up to this size are made equal by zeroing, where drives do that by themselves; larger ones by md's resync in
 /// the background, because some drives take hours for it.
 const ZERO_LIMIT: u64 = 64 << 30;
+/// The image is padded to whole blocks of this many bytes when it is written.
+const BLOCK: u64 = 4096;
 /// The slot that is installed.
 const SLOT: &str = "a";
 const BOOT_IMG: &str = "boot/bios/boot.img";
@@ -76,6 +80,10 @@ impl Builder<'_> {
         for d in self.drives {
             let (disk, size, sector) = (d.path.clone(), d.size, d.sector);
             steps.push(Step::Mark { disk, size, sector, install: self.install });
+            if !d.esps.is_empty() {
+                let ranges = d.esps.iter().map(|start| (*start, sector)).collect();
+                steps.push(Step::Unboot { disk: d.path.clone(), ranges });
+            }
         }
         for (i, drive) in (0..).zip(self.drives) {
             let ranges = erase_ranges(drive, self.layout);
@@ -110,15 +118,13 @@ impl Builder<'_> {
     }
 
     /// Makes one mirror. Its halves must be equal, or md must copy one onto the other:
-    /// slot A is written through the mirror from end to end, so it is clean by construction; the others are zeroed
-    /// where the drives do that by themselves, and left to md's resync where not. One drive has nothing to be equal to.
+    /// they are zeroed where the drives do that by themselves. Where not, slot A is written through the mirror from end
+    /// to end, so it is clean by construction, and the others are left to md's resync. One drive has nothing to be
+    /// equal to.
     fn array(&self, array: Array) -> Vec<Step> {
         let members = self.members(array.part());
         let size = self.extent(array.part()).size;
-        let zeroed = members.len() == 2
-            && array != Array::SystemA
-            && size <= ZERO_LIMIT
-            && self.drives.iter().all(|drive| drive.write_zeroes);
+        let zeroed = members.len() == 2 && size <= ZERO_LIMIT && self.zero_by_themselves();
         let mut steps = Vec::new();
         if zeroed {
             let (array, members) = (array.name().to_owned(), members.clone());
@@ -143,14 +149,19 @@ impl Builder<'_> {
 
     fn system(&self) -> Result<Vec<Step>, Missing> {
         let entry = self.entry(ROOT)?;
-        Ok(vec![
-            Step::WriteRoot {
-                array: Array::SystemA.name().to_owned(),
-                source: ROOT.to_owned(),
-                entry: entry.clone(),
-            },
-            Step::Compare { members: self.members(Part::SystemA), entry },
-        ])
+        let array = Array::SystemA.name().to_owned();
+        let members = self.members(Part::SystemA);
+        let rest = (members.len() == 2 && !self.zero_by_themselves())
+            .then(|| Step::ZeroRest { array: array.clone(), from: entry.size.next_multiple_of(BLOCK) });
+        let mut steps = vec![Step::WriteRoot { array, source: ROOT.to_owned(), entry: entry.clone() }];
+        steps.extend(rest);
+        steps.push(Step::Compare { members, entry });
+        Ok(steps)
+    }
+
+    /// Whether every drive zeroes ranges without being sent the zeros.
+    fn zero_by_themselves(&self) -> bool {
+        self.drives.iter().all(|drive| drive.write_zeroes)
     }
 
     fn esps(&self) -> Result<Vec<Step>, Missing> {
@@ -227,11 +238,14 @@ impl Builder<'_> {
 /// first sector is not among them, it is written by [`Step::Mark`].
 fn erase_ranges(drive: &Drive, layout: &[Extent; 6]) -> Vec<(u64, u64)> {
     let mut ends = vec![(drive.sector, MIB), (drive.size.saturating_sub(MIB), drive.size)];
-    let new = layout.iter().map(|e| (e.start, e.size));
-    for (start, size) in new.chain(drive.old.iter().copied()) {
+    let new = layout.iter().map(|e| (e.start, e.size, e.part == Part::Esp));
+    let old = drive.old.iter().map(|(start, size)| (*start, *size, drive.esps.contains(start)));
+    for (start, size, esp) in new.chain(old) {
         let end = start.saturating_add(size).min(drive.size);
         let start = start.max(drive.sector).min(end);
-        ends.push((start, start.saturating_add(MIB).min(end)));
+        // A new FAT lies where the old one lay, and must not give its old directories back.
+        let head = if esp { FAT_HEAD } else { MIB };
+        ends.push((start, start.saturating_add(head).min(end)));
         ends.push((end.saturating_sub(MIB).max(start), end));
     }
     let align = |(start, end): (u64, u64)| {

@@ -1,10 +1,12 @@
 //! The steps of an installation. Each names every device, byte range, UUID and digest it needs; their order is what
 //! keeps the machine from ever booting half an installation:
 //!
-//! 1. each drive's first sector says "unfinished" before anything else of it is touched, so that an interrupted
-//!    installation is recognised and may be repeated, and a BIOS goes on to the next boot device;
+//! 1. one drive after the other stops booting, by single sectors: its first one says "unfinished", so that an
+//!    interrupted installation is recognised and may be repeated, and a BIOS goes on to the next boot device; then the
+//!    first sector of each old ESP goes, so that UEFI does so too. Until the last of them nothing else was touched, and
+//!    the old system boots from the other drive;
 //! 2. everything is written and read back;
-//! 3. the commit: `EFI/BOOT/BOOTX64.EFI` appears on each ESP, then real boot code replaces the mark.
+//! 3. the commit: `EFI/BOOT/BOOTX64.EFI` gets its name on each ESP, then real boot code replaces the mark.
 
 use std::path::{Path, PathBuf};
 
@@ -53,6 +55,13 @@ pub enum Step {
         /// The installation.
         install: Uuid,
     },
+    /// Zero the first sector of each ESP that the drive has, so that UEFI firmware finds nothing to start.
+    Unboot {
+        /// The drive.
+        disk: PathBuf,
+        /// Byte offset and length.
+        ranges: Vec<(u64, u64)>,
+    },
     /// Zero what old contents could be recognised by.
     Erase {
         /// The drive.
@@ -95,7 +104,7 @@ pub enum Step {
     },
     /// Create a mirror.
     CreateArray(Create),
-    /// Write the system image through the mirror onto both halves, and zeros behind it.
+    /// Write the system image through the mirror onto both halves.
     WriteRoot {
         /// The array.
         array: String,
@@ -103,6 +112,13 @@ pub enum Step {
         source: String,
         /// Its size and digest.
         entry: FileEntry,
+    },
+    /// Write zeros through the mirror onto both halves, where the drives do not zero by themselves.
+    ZeroRest {
+        /// The array.
+        array: String,
+        /// First byte of the array; zeros go from here to its end.
+        from: u64,
     },
     /// Read both halves back past the cache, and compare.
     Compare {
@@ -194,6 +210,7 @@ impl Step {
         match self {
             Self::Release { disk } => format!("releasing {}", name(disk)),
             Self::Mark { disk, .. } => format!("marking {} as unfinished", name(disk)),
+            Self::Unboot { disk, .. } => format!("making {} unbootable", name(disk)),
             Self::Erase { disk, .. } => format!("erasing old signatures on {}", name(disk)),
             Self::Table { disk, .. } => format!("partitioning {}", name(disk)),
             Self::BiosCore { partition, .. } => {
@@ -202,6 +219,7 @@ impl Step {
             Self::Zero { array, members, .. } => format!("zeroing {} for {array}", names(members)),
             Self::CreateArray(array) => format!("creating the mirror {}", array.name),
             Self::WriteRoot { array, .. } => format!("writing the system to {array}"),
+            Self::ZeroRest { array, .. } => format!("zeroing the rest of {array}"),
             Self::Compare { members, .. } => format!("reading the system back from {}", names(members)),
             Self::MakeEsp { partition, .. } => format!("making the ESP on {}", name(partition)),
             Self::FillEsp { partitions, .. } => format!("writing boot files to {}", names(partitions)),

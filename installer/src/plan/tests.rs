@@ -261,15 +261,15 @@ fn nothing_comes_before_the_mark_and_nothing_but_boot_entries_after_the_commit()
 fn halves_are_equal_by_construction_or_by_resync() {
     let slow = |name: &str| Disk { write_zeroes: false, ..disk(name, 12) };
     let rows = [
-        ("both zero by themselves", vec![disk("vda", 12), disk("vdb", 12)], [true, true, true, true], 3),
-        ("one does not", vec![disk("vda", 12), slow("vdb")], [true, false, false, false], 0),
+        ("both zero by themselves", vec![disk("vda", 12), disk("vdb", 12)], [true, true, true, true], (4, 0)),
+        ("one does not", vec![disk("vda", 12), slow("vdb")], [true, false, false, false], (0, 1)),
         (
             "a large data half is resynced",
             vec![disk("vda", 480), disk("vdb", 480)],
             [true, true, true, false],
-            2,
+            (3, 0),
         ),
-        ("one drive has nothing to be equal to", vec![slow("vda")], [true, true, true, true], 0),
+        ("one drive has nothing to be equal to", vec![slow("vda")], [true, true, true, true], (0, 0)),
     ];
     for (name, disks, clean, zeroed) in rows {
         let plan = plan(&machine(Firmware::Bios, disks), &answers(""), &manifest(), SEED).unwrap();
@@ -278,7 +278,9 @@ fn halves_are_equal_by_construction_or_by_resync() {
             _ => None,
         });
         assert_eq!(arrays.collect::<Vec<_>>(), clean, "{name}");
-        assert_eq!(position(&plan, |s| matches!(s, Step::Zero { .. })).len(), zeroed, "{name}");
+        let count = |wanted: fn(&Step) -> bool| position(&plan, wanted).len();
+        let got = (count(|s| matches!(s, Step::Zero { .. })), count(|s| matches!(s, Step::ZeroRest { .. })));
+        assert_eq!(got, zeroed, "{name}");
     }
 }
 
@@ -335,6 +337,41 @@ fn erased_ranges_cover_old_and_new_ends_and_spare_the_first_sector() {
     }
     assert!(!covers(0), "first sector");
     assert!(ranges.windows(2).all(|w| w[0].0 + w[0].1 < w[1].0), "sorted, apart");
+}
+
+#[test]
+fn an_old_system_stops_booting_drive_by_drive_before_anything_else_is_touched() {
+    let esp = |number: u32, start: u64, kind: &str| crate::facts::contents::Partition {
+        number,
+        start,
+        size: 512 << 20,
+        kind: kind.to_owned(),
+        ..Default::default()
+    };
+    let old = |name: &str| {
+        let mut old = used(name, 12);
+        old.contents.partitions.push(esp(1, 1 << 20, "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"));
+        old.contents.partitions.push(esp(2, 600 << 20, "0fc63daf-8483-4772-8e79-3d69d8477de4"));
+        old
+    };
+    let (a, b) = (old("vda"), old("vdb"));
+    let consented =
+        answers(&format!("[disks]\nconsent = [\"{}\", \"{}\"]\n", consent::token(&a), consent::token(&b)));
+    let plan = plan(&machine(Firmware::Uefi, vec![a, b]), &consented, &manifest(), SEED).unwrap();
+    let first: Vec<String> = plan.steps.iter().skip(2).take(5).map(Step::label).collect();
+    let want = [
+        "marking vda as unfinished",
+        "making vda unbootable",
+        "marking vdb as unfinished",
+        "making vdb unbootable",
+        "erasing old signatures on vda",
+    ];
+    assert_eq!(first, want);
+    let zeroed = plan.steps.iter().find_map(|s| match s {
+        Step::Unboot { ranges, .. } => Some(ranges.clone()),
+        _ => None,
+    });
+    assert_eq!(zeroed.unwrap(), [(1 << 20, 512)], "one sector of the ESP, and of nothing else");
 }
 
 #[test]
