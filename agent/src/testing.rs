@@ -33,7 +33,7 @@ pub(crate) fn agent(dir: &Path, seed: u128, cluster: ClusterIntent) -> Arc<App> 
                 addresses: vec!["127.0.0.1/8".into()],
                 ..Interface::default()
             }],
-            dns: vec![],
+            ..Network::default()
         },
         time: Time::default(),
         cluster,

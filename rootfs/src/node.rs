@@ -3,10 +3,14 @@
 //! The installer writes it to the state partition ([`NODE_FILE`]); the initrd and the agent render every
 //! configuration file of the running system from it (see [`crate::render`]). Nothing else is configured by hand.
 
-use std::net::{IpAddr, Ipv4Addr};
+mod network;
+
+use std::net::Ipv4Addr;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
+
+pub use network::{Bond, BondMode, Interface, LacpRate, Network, Vlan};
 
 /// Where the node file lives on the state partition, relative to its mount point `/var`.
 pub const NODE_FILE: &str = "lib/maekin/node.toml";
@@ -52,41 +56,6 @@ pub struct Admin {
     /// Public keys in authorized_keys(5) format that may log in as root by ssh; none: sshd is off.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub ssh_keys: Vec<String>,
-}
-
-/// Interfaces and addresses. The first interface carries the cluster: its first address is the one peers are told.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Network {
-    /// In order; the first one carries the cluster. None: DHCP on every Ethernet interface.
-    #[serde(rename = "interface", skip_serializing_if = "Vec::is_empty")]
-    pub interfaces: Vec<Interface>,
-    /// Name servers, for addresses given by hand.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub dns: Vec<IpAddr>,
-}
-
-/// One network interface.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Interface {
-    /// Hardware address, `aa:bb:cc:dd:ee:ff`; matched before `name`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mac: Option<String>,
-    /// Kernel name, e.g. `enp1s0`, where the hardware address is not given.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
-    /// Ask for an address by DHCP.
-    pub dhcp: bool,
-    /// Addresses with prefix length, e.g. `10.77.0.1/24`.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub addresses: Vec<String>,
-    /// Default router.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub gateway: Option<IpAddr>,
-    /// Largest frame payload in bytes.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mtu: Option<u32>,
 }
 
 /// Where the time comes from.

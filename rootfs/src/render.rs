@@ -11,7 +11,7 @@ mod network;
 
 use std::fmt::Write;
 
-use crate::node::NodeConfig;
+use crate::node::{Network, NodeConfig};
 use crate::validate::{Invalid, validate};
 
 /// Authorized keys of root; sshd runs only where this file exists.
@@ -49,7 +49,7 @@ pub fn render(config: &NodeConfig) -> Result<Vec<RenderedFile>, Unusable> {
         return Err(Unusable(invalid));
     }
     let mut files = identity(config);
-    files.extend(network::render(config));
+    files.extend(network::render(&config.network));
     files.push(RenderedFile {
         mode: 0o600,
         ..RenderedFile::new("/etc/nftables.conf", firewall::render(config))
@@ -63,6 +63,13 @@ pub fn render(config: &NodeConfig) -> Result<Vec<RenderedFile>, Unusable> {
         files.push(RenderedFile::new("/etc/systemd/timesyncd.conf.d/50-maekin.conf", text));
     }
     Ok(files)
+}
+
+/// The files of the network alone: for trying it before there is a node. The caller has found nothing wrong with it
+/// (see [`crate::validate::validate_network`]).
+#[must_use]
+pub fn render_network(network: &Network) -> Vec<RenderedFile> {
+    network::render(network)
 }
 
 fn identity(config: &NodeConfig) -> Vec<RenderedFile> {

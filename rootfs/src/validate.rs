@@ -1,10 +1,12 @@
 //! What makes a node file usable. Everything is checked before anything is rendered, so that [`crate::render`] can
 //! put values into configuration files of other programs without quoting.
 
+mod network;
+
 use std::net::IpAddr;
 
 use crate::cidr::Cidr;
-use crate::node::{Admin, ClusterIntent, Interface, NodeConfig, Provision};
+use crate::node::{Admin, ClusterIntent, Network, NodeConfig, Provision};
 
 /// One thing wrong with a node file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,9 +32,7 @@ pub fn validate(config: &NodeConfig) -> Vec<Invalid> {
         found.add("hostname", format!("`{}` {LABEL_RULE}", config.hostname.escape_debug()));
     }
     check_admin(&config.admin, &mut found);
-    for (i, interface) in config.network.interfaces.iter().enumerate() {
-        check_interface(i, interface, &mut found);
-    }
+    network::check(&config.network, &mut found);
     for server in &config.time.ntp {
         if !is_host(server) {
             found.add(
@@ -45,6 +45,14 @@ pub fn validate(config: &NodeConfig) -> Vec<Invalid> {
     if let Some(provision) = &config.provision {
         check_provision(provision, config, &mut found);
     }
+    found.0
+}
+
+/// Everything wrong with a network by itself.
+#[must_use]
+pub fn validate_network(config: &Network) -> Vec<Invalid> {
+    let mut found = Found::default();
+    network::check(config, &mut found);
     found.0
 }
 
@@ -109,42 +117,6 @@ fn check_admin(admin: &Admin, found: &mut Found) {
         if !printable || !key.contains(' ') || !known.iter().any(|k| kind.starts_with(k)) {
             found.add(format!("admin.ssh_keys[{i}]"), "must be one line like `ssh-ed25519 AAAA... name`");
         }
-    }
-}
-
-fn check_interface(i: usize, interface: &Interface, found: &mut Found) {
-    let field = |name: &str| format!("network.interface[{i}]{name}");
-    match (&interface.mac, &interface.name) {
-        (None, None) => found.add(field(""), "needs `mac` or `name` to say which interface it is"),
-        (Some(mac), _) if !is_mac(mac) => {
-            found.add(
-                field(".mac"),
-                format!("`{}` is not written like aa:bb:cc:dd:ee:ff", mac.escape_debug()),
-            );
-        }
-        (_, Some(name)) if !is_interface_name(name) => {
-            found.add(field(".name"), format!("`{}` cannot be an interface's name", name.escape_debug()));
-        }
-        _ => {}
-    }
-    let mut networks = Vec::new();
-    for text in &interface.addresses {
-        match text.parse::<Cidr>() {
-            Ok(cidr) => networks.push(cidr),
-            Err(e) => found.add(field(".addresses"), e.to_string()),
-        }
-    }
-    if let Some(gateway) = interface.gateway
-        && !interface.dhcp
-        && !networks.iter().any(|net| net.contains(gateway))
-    {
-        found.add(field(".gateway"), format!("{gateway} lies in no network of this interface's addresses"));
-    }
-    if interface.mtu.is_some_and(|mtu| !(576..=65_535).contains(&mtu)) {
-        found.add(field(".mtu"), "must be between 576 and 65535 bytes");
-    }
-    if i == 0 && !interface.dhcp && interface.addresses.is_empty() {
-        found.add(field(""), "carries the cluster and so needs `dhcp = true` or an address");
     }
 }
 

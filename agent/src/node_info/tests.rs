@@ -8,7 +8,7 @@ fn config(interfaces: Vec<Wanted>) -> NodeConfig {
         machine_id: String::new(),
         hostname: "node-1".into(),
         admin: maekin_rootfs::node::Admin::default(),
-        network: Network { interfaces, dns: vec![] },
+        network: Network { interfaces, ..Network::default() },
         time: maekin_rootfs::node::Time::default(),
         cluster: ClusterIntent::Create { name: "rack".into() },
         provision: None,

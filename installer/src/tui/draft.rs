@@ -154,7 +154,8 @@ impl Draft {
             gateway: parsed(form, "Router")?,
             ..Interface::default()
         };
-        Ok(Network { interfaces: vec![interface], dns: parsed(form, "Name server")?.into_iter().collect() })
+        let dns = parsed(form, "Name server")?.into_iter().collect();
+        Ok(Network { interfaces: vec![interface], dns, ..Network::default() })
     }
 
     fn provision(&self) -> Result<Option<Provision>, Problems> {

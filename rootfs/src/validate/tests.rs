@@ -1,5 +1,5 @@
 use super::*;
-use crate::node::{Network, Time};
+use crate::node::{Interface, Network, Time};
 use uuid::Uuid;
 
 pub(crate) fn sample() -> NodeConfig {
@@ -15,7 +15,7 @@ pub(crate) fn sample() -> NodeConfig {
                 addresses: vec!["10.77.0.1/24".into()],
                 ..Interface::default()
             }],
-            dns: vec![],
+            ..Network::default()
         },
         time: Time::default(),
         cluster: ClusterIntent::Create { name: "rack".into() },
@@ -130,5 +130,119 @@ fn what_is_wrong_is_named_by_field() {
         change(&mut config);
         let found: Vec<_> = validate(&config).into_iter().map(|i| i.field).collect();
         assert_eq!(&found, fields, "{name}");
+    }
+}
+
+/// A network in TOML, and the fields that are wrong in it.
+const NETWORKS: &[(&str, &str, &[&str])] = &[
+    (
+        "good bond and VLAN",
+        "[[bond]]\nname = \"bond0\"\nmembers = [\"52:54:00:00:00:01\", \"enp2s0\"]\n\
+      [[vlan]]\nname = \"v20\"\nid = 20\non = \"bond0\"\n[[interface]]\nname = \"v20\"\ndhcp = true\n",
+        &[],
+    ),
+    (
+        "bond without ports",
+        "[[bond]]\nname = \"bond0\"\nmembers = []\n[[interface]]\nname = \"bond0\"\ndhcp = true\n",
+        &["network.bond[0].members"],
+    ),
+    (
+        "bond of a wildcard",
+        "[[bond]]\nname = \"bond0\"\nmembers = [\"e*\"]\n[[interface]]\nname = \"bond0\"\ndhcp = true\n",
+        &["network.bond[0].members[0]"],
+    ),
+    (
+        "a port twice",
+        "[[bond]]\nname = \"bond0\"\nmembers = [\"a\", \"a\"]\n[[interface]]\nname = \"bond0\"\ndhcp = true\n",
+        &["network.bond[0].members[1]"],
+    ),
+    (
+        "a port in two bonds",
+        "[[bond]]\nname = \"b0\"\nmembers = [\"a\"]\n[[bond]]\nname = \"b1\"\nmembers = [\"a\"]\n\
+      [[interface]]\nname = \"b0\"\ndhcp = true\n[[interface]]\nname = \"b1\"\n",
+        &["network.bond[1].members[0]"],
+    ),
+    (
+        "a bond of a bond",
+        "[[bond]]\nname = \"b0\"\nmembers = [\"a\"]\n[[bond]]\nname = \"b1\"\nmembers = [\"b0\"]\n\
+      [[interface]]\nname = \"b0\"\n[[interface]]\nname = \"b1\"\ndhcp = true\n",
+        &["network.interface[0]", "network.interface[0]", "network.bond[1].members[0]"],
+    ),
+    (
+        "a port with addresses of its own",
+        "[[bond]]\nname = \"b0\"\nmembers = [\"a\"]\n[[interface]]\nname = \"b0\"\n\
+      dhcp = true\n[[interface]]\nname = \"a\"\ndhcp = true\n",
+        &["network.interface[1]"],
+    ),
+    (
+        "a port that carries a VLAN",
+        "[[bond]]\nname = \"b0\"\nmembers = [\"a\"]\n[[vlan]]\nname = \"v\"\nid = 1\non = \"a\"\n\
+      [[interface]]\nname = \"b0\"\ndhcp = true\n[[interface]]\nname = \"v\"\n",
+        &["network.bond[0].members[0]"],
+    ),
+    (
+        "LACP rate without LACP",
+        "[[bond]]\nname = \"b0\"\nmembers = [\"a\"]\nlacp_rate = \"fast\"\n\
+      [[interface]]\nname = \"b0\"\ndhcp = true\n",
+        &["network.bond[0].lacp_rate"],
+    ),
+    (
+        "a bond that nothing uses",
+        "[[bond]]\nname = \"b0\"\nmembers = [\"a\"]\n[[interface]]\nname = \"c\"\ndhcp = true\n",
+        &["network.bond[0].name"],
+    ),
+    (
+        "names of bonds",
+        "[[bond]]\nname = \"b*\"\nmembers = [\"a\"]\n[[bond]]\nname = \"lo\"\nmembers = [\"c\"]\n",
+        &["network.bond[0].name", "network.bond[1].name"],
+    ),
+    (
+        "a bond with a hardware address",
+        "[[bond]]\nname = \"b0\"\nmembers = [\"a\"]\n[[interface]]\nname = \"b0\"\n\
+      mac = \"52:54:00:00:00:01\"\ndhcp = true\n",
+        &["network.interface[0].mac"],
+    ),
+    (
+        "VLAN numbers",
+        "[[vlan]]\nname = \"v0\"\nid = 0\non = \"a\"\n[[vlan]]\nname = \"v1\"\nid = 4095\non = \"a\"\n\
+      [[interface]]\nname = \"v0\"\ndhcp = true\n[[interface]]\nname = \"v1\"\n",
+        &["network.vlan[0].id", "network.vlan[1].id"],
+    ),
+    (
+        "the same VLAN twice",
+        "[[vlan]]\nname = \"v0\"\nid = 7\non = \"a\"\n[[vlan]]\nname = \"v1\"\nid = 7\non = \"a\"\n\
+      [[interface]]\nname = \"v0\"\ndhcp = true\n[[interface]]\nname = \"v1\"\n",
+        &["network.vlan[1].id"],
+    ),
+    (
+        "a VLAN in a VLAN, itself even",
+        "[[vlan]]\nname = \"v0\"\nid = 7\non = \"v0\"\n[[interface]]\nname = \"v0\"\ndhcp = true\n",
+        &["network.vlan[0].on"],
+    ),
+    (
+        "VLAN and bond of one name",
+        "[[bond]]\nname = \"x\"\nmembers = [\"a\"]\n[[vlan]]\nname = \"x\"\nid = 7\non = \"c\"\n\
+      [[interface]]\nname = \"x\"\ndhcp = true\n",
+        &["network.vlan[0].name"],
+    ),
+    (
+        "a VLAN greater than what carries it",
+        "[[vlan]]\nname = \"v\"\nid = 7\non = \"a\"\n[[interface]]\nname = \"v\"\n\
+      dhcp = true\nmtu = 9000\n[[interface]]\nname = \"a\"\nmtu = 1500\n",
+        &["network.interface[0].mtu"],
+    ),
+    (
+        "section smuggled in by a VLAN's name",
+        "[[vlan]]\nname = \"v\\n[Link]\"\nid = 7\non = \"a\\nb\"\n",
+        &["network.vlan[0].name", "network.vlan[0].on"],
+    ),
+];
+
+#[test]
+fn what_is_wrong_with_a_network_is_named_by_field() {
+    for (name, text, fields) in NETWORKS {
+        let network: Network = toml::from_str(text).unwrap_or_else(|e| panic!("{name}: {e}"));
+        let found: Vec<_> = validate_network(&network).into_iter().map(|i| i.field).collect();
+        assert_eq!(&found, fields, "{name}: {:?}", validate_network(&network));
     }
 }
