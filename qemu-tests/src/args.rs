@@ -46,11 +46,16 @@ pub fn plan_args(spec: &NodeSpec, files: &NodeFiles, accel: Accel, code: Option<
         args.add("-drive", format!("if=pflash,unit=1,format=raw,file={}", escape(&files.nvram)));
     }
     args.consoles(files);
-    if spec.drives.iter().any(|d| d.plugged && d.bus == Bus::Scsi) {
+    if spec.drives.iter().any(|d| d.bus == Bus::Scsi) {
         args.add("-device", "virtio-scsi-pci,id=scsi");
     }
-    for (i, drive) in spec.drives.iter().enumerate().filter(|(_, drive)| drive.plugged) {
-        args.drive(i, drive, boot_index(spec, BootFrom::Drive(i)));
+    for (i, drive) in spec.drives.iter().enumerate() {
+        if drive.bus != Bus::Scsi {
+            args.bay(i);
+        }
+        if drive.plugged {
+            args.drive(i, drive, boot_index(spec, BootFrom::Drive(i)));
+        }
     }
     if let Some(medium) = &spec.medium {
         args.medium(medium, boot_index(spec, BootFrom::Medium));
@@ -90,6 +95,41 @@ pub fn device_id(spec: &NodeSpec, from: BootFrom) -> String {
         (BootFrom::Drive(i), _) => format!("disk{i}"),
         (BootFrom::Nic(i), _) => format!("nic{i}"),
     }
+}
+
+/// The file behind drive `i`, as QEMU's block layer takes it.
+#[must_use]
+pub fn drive_backend(i: usize, drive: &Drive) -> Value {
+    // The host does not lose power under test, so nothing is flushed for its sake; the guest's own flushes are
+    // still seen by whatever filter is put above these nodes.
+    let cache = json!({"direct": false, "no-flush": true});
+    json!({
+        "node-name": format!("drive{i}"), "driver": "qcow2", "discard": "unmap", "detect-zeroes": "unmap",
+        "cache": cache,
+        "file": {"driver": "file", "filename": drive.file, "discard": "unmap", "cache": cache},
+    })
+}
+
+/// Drive `i` as the guest sees it, in its bay.
+#[must_use]
+pub fn drive_device(i: usize, drive: &Drive) -> Value {
+    let mut device = json!({
+        "id": format!("disk{i}"), "drive": format!("drive{i}"), "serial": drive.serial,
+        "logical_block_size": drive.sector, "physical_block_size": drive.sector,
+    });
+    device["driver"] = match drive.bus {
+        Bus::Virtio => "virtio-blk-pci",
+        Bus::Nvme => "nvme",
+        Bus::Scsi => "scsi-hd",
+    }
+    .into();
+    if drive.bus == Bus::Scsi {
+        device["bus"] = "scsi.0".into();
+        device["scsi-id"] = i.into();
+    } else {
+        device["bus"] = format!("port{i}").into();
+    }
+    device
 }
 
 /// QEMU splits options at commas; a comma in a path is written twice.
@@ -140,36 +180,14 @@ impl Args {
     }
 
     fn drive(&mut self, i: usize, drive: &Drive, boot: Option<usize>) {
-        // The host does not lose power under test, so nothing is flushed for its sake; the guest's own flushes are
-        // still seen by whatever filter is put above these nodes.
-        let cache = json!({"direct": false, "no-flush": true});
-        self.json(
-            "-blockdev",
-            &json!({
-                "node-name": format!("drive{i}"), "driver": "qcow2", "discard": "unmap", "detect-zeroes": "unmap",
-                "cache": cache,
-                "file": {"driver": "file", "filename": drive.file, "discard": "unmap", "cache": cache},
-            }),
-        );
-        let mut device = json!({
-            "id": format!("disk{i}"), "drive": format!("drive{i}"), "serial": drive.serial,
-            "logical_block_size": drive.sector, "physical_block_size": drive.sector,
-        });
-        device["driver"] = match drive.bus {
-            Bus::Virtio => "virtio-blk-pci",
-            Bus::Nvme => "nvme",
-            Bus::Scsi => "scsi-hd",
-        }
-        .into();
-        if drive.bus == Bus::Scsi {
-            device["bus"] = "scsi.0".into();
-            device["scsi-id"] = i.into();
-        } else {
-            let slot = i + 1;
-            self.add("-device", format!("pcie-root-port,id=port{i},chassis={slot},slot={slot}"));
-            device["bus"] = format!("port{i}").into();
-        }
-        self.device(device, boot);
+        self.json("-blockdev", &drive_backend(i, drive));
+        self.device(drive_device(i, drive), boot);
+    }
+
+    /// The bay of a drive that hangs on a bus of its own; there also while it is empty, to be plugged into.
+    fn bay(&mut self, i: usize) {
+        let slot = i + 1;
+        self.add("-device", format!("pcie-root-port,id=port{i},chassis={slot},slot={slot}"));
     }
 
     fn medium(&mut self, medium: &Medium, boot: Option<usize>) {

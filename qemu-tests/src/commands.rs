@@ -29,6 +29,12 @@ pub(crate) fn run(dir: &Path, command: Command) -> anyhow::Result<()> {
         Command::Screendump { node, file } => screendump(&Rack::open(dir)?, &node, &file),
         Command::Power { what, node } => power(&Rack::open(dir)?, what, &node),
         Command::Pull { node, drive } => Rack::open(dir)?.pull(&node, drive),
+        Command::Break { node, drive } => Rack::open(dir)?.break_drive(&node, drive),
+        Command::Replace { node, drive, serial } => {
+            let mut rack = Rack::open(dir)?;
+            let blank = rack.blank_drive(&node, drive, &serial)?;
+            rack.insert(&node, drive, blank)
+        }
         Command::Plug { node, drive } => Rack::open(dir)?.plug(&node, drive),
         Command::Cable { node, state } => Rack::open(dir)?.switch().set_up(&node, matches!(state, Cable::Up)),
         Command::Partition { groups } => partition(&Rack::open(dir)?, &groups),

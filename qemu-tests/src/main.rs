@@ -117,7 +117,23 @@ enum Command {
         /// Drive number, from 0
         drive: usize,
     },
-    /// Put a pulled drive back; the node sees it at its next power-on
+    /// Let a drive of a running node die where it is: every request ends in an I/O error
+    Break {
+        /// e.g. node-1
+        node: String,
+        /// Drive number, from 0
+        drive: usize,
+    },
+    /// Put a blank drive into the bay of a pulled one
+    Replace {
+        /// e.g. node-1
+        node: String,
+        /// Drive number, from 0
+        drive: usize,
+        /// Serial number of the new drive
+        serial: String,
+    },
+    /// Put a pulled drive back; a running node sees it at once
     Plug {
         /// e.g. node-1
         node: String,

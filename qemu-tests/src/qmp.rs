@@ -101,6 +101,37 @@ impl Qmp {
         Ok(devices.as_array().is_some_and(|list| list.iter().any(|d| d["name"] == id)))
     }
 
+    /// Plugs a device in, as [`crate::args::drive_device`] describes it; its file is opened first.
+    ///
+    /// # Errors
+    /// As [`Qmp::execute`].
+    pub fn plug(&self, backend: &Value, device: &Value) -> anyhow::Result<()> {
+        self.execute("blockdev-add", backend)?;
+        self.execute("device_add", device).map(drop)
+    }
+
+    /// Closes the file `node` of a drive that has been pulled.
+    ///
+    /// # Errors
+    /// As [`Qmp::execute`].
+    pub fn close(&self, node: &str) -> anyhow::Result<()> {
+        self.execute("blockdev-del", &json!({"node-name": node})).map(drop)
+    }
+
+    /// From now on the drive `id` answers every request with an I/O error; it stays where it is.
+    ///
+    /// # Errors
+    /// As [`Qmp::execute`].
+    pub fn break_drive(&self, id: &str, size: u64) -> anyhow::Result<()> {
+        let node = format!("broken-{id}");
+        let errors = json!([{"event": "none", "errno": 5, "once": false}]);
+        let image = json!({"driver": "null-co", "size": size});
+        let broken = json!({"node-name": node, "driver": "blkdebug", "image": image, "inject-error": errors});
+        self.execute("blockdev-add", &broken)?;
+        let path = format!("/machine/peripheral/{id}");
+        self.execute("qom-set", &json!({"path": path, "property": "drive", "value": node})).map(drop)
+    }
+
     /// Gives the device `id` another place in the boot order, which counts from the next reset on; `None`: none.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! `DIR/rack.json` is the state; `DIR/switch/` the switch; `DIR/NAME/` a node: drives, NVRAM, sockets, logs, pid file.
 //! Nothing is written anywhere else, and removing the directory after [`Rack::down`] leaves nothing behind.
 
+mod bays;
 mod plan;
 mod raise;
 mod watch;
@@ -247,36 +248,6 @@ impl Rack {
     pub fn power_on_from(&self, name: &str, from: BootFrom) -> anyhow::Result<()> {
         let node = self.node(name)?;
         self.machine(node).power_on_from(node, from)
-    }
-
-    /// Pulls a drive out of a running or switched-off node. A running guest is asked to let go of it first, as by the
-    /// button beside the bay.
-    ///
-    /// # Errors
-    /// When the guest does not let go within its limit.
-    pub fn pull(&mut self, name: &str, drive: usize) -> anyhow::Result<()> {
-        let node = self.node(name)?;
-        ensure!(drive < node.drives.len(), "{name} has drives 0 to {}", node.drives.len().saturating_sub(1));
-        let machine = self.machine(node);
-        if machine.is_on() {
-            let (qmp, id) = (machine.qmp(), format!("disk{drive}"));
-            qmp.unplug(&id)?;
-            let limit = self.limit(Duration::from_secs(15));
-            wait::until(&format!("{name} to let go of {id}"), limit, Duration::from_millis(200), || {
-                matches!(qmp.has_device(&id), Ok(false)).then_some(())
-            })?;
-        }
-        self.change(name, |node| node.drives[drive].plugged = false)
-    }
-
-    /// Puts a pulled drive back; a running node sees it at its next power-on.
-    ///
-    /// # Errors
-    /// When there is no such drive.
-    pub fn plug(&mut self, name: &str, drive: usize) -> anyhow::Result<()> {
-        let count = self.node(name)?.drives.len();
-        ensure!(drive < count, "{name} has drives 0 to {}", count.saturating_sub(1));
-        self.change(name, |node| node.drives[drive].plugged = true)
     }
 
     /// Whether any of its processes runs.
