@@ -5,14 +5,18 @@
 //!
 //! | module | job |
 //! | --- | --- |
+//! | [`alarm`] | what is wrong with a node |
 //! | [`boot`] | install master asks agent: what shall this machine boot |
+//! | [`boot_drives`] | whether either boot drive alone would start a node |
 //! | [`cluster`] | the cluster and its members |
 //! | [`install`] | install window, installations under way |
 //! | [`join`] | how a node becomes a member |
 //! | [`node`] | one node about itself |
 //! | [`problem`] | errors (RFC 9457) |
 
+pub mod alarm;
 pub mod boot;
+pub mod boot_drives;
 pub mod cluster;
 pub mod install;
 pub mod join;
@@ -21,6 +25,12 @@ pub mod problem;
 
 /// `GET` [`node::Node`]: this node about itself.
 pub const NODE: &str = "/v1/node";
+/// `GET` [`boot_drives::BootDrives`]: this node's boot drives.
+pub const NODE_BOOT: &str = "/v1/node/boot";
+/// `PUT` [`boot_drives::Settings`]: what the node does about them by itself.
+pub const NODE_BOOT_SETTINGS: &str = "/v1/node/boot/settings";
+/// `POST` [`boot_drives::StartHeal`]: go ahead with what [`boot_drives::Heal::Asks`] offers, or try again now.
+pub const NODE_BOOT_HEAL: &str = "/v1/node/boot/heal";
 /// `GET` [`cluster::Cluster`]: the cluster as its record has it; the same from every member.
 pub const CLUSTER: &str = "/v1/cluster";
 /// `GET` [`install::WindowState`], `POST` [`install::OpenWindow`], `DELETE`.
