@@ -21,6 +21,7 @@
 //! | [`mount`] | mount and unmount |
 //! | [`efi`] | UEFI: booted by it, Secure Boot, boot entries |
 //! | [`dmi`] | maker, model and serial number of the machine |
+//! | [`smbios`] | OEM strings, from the firmware's own tables |
 //! | [`kmsg`] | the kernel's log: lines that reach every console |
 //! | [`power`] | reboot and power-off |
 
@@ -38,5 +39,6 @@ pub mod mount;
 pub mod net;
 pub mod power;
 pub mod procs;
+pub mod smbios;
 pub mod tty;
 pub mod wait;

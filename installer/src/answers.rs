@@ -1,8 +1,9 @@
 //! What the person wants: the answer file as it is written ([`wire`]), where its keys are ([`locate`]), and the checked
-//! form that a plan is made from ([`Answers`]). A wrong file is refused with every problem's line, key and remedy.
+//! form that a plan is made from ([`Answers`]); and where it comes from ([`source`]). A wrong file is refused with every problem's line, key and remedy.
 
 pub mod check;
 pub mod locate;
+pub mod source;
 pub mod wire;
 
 use std::collections::BTreeSet;

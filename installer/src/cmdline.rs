@@ -15,6 +15,14 @@ pub struct Cmdline {
     pub master: Option<String>,
     /// `maekin.ticket=`: what to ask it for.
     pub ticket: Option<String>,
+    /// `maekin.ask`: a person at the console answers, whatever other answers there are.
+    pub ask: bool,
+    /// `maekin.answer=`: address of an answer file.
+    pub answer: Option<String>,
+    /// `maekin.answer.sha256=`: its digest.
+    pub answer_sha256: Option<String>,
+    /// `maekin.answer.pin=`: digest of its server's certificate.
+    pub answer_pin: Option<String>,
     /// `BOOTIF=`: hardware address of the interface that the network boot came from, `aa:bb:cc:dd:ee:ff`.
     pub boot_mac: Option<String>,
 }
@@ -60,6 +68,7 @@ pub struct BadCmdline(String);
 pub fn parse(text: &str) -> Cmdline {
     let mut found = Cmdline::default();
     for word in text.split_whitespace() {
+        found.ask |= word == "maekin.ask";
         let Some((key, value)) = word.split_once('=') else { continue };
         let value = Some(value.to_owned()).filter(|v| !v.is_empty());
         match key {
@@ -68,6 +77,9 @@ pub fn parse(text: &str) -> Cmdline {
             "maekin.drives" => found.drives = value.and_then(|v| v.parse().ok()),
             "maekin.master" => found.master = value,
             "maekin.ticket" => found.ticket = value,
+            "maekin.answer" => found.answer = value,
+            "maekin.answer.sha256" => found.answer_sha256 = value,
+            "maekin.answer.pin" => found.answer_pin = value,
             "BOOTIF" => found.boot_mac = value.as_deref().and_then(parse_bootif),
             _ => {}
         }

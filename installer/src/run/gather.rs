@@ -4,12 +4,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use maekin_api::boot::Report;
 use maekin_host::{block, file};
 use maekin_image::manifest::{KeyKind, PUBLIC_KEY_PATH};
 
 use super::network;
+use crate::answers::source::listen::listen;
+use crate::answers::source::{self, Content};
 use crate::answers::{self, Answers};
 use crate::cmdline::{self, Cmdline};
 use crate::facts::Facts;
@@ -38,28 +40,48 @@ pub struct Gathered {
 /// When there is no release to be found, or it is not trusted, or the machine cannot be looked at.
 pub fn gather(note: &dyn Fn(&str)) -> Result<Gathered> {
     let words = cmdline::parse(&file::read_text(Path::new("/proc/cmdline"), 64 << 10)?);
-    match master(&words)? {
-        None => from_medium(note),
-        Some(master) => from_master(&master, words.boot_mac.as_deref(), note).inspect_err(|e| {
-            if let Err(e) = master.report(&Report::Failed { reason: format!("{e:#}") }) {
-                tracing::warn!("the install master could not be told: {e:#}");
-            }
-        }),
+    let Some(master) = master(&words)? else {
+        note("looking for the install medium");
+        let release = verified(Box::new(medium::find_release()?), note)?;
+        let answer = answer(&words, None, note)?;
+        return complete(release, None, answer, note);
+    };
+    let told = || -> Result<Gathered> {
+        note(&format!("asking the install master {}", master.address()));
+        network::start(words.boot_mac.as_deref())?;
+        let answer = answer(&words, Some(&master), note)?;
+        let release = verified(Box::new(master.clone()), note)?;
+        complete(release, Some(master.clone()), answer, note)
+    };
+    told().inspect_err(|e| {
+        if let Err(e) = master.report(&Report::Failed { reason: format!("{e:#}") }) {
+            tracing::warn!("the install master could not be told: {e:#}");
+        }
+    })
+}
+
+/// The answer file's text from the source that wins, if any speaks.
+fn answer(words: &Cmdline, master: Option<&Master>, note: &dyn Fn(&str)) -> Result<Option<String>> {
+    if let Err(e) = block::settle() {
+        note(&format!("some sticks and drives may not be seen yet: {e}"));
     }
-}
-
-fn from_medium(note: &dyn Fn(&str)) -> Result<Gathered> {
-    note("looking for the install medium");
-    let release = verified(Box::new(medium::find_release()?), note)?;
-    complete(release, None, medium::find_answer()?, note)
-}
-
-fn from_master(master: &Master, mac: Option<&str>, note: &dyn Fn(&str)) -> Result<Gathered> {
-    note(&format!("asking the install master {}", master.address()));
-    network::start(mac)?;
-    let answer = master.answer(MASTER_LIMIT)?;
-    let release = verified(Box::new(master.clone()), note)?;
-    complete(release, Some(master.clone()), Some(answer), note)
+    let (chosen, notes) = source::choose(listen(words))?;
+    notes.iter().for_each(|line| note(line));
+    let Some(offer) = chosen else { return Ok(None) };
+    let text = match offer.content {
+        Content::Ask => return Ok(None),
+        Content::Text(text) => text,
+        Content::Broken(reason) => bail!("the answers from {} cannot be used: {reason}", offer.place),
+        Content::Ticket => master.context("there is no install master")?.answer(MASTER_LIMIT)?,
+        Content::Url(url) => {
+            if master.is_none() {
+                network::start(None)?;
+            }
+            note(&format!("fetching {}", url.url));
+            url.fetch().with_context(|| format!("no answers from {}", offer.place))?
+        }
+    };
+    Ok(Some(text))
 }
 
 fn verified(source: Box<dyn Source>, note: &dyn Fn(&str)) -> Result<Release> {
@@ -80,14 +102,11 @@ fn complete(
     note: &dyn Fn(&str),
 ) -> Result<Gathered> {
     note(match &answer {
-        Some(_) => "answer file found, installing without questions",
-        None => "no answer file, asking on the consoles",
+        Some(_) => "answers found, installing without questions",
+        None => "no answers used, asking on the consoles",
     });
     let answers = answer.map(|text| answers::parse(&text).map_err(|e| e.to_string()));
     note("looking at the drives");
-    if let Err(e) = block::settle() {
-        note(&format!("some drives may not be seen yet: {e}"));
-    }
     Ok(Gathered { release: Arc::new(release), master, answers, facts: probe_facts()? })
 }
 

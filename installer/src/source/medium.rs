@@ -59,15 +59,69 @@ fn find(devices: &[BlockDevice], label: &str) -> Option<PathBuf> {
     })
 }
 
-/// The answer file on a partition labelled `MAEKIN`, if there is one.
-///
-/// # Errors
-/// When there is one that cannot be read.
-pub fn find_answer() -> Result<Option<String>> {
-    let Some(dir) = mount_answers(Access::ReadOnly)? else { return Ok(None) };
+/// An answer file on a partition labelled `MAEKIN`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundAnswer {
+    /// The partition, or the whole stick.
+    pub device: PathBuf,
+    /// The partition is one of the install medium itself.
+    pub on_medium: bool,
+    /// Its text, or why it cannot be read.
+    pub text: Result<String, String>,
+}
+
+/// Every answer file on a partition labelled `MAEKIN`; partitions without one are passed by.
+#[must_use]
+pub fn find_answers() -> Vec<FoundAnswer> {
+    let devices = block::list().unwrap_or_else(|e| {
+        tracing::warn!("no answer files are looked for: {e}");
+        Vec::new()
+    });
+    let mut places = labelled(&devices, ANSWER_LABEL);
+    if !places.iter().any(|(_, _, on_medium)| *on_medium) {
+        match loop_on_disc(&devices) {
+            Ok(device) => places.extend(device.map(|device| (device, "vfat".to_owned(), true))),
+            Err(e) => tracing::warn!("the disc is not looked at for answers: {e:#}"),
+        }
+    }
+    places
+        .into_iter()
+        .filter_map(|(device, fstype, on_medium)| {
+            let text = read_answer(&device, &fstype).map_err(|e| format!("{e:#}")).transpose()?;
+            Some(FoundAnswer { device, on_medium, text })
+        })
+        .collect()
+}
+
+/// Partitions, or sticks without any, with a file system `label` that the initrd can read: node, type, and whether it
+/// is on the install medium.
+fn labelled(devices: &[BlockDevice], label: &str) -> Vec<(PathBuf, String, bool)> {
+    fn collect(device: &BlockDevice, label: &str, on_medium: bool, found: &mut Vec<(PathBuf, String, bool)>) {
+        let readable = ["vfat", "ext2", "ext3", "ext4", "iso9660", "udf"];
+        let fstype = device.fstype.as_deref().unwrap_or_default();
+        if device.label.as_deref() == Some(label) && readable.contains(&fstype) {
+            found.push((device.path.clone(), fstype.to_owned(), on_medium));
+        }
+        for child in &device.children {
+            collect(child, label, on_medium, found);
+        }
+    }
+    let mut found = Vec::new();
+    for device in devices {
+        collect(device, label, holds_label(device, MEDIUM_LABEL), &mut found);
+    }
+    found
+}
+
+/// The answer file on `device`; `None` where there is no such file.
+fn read_answer(device: &Path, fstype: &str) -> Result<Option<String>> {
+    let dir = Path::new(ANSWERS);
+    let journal = if fstype.starts_with("ext") { ",noload" } else { "" }; // replaying it would write
+    let options = format!("nosuid,nodev,noexec{journal}");
+    mount::attach(&device.display().to_string(), fstype, dir, Access::ReadOnly, &options)?;
     let path = dir.join(ANSWER_FILE);
     let text = path.exists().then(|| file::read_text(&path, answers::LIMIT)).transpose();
-    mount::detach(&dir)?;
+    mount::detach(dir)?;
     Ok(text?)
 }
 
@@ -76,23 +130,12 @@ pub fn find_answer() -> Result<Option<String>> {
 /// # Errors
 /// When there is none, or it cannot be written.
 pub fn leave_receipt(name: &str, receipt: &str) -> Result<()> {
-    let dir = mount_answers(Access::ReadWrite)?.context("there is no partition labelled MAEKIN")?;
+    let device = find(&block::list()?, ANSWER_LABEL).context("there is no partition labelled MAEKIN")?;
+    let dir = PathBuf::from(ANSWERS);
+    mount::attach(&device.display().to_string(), "vfat", &dir, Access::ReadWrite, "nosuid,nodev,noexec")?;
     let written = file::write_atomic(&dir.join(RECEIPTS).join(name), receipt.as_bytes(), 0o644);
     mount::detach(&dir)?;
     Ok(written?)
-}
-
-fn mount_answers(access: Access) -> Result<Option<PathBuf>> {
-    let devices = block::list()?;
-    let device = match find(&devices, ANSWER_LABEL) {
-        Some(path) => Some(path),
-        None if access == Access::ReadOnly => loop_on_disc(&devices)?,
-        None => None,
-    };
-    let Some(device) = device else { return Ok(None) };
-    let dir = PathBuf::from(ANSWERS);
-    mount::attach(&device.display().to_string(), "vfat", &dir, access, "nosuid,nodev,noexec")?;
-    Ok(Some(dir))
 }
 
 /// Makes a loop device over the partition labelled `MAEKIN` of a disc whose partitions the kernel does not show.
@@ -179,6 +222,34 @@ mod tests {
         let devices = block::parse_lsblk(text).unwrap();
         assert_eq!(find(&devices, MEDIUM_LABEL), Some("/dev/sda1".into()));
         assert_eq!(find(&devices, "nothing"), None);
+    }
+
+    #[test]
+    fn answers_on_the_medium_are_told_from_those_on_other_sticks() {
+        let device = |path: &str, label: &str, fstype: &str| BlockDevice {
+            path: path.into(),
+            label: Some(label.to_owned()),
+            fstype: Some(fstype.to_owned()),
+            ..BlockDevice::default()
+        };
+        let stick = BlockDevice {
+            children: vec![
+                device("/dev/sda1", MEDIUM_LABEL, "iso9660"),
+                device("/dev/sda3", "MAEKIN", "vfat"),
+            ],
+            ..device("/dev/sda", MEDIUM_LABEL, "iso9660")
+        };
+        let others = [
+            device("/dev/sdb", "MAEKIN", "ext4"),
+            device("/dev/sdc", "MAEKIN", "ntfs"),
+            device("/dev/sdd", "X", "vfat"),
+        ];
+        let devices = [vec![stick], others.to_vec()].concat();
+        let found: Vec<(String, bool)> = labelled(&devices, ANSWER_LABEL)
+            .into_iter()
+            .map(|(path, _, on_medium)| (path.display().to_string(), on_medium))
+            .collect();
+        assert_eq!(found, [("/dev/sda3".to_owned(), true), ("/dev/sdb".to_owned(), false)]);
     }
 
     #[test]
