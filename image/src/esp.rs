@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::grubenv::GrubEnv;
 use crate::manifest::{FileEntry, MANIFEST, Manifest, ROOT, SIGNATURE};
 
 /// The loader that firmware starts without a boot entry (UEFI specification section 3.5.1.1).
@@ -24,6 +25,9 @@ pub const GRUB_STUB: &str = "EFI/debian/grub.cfg";
 pub const GRUB_MENU: &str = "maekin/grub/grub.cfg";
 /// Which slot boots; see [`crate::grubenv`].
 pub const GRUB_ENV: &str = "maekin/grub/grubenv";
+/// Written when everything else of an installation is, and never before: what an install medium's menu looks for. A
+/// GRUB environment block, see [`installed`].
+pub const INSTALLED: &str = "maekin/installed";
 /// Digests of all files of the ESP but itself and [`GRUB_ENV`].
 pub const INVENTORY: &str = "maekin/inventory.json";
 /// Volume label.
@@ -101,45 +105,42 @@ pub fn manifest_paths(slot: &str) -> [String; 2] {
     [MANIFEST, SIGNATURE].map(|name| format!("{}/{name}", slot_dir(slot)))
 }
 
+/// The words of the kernel's command line that starts `slot` of install `install` on `drives` boot drives, but for
+/// those that GRUB adds itself: `BOOT_IMAGE=`, and [`ESP_WORD`] and [`VIA_WORD`] where it knows them.
+#[must_use]
+pub fn kernel_words(install: Uuid, drives: usize, slot: &str) -> Vec<String> {
+    let own = [format!("maekin.id={install}"), format!("maekin.drives={drives}"), format!("maekin.slot={slot}")];
+    own.into_iter().chain(["console=tty0", "console=ttyS0,115200n8"].map(str::to_owned)).collect()
+}
+
 /// The menu ([`GRUB_MENU`]) of install `install` on `drives` boot drives, as GRUB reads it under BIOS and UEFI.
 #[must_use]
 pub fn grub_menu(install: Uuid, drives: usize) -> String {
-    let args = format!("maekin.id={install} maekin.drives={drives} maekin.slot=");
-    format!(
-        r#"# Written by the installer. The slot to boot is in grubenv; every file is on the disk that GRUB was started from.
-set timeout=2
-set default=0
-if [ "$grub_platform" = "pc" ]; then
-  if serial --unit=0 --speed=115200; then
-    terminal_input console serial
-    terminal_output console serial
-  fi
-fi
-set slot=a
-set trial=
-set env=$prefix/grubenv
-load_env --file $env slot trial
-if [ -n "$trial" ]; then
-  set slot=$trial
-  set trial=
-  save_env --file $env trial
-fi
-if [ "$slot" = "b" ]; then set other=a; else set slot=a; set other=b; fi
-function boot_slot {{
-  echo "Starting Maekin, slot $1 ..."
-  linux ($root)/maekin/$1/vmlinuz {args}$1 console=tty0 console=ttyS0,115200n8
-  initrd ($root)/maekin/$1/initrd
-}}
-menuentry "Maekin (slot $slot)" "$slot" {{
-  boot_slot $2
-}}
-if [ -f ($root)/maekin/$other/vmlinuz ]; then
-  menuentry "Maekin, other slot ($other)" "$other" {{
-    boot_slot $2
-  }}
-fi
-"#
-    )
+    let mut words = kernel_words(install, drives, "$2");
+    words.extend([format!("{ESP_WORD}$serial"), format!("{VIA_WORD}$via")]);
+    include_str!("../files/esp/grub.cfg")
+        .replace("@WORDS@", &words.join(" "))
+        .replace("@INSTALL@", &install.to_string())
+}
+
+/// The word by which the kernel is told, as [`serial_text`], which ESP it was read from.
+pub const ESP_WORD: &str = "maekin.esp=";
+/// The word by which the kernel is told that the menu of an install medium handed over: `medium`; else it is empty.
+pub const VIA_WORD: &str = "maekin.via=";
+
+/// A FAT volume serial number as GRUB, blkid and udev write it: `0123-ABCD`.
+#[must_use]
+pub fn serial_text(serial: u32) -> String {
+    format!("{:04X}-{:04X}", serial >> 16, serial & 0xffff)
+}
+
+/// The content of [`INSTALLED`]: which installation is complete on this disk, and its host name.
+#[must_use]
+pub fn installed(install: Uuid, hostname: &str) -> GrubEnv {
+    let mut env = GrubEnv::default();
+    env.set("install", &install.to_string());
+    env.set("name", hostname);
+    env
 }
 
 /// What Debian's signed GRUB finds in its own directory ([`GRUB_STUB`]); `$root` is the ESP that it was started from.
@@ -198,12 +199,25 @@ mod tests {
     }
 
     #[test]
-    fn the_menu_names_the_install_and_only_files_of_its_own_disk() {
-        let menu = grub_menu(Uuid::from_u128(5), 2);
-        assert!(
-            menu.contains("maekin.id=00000000-0000-0000-0000-000000000005 maekin.drives=2 maekin.slot=$1 ")
-        );
-        assert!(!menu.contains("search"), "no other disk is looked for");
+    fn the_menu_names_the_install_and_only_disks_of_its_own() {
+        let install = Uuid::from_u128(5);
+        let menu = grub_menu(install, 2);
+        assert!(menu.contains(
+            "vmlinuz maekin.id=00000000-0000-0000-0000-000000000005 maekin.drives=2 maekin.slot=$2 console=tty0 \
+             console=ttyS0,115200n8 maekin.esp=$serial maekin.via=$via;"
+        ));
+        assert!(menu.contains(&format!(r#"[ "$install" = "{install}" ]"#)) && !menu.contains('@'), "{menu}");
+        assert!(!menu.contains("search"), "no disk of another installation is looked for");
+    }
+
+    #[test]
+    fn the_mark_of_a_complete_installation_is_read_by_grub() {
+        let block = installed(Uuid::from_u128(5), "node-1").to_bytes().unwrap();
+        let env = GrubEnv::parse(&block).unwrap();
+        assert_eq!(env.get("install"), Some("00000000-0000-0000-0000-000000000005"));
+        assert_eq!(env.get("name"), Some("node-1"));
+        assert!(installed(Uuid::nil(), &"x".repeat(63)).to_bytes().is_ok(), "the longest host name fits");
+        assert_eq!(serial_text(0x00c0_ffee), "00C0-FFEE");
     }
 
     #[test]

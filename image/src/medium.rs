@@ -11,6 +11,9 @@ pub const ANSWER_LABEL: &str = "MAEKIN";
 pub const ANSWER_PARTITION: u32 = 3;
 /// Bytes of that partition.
 pub const ANSWER_SIZE: u64 = 16 << 20;
+/// Directory on it of wishes to install anew: an empty file named like the installation that may be replaced makes the
+/// menu start the installer by itself.
+pub const AGAIN_DIR: &str = "again";
 /// The answer file on it.
 pub const ANSWER_FILE: &str = "answer.toml";
 /// Bytes from the start of a medium that [`partition`] needs: the sectors with the GPT.
@@ -21,7 +24,7 @@ const SECTOR: usize = 512;
 /// GRUB's menu.
 #[must_use]
 pub fn menu(version: &str) -> String {
-    include_str!("../files/medium/grub.cfg").replace("@VERSION@", version)
+    include_str!("../files/medium/grub.cfg").replace("@VERSION@", version).replace("@ANSWERS@", ANSWER_LABEL)
 }
 
 /// What the signed GRUB of the EFI partition reads first.

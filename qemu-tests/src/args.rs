@@ -41,7 +41,7 @@ impl NodeFiles {
 pub fn plan_args(spec: &NodeSpec, files: &NodeFiles, accel: Accel, code: Option<&Path>) -> Vec<String> {
     let mut args = Args::default();
     args.machine(spec, accel);
-    if let (Firmware::Uefi, Some(code)) = (spec.firmware, code) {
+    if let (true, Some(code)) = (spec.firmware.is_uefi(), code) {
         args.add("-drive", format!("if=pflash,unit=0,format=raw,readonly=on,file={}", escape(code)));
         args.add("-drive", format!("if=pflash,unit=1,format=raw,file={}", escape(&files.nvram)));
     }
@@ -152,7 +152,13 @@ impl Args {
     fn machine(&mut self, spec: &NodeSpec, accel: Accel) {
         self.0.extend(["-no-user-config", "-nodefaults"].map(str::to_owned));
         self.add("-name", spec.name.clone());
-        self.add("-machine", "q35");
+        if spec.firmware == Firmware::SecureBoot {
+            // Only code in System Management Mode may write to the flash with the variables (OVMF, README, SMM_REQUIRE).
+            self.add("-machine", "q35,smm=on");
+            self.add("-global", "driver=cfi.pflash01,property=secure,value=on");
+        } else {
+            self.add("-machine", "q35");
+        }
         self.add("-accel", accel.option());
         self.add("-cpu", accel.cpu());
         self.add("-smp", spec.vcpus.to_string());
@@ -231,7 +237,7 @@ impl Args {
             "driver": "virtio-net-pci", "id": format!("nic{i}"), "netdev": format!("net{i}"), "mac": nic.mac(),
         });
         // BIOS has no network stack but the card's ROM (iPXE); OVMF brings its own, as servers do.
-        if firmware == Firmware::Uefi || boot.is_none() {
+        if firmware.is_uefi() || boot.is_none() {
             device["romfile"] = "".into();
         }
         self.device(device, boot);

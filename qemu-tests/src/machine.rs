@@ -12,7 +12,7 @@ use crate::QEMU;
 use crate::accel::Accel;
 use crate::args::{NodeFiles, boot_first_from, boot_index_between, device_id, plan_args};
 use crate::firmware;
-use crate::node::{BootFrom, Firmware, NodeSpec};
+use crate::node::{BootFrom, NodeSpec};
 use crate::qmp::Qmp;
 use crate::serial::Serial;
 
@@ -174,8 +174,8 @@ impl Machine {
     /// When it is on, or the file cannot be removed.
     pub fn forget_nvram(&self, spec: &NodeSpec) -> anyhow::Result<()> {
         ensure!(!self.is_on(), "{} is on", spec.name);
-        match (spec.firmware, std::fs::remove_file(&self.files.nvram)) {
-            (Firmware::Uefi, Err(e)) if e.kind() != std::io::ErrorKind::NotFound => {
+        match (spec.firmware.is_uefi(), std::fs::remove_file(&self.files.nvram)) {
+            (true, Err(e)) if e.kind() != std::io::ErrorKind::NotFound => {
                 Err(e).with_context(|| format!("cannot remove {}", self.files.nvram.display()))
             }
             _ => Ok(()),

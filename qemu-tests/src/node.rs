@@ -14,6 +14,22 @@ pub enum Firmware {
     Bios,
     /// OVMF, with variables in a file of the node's own.
     Uefi,
+    /// The same with Secure Boot on and the keys that servers are sold with (Microsoft's).
+    SecureBoot,
+}
+
+impl Firmware {
+    /// Whether it is UEFI, with Secure Boot or without.
+    #[must_use]
+    pub fn is_uefi(self) -> bool {
+        self != Self::Bios
+    }
+
+    /// What a node's API calls it.
+    #[must_use]
+    pub fn api_name(self) -> &'static str {
+        if self.is_uefi() { "uefi" } else { "bios" }
+    }
 }
 
 impl std::fmt::Display for Firmware {
@@ -21,6 +37,7 @@ impl std::fmt::Display for Firmware {
         f.write_str(match self {
             Self::Bios => "BIOS",
             Self::Uefi => "UEFI",
+            Self::SecureBoot => "SecureBoot",
         })
     }
 }
@@ -122,7 +139,7 @@ pub struct NodeSpec {
     pub name: String,
     /// SMBIOS UUID.
     pub uuid: Uuid,
-    /// BIOS or UEFI.
+    /// BIOS, UEFI, or UEFI with Secure Boot.
     pub firmware: Firmware,
     /// Virtual CPUs.
     pub vcpus: u32,

@@ -31,7 +31,7 @@ fn check(rack: &Rack, watch: &Watch) -> anyhow::Result<()> {
     let api = rack.api(spec)?;
     let node = api.node()?;
     ensure!(node.name == spec.name, "{node:?}");
-    ensure!(node.firmware == spec.firmware.to_string().to_lowercase(), "{node:?}");
+    ensure!(node.firmware == spec.firmware.api_name(), "{node:?}");
     ensure!(node.slot == "a" && node.version == env!("CARGO_PKG_VERSION"), "{node:?}");
     let serials: Vec<&str> = node.boot.disks.iter().map(|d| d.serial.as_str()).collect();
     ensure!(serials == spec.drives.iter().map(|d| d.serial.as_str()).collect::<Vec<_>>(), "{serials:?}");
