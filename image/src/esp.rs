@@ -109,7 +109,8 @@ pub fn manifest_paths(slot: &str) -> [String; 2] {
 /// those that GRUB adds itself: `BOOT_IMAGE=`, and [`ESP_WORD`] and [`VIA_WORD`] where it knows them.
 #[must_use]
 pub fn kernel_words(install: Uuid, drives: usize, slot: &str) -> Vec<String> {
-    let own = [format!("maekin.id={install}"), format!("maekin.drives={drives}"), format!("maekin.slot={slot}")];
+    let own =
+        [format!("maekin.id={install}"), format!("maekin.drives={drives}"), format!("maekin.slot={slot}")];
     own.into_iter().chain(["console=tty0", "console=ttyS0,115200n8"].map(str::to_owned)).collect()
 }
 

@@ -126,7 +126,13 @@ fn apply_step(step: &Step, release: &Release, target: &mut dyn Target, meter: &m
         Step::VerifyEsp { partition } => verify_esp(partition, target),
         Step::MakeState { array, uuid } => target.make_ext4(&md::device(array), *uuid, "maekin-state"),
         Step::WriteState { array, files } => write_state(&md::device(array), files, target),
-        Step::CommitEsp { partition, file } => commit_esp(partition, file, release, target),
+        Step::CommitEsp { partition, file, mark } => commit_esp(partition, file, mark, release, target),
+        Step::MarkInstalled { partition, mark } => {
+            target.mount(partition, FileSystem::Vfat)?;
+            let on = [partition.clone()];
+            target.write_file(&on, &mark.path, mark.mode, &mut Cursor::new(&mark.content))?;
+            target.unmount(partition)
+        }
         Step::CommitMbr { disk, size, sector, core_lba, source, entry } => {
             let code = match core_lba {
                 Some(lba) => bootcode::mbr_code(&release.read(source, entry)?, *lba)?,
@@ -217,13 +223,20 @@ fn write_state(device: &Path, files: &[TextFile], target: &mut dyn Target) -> Re
 }
 
 /// The loader, and the inventory with it.
-fn commit_esp(partition: &Path, file: &EspFile, release: &Release, target: &mut dyn Target) -> Result<()> {
+fn commit_esp(
+    partition: &Path,
+    file: &EspFile,
+    mark: &TextFile,
+    release: &Release,
+    target: &mut dyn Target,
+) -> Result<()> {
     let on = [partition.to_owned()];
     let bytes = release.read(&file.source, &file.entry)?;
     target.mount(partition, FileSystem::Vfat)?;
     let inventory = target.read_file(partition, esp::INVENTORY)?;
     let mut digests: BTreeMap<String, String> = serde_json::from_slice(&inventory)?;
     digests.insert(file.path.clone(), file.entry.sha256.clone());
+    digests.insert(mark.path.clone(), sha256_hex(&mark.content));
     let inventory = esp::inventory(&digests);
     target.write_file(&on, esp::INVENTORY, 0o600, &mut Cursor::new(inventory.as_bytes()))?;
     // FAT may know of a file before it has its content: the loader gets its name when it was read back whole.

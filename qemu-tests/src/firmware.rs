@@ -72,7 +72,10 @@ mod tests {
         touch("OVMF_CODE.fd");
         touch("OVMF_VARS.fd");
         touch("OVMF_CODE_4M.fd");
-        assert!(find_in(&[dir.path()], PAIRS).unwrap().code.ends_with("OVMF_CODE.fd"), "a half pair does not count");
+        assert!(
+            find_in(&[dir.path()], PAIRS).unwrap().code.ends_with("OVMF_CODE.fd"),
+            "a half pair does not count"
+        );
         touch("OVMF_VARS_4M.fd");
         assert!(find_in(&[dir.path()], PAIRS).unwrap().code.ends_with("OVMF_CODE_4M.fd"));
     }

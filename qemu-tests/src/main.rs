@@ -27,6 +27,8 @@ enum FirmwareChoice {
     Bios,
     /// All nodes UEFI.
     Uefi,
+    /// All nodes UEFI with Secure Boot on; they do not boot from the network.
+    SecureBoot,
     /// In turn.
     Mixed,
 }
@@ -36,6 +38,7 @@ impl From<FirmwareChoice> for Firmwares {
         match choice {
             FirmwareChoice::Bios => Self::All(Firmware::Bios),
             FirmwareChoice::Uefi => Self::All(Firmware::Uefi),
+            FirmwareChoice::SecureBoot => Self::All(Firmware::SecureBoot),
             FirmwareChoice::Mixed => Self::Mixed,
         }
     }

@@ -108,7 +108,8 @@ fn the_inventory_holds_every_file_but_itself_and_the_environment() {
     apply(&plan, &release, &mut target, &mut Heard::default()).unwrap();
     let inventory: BTreeMap<String, String> =
         serde_json::from_slice(target.file("/dev/vda2", esp::INVENTORY).unwrap()).unwrap();
-    for path in [esp::FALLBACK_LOADER, "maekin/a/initrd", "maekin/a/manifest.json.minisig", esp::GRUB_MENU] {
+    let some = ["maekin/a/initrd", "maekin/a/manifest.json.minisig"];
+    for path in [esp::FALLBACK_LOADER, esp::GRUB_MENU, esp::INSTALLED].into_iter().chain(some) {
         let content = target.file("/dev/vda2", path).unwrap();
         assert_eq!(inventory.get(path), Some(&sha256_hex(content)), "{path}");
     }
@@ -137,6 +138,13 @@ fn a_failure_at_any_call_leaves_nothing_half_bootable() {
                 assert!(!boot.bios && !boot.uefi, "{at}: {call}: {name} {boot:?}");
             }
             assert!(boot.bios || boot.unfinished.is_some() || at < 4, "{at}: {call}: {name} is not marked");
+            // A medium's menu starts what says that it is complete: then it must be, on both drives.
+            if target.file(&format!("{name}2"), esp::INSTALLED).is_some() {
+                for name in ["/dev/vda", "/dev/vdb"] {
+                    let boot = target.bootable(Path::new(name)).unwrap();
+                    assert!(boot.bios && boot.uefi, "{at}: {call}: {name} {boot:?}");
+                }
+            }
         }
         // ... and the installation can be repeated on what is left.
         target.fail_at = None;

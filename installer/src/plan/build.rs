@@ -49,7 +49,7 @@ pub(super) fn steps(
     steps.extend(builder.system()?);
     steps.extend(builder.esps()?);
     steps.extend(builder.state(node));
-    steps.extend(builder.commit(firmware)?);
+    steps.extend(builder.commit(firmware, &node.hostname)?);
     Ok(steps)
 }
 
@@ -204,10 +204,14 @@ impl Builder<'_> {
         ]
     }
 
-    fn commit(&self, firmware: Firmware) -> Result<Vec<Step>, Missing> {
+    fn commit(&self, firmware: Firmware, hostname: &str) -> Result<Vec<Step>, Missing> {
+        // An id and a host name always fit in an environment block.
+        let mark = esp::installed(self.install, hostname).to_bytes().map(|b| b.to_vec()).unwrap_or_default();
+        let mark = TextFile { path: esp::INSTALLED.to_owned(), mode: 0o600, content: mark };
         let mut steps = Vec::new();
         for partition in self.members(Part::Esp) {
-            steps.push(Step::CommitEsp { partition, file: esp::commit_file(self.manifest)? });
+            let file = esp::commit_file(self.manifest)?;
+            steps.push(Step::CommitEsp { partition, file, mark: mark.clone() });
         }
         for drive in self.drives {
             steps.push(Step::CommitMbr {
@@ -219,6 +223,8 @@ impl Builder<'_> {
                 entry: self.entry(BOOT_IMG)?,
             });
         }
+        let marked = |partition| Step::MarkInstalled { partition, mark: mark.clone() };
+        steps.extend(self.members(Part::Esp).into_iter().map(marked));
         if firmware == Firmware::Uefi {
             // The last entry made is first in the boot order.
             for (i, drive) in self.drives.iter().enumerate().rev() {

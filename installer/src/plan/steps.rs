@@ -6,7 +6,8 @@
 //!    first sector of each old ESP goes, so that UEFI does so too. Until the last of them nothing else was touched, and
 //!    the old system boots from the other drive;
 //! 2. everything is written and read back;
-//! 3. the commit: `EFI/BOOT/BOOTX64.EFI` gets its name on each ESP, then real boot code replaces the mark.
+//! 3. the commit: `EFI/BOOT/BOOTX64.EFI` gets its name on each ESP, then real boot code replaces the mark;
+//! 4. each ESP says that the installation is complete, so that an install medium starts it instead of asking again.
 
 use std::path::{Path, PathBuf};
 
@@ -172,6 +173,8 @@ pub enum Step {
         partition: PathBuf,
         /// The loader.
         file: EspFile,
+        /// What [`Step::MarkInstalled`] writes, for the inventory.
+        mark: TextFile,
     },
     /// Commit for BIOS: boot code into the first sector. Where BIOS cannot boot the drive, only the mark goes.
     CommitMbr {
@@ -187,6 +190,13 @@ pub enum Step {
         source: String,
         /// Its size and digest.
         entry: FileEntry,
+    },
+    /// Say on an ESP that the installation is complete.
+    MarkInstalled {
+        /// The partition.
+        partition: PathBuf,
+        /// The file that says so.
+        mark: TextFile,
     },
     /// Tell UEFI firmware about a drive. May fail: the drive boots by the fallback path all the same.
     BootEntry {
@@ -228,6 +238,9 @@ impl Step {
             Self::WriteState { array, .. } => format!("writing the node's settings to {array}"),
             Self::CommitEsp { partition, .. } => format!("making {} bootable by UEFI", name(partition)),
             Self::CommitMbr { disk, .. } => format!("making {} bootable by BIOS", name(disk)),
+            Self::MarkInstalled { partition, .. } => {
+                format!("marking the installation on {} as complete", name(partition))
+            }
             Self::BootEntry { disk, .. } => format!("adding a boot entry for {}", name(disk)),
         }
     }

@@ -252,8 +252,9 @@ fn nothing_comes_before_the_mark_and_nothing_but_boot_entries_after_the_commit()
     assert_eq!(position(&plan, |s| matches!(s, Step::Release { .. })), [0, 1]);
     assert_eq!(position(&plan, |s| matches!(s, Step::Mark { .. })), [2, 3]);
     let n = plan.steps.len();
-    assert_eq!(position(&plan, |s| matches!(s, Step::CommitEsp { .. })), [n - 6, n - 5]);
-    assert_eq!(position(&plan, |s| matches!(s, Step::CommitMbr { .. })), [n - 4, n - 3]);
+    assert_eq!(position(&plan, |s| matches!(s, Step::CommitEsp { .. })), [n - 8, n - 7]);
+    assert_eq!(position(&plan, |s| matches!(s, Step::CommitMbr { .. })), [n - 6, n - 5]);
+    assert_eq!(position(&plan, |s| matches!(s, Step::MarkInstalled { .. })), [n - 4, n - 3]);
     assert_eq!(position(&plan, |s| matches!(s, Step::BootEntry { .. })), [n - 2, n - 1]);
 }
 

@@ -78,6 +78,16 @@ fn what_a_node_is_made_of_reaches_qemu() {
             &["nic0.romfile=efi", "if=ide"],
         ),
         (
+            "Secure Boot guards its variables",
+            |s| s.firmware = Firmware::SecureBoot,
+            &[
+                "-machine q35,smm=on",
+                "-global driver=cfi.pflash01,property=secure,value=on",
+                "unit=0,format=raw,readonly=on,file=/fw/code.fd",
+            ],
+            &[],
+        ),
+        (
             "NVMe with 4096-byte sectors",
             |s| s.drives = vec![drive(0, Bus::Nvme, 4096)],
             &["disk0.driver=nvme", "disk0.logical_block_size=4096", "disk0.physical_block_size=4096"],
