@@ -1,4 +1,6 @@
-//! Linux software RAID 1, through mdadm(8) for changes and sysfs for state.
+//! Linux software RAID 1, through mdadm(8) for changes and sysfs for state; [`superblock`] for what is on a member.
+
+pub mod superblock;
 
 use std::fs;
 use std::path::{Path, PathBuf};
