@@ -243,6 +243,16 @@ pub fn drop_cache(device: &Path) -> Result<(), CmdError> {
     Cmd::new("blockdev").arg("--flushbufs").arg(device).run()
 }
 
+/// The bytes that an open device or file has; it stands at its first byte afterwards.
+///
+/// # Errors
+/// The device's error.
+pub fn size(device: &mut File) -> io::Result<u64> {
+    let size = device.seek(SeekFrom::End(0))?;
+    device.seek(SeekFrom::Start(0))?;
+    Ok(size)
+}
+
 /// Reads `len` bytes at `offset` through the cache; fewer at the end of the device.
 ///
 /// # Errors

@@ -6,15 +6,17 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`members`] | which partitions belong to us, and how long to wait for the other half |
+//! | [`halves`] | which halves are right, when they disagree |
 //! | [`root`] | the release on an ESP, verity, mounts, configuration |
 
+pub mod halves;
 pub mod members;
 pub mod root;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use maekin_host::cmd::Cmd;
 use maekin_host::kmsg::{self, Level};
 use maekin_host::{efi, file, md};
@@ -22,6 +24,7 @@ use maekin_image::ids::{self, Array};
 use maekin_rootfs::boot_state::{ArrayState, BOOT_STATE, BootState, Firmware};
 
 use crate::cmdline::{self, Slot, Start};
+use halves::{Decision, Found};
 use members::Members;
 
 /// Name of our lines in the kernel's log.
@@ -37,15 +40,17 @@ const MODULES: [&str; 8] = ["md_mod", "raid1", "dm_mod", "dm_verity", "squashfs"
 /// What failed, why, and what to do; the caller shows it on all consoles.
 pub fn boot() -> Result<()> {
     let text = file::read_text(Path::new("/proc/cmdline"), 64 << 10)?;
-    let start = cmdline::parse(&text).start()?;
+    let words = cmdline::parse(&text);
+    let start = words.start()?;
     say(&format!("starting installation {}, slot {}", start.install, start.slot.name()));
     // A built-in driver is no module, and a missing one is told better by whatever needs it.
     let _ = Cmd::new("modprobe").args(["--all", "--quiet"]).args(MODULES).run();
 
     let members = members::wait_for(start)?;
-    let (arrays, states) = assemble(start, &members)?;
+    let decision = choose(start, &members, words.keep.as_deref())?;
+    let (arrays, states) = assemble(start, &decision)?;
     let system = if start.slot == Slot::A { Array::SystemA } else { Array::SystemB };
-    let esps: Vec<PathBuf> = members.esps();
+    let esps: Vec<PathBuf> = decision.believed.iter().filter_map(|drive| members.esp(*drive)).collect();
     let manifest = root::verified_manifest(&esps, start.slot.name())?;
     let sysroot = Path::new(SYSROOT);
     root::mount_root(&manifest.root, need(&arrays, system)?, sysroot)?;
@@ -56,14 +61,14 @@ pub fn boot() -> Result<()> {
     let state = BootState {
         install_id: start.install,
         slot: start.slot.name().to_owned(),
-        esp: esps.iter().map(|p| p.display().to_string()).collect(),
+        esp: members.esps().iter().map(|p| p.display().to_string()).collect(),
         arrays: states,
         firmware: if efi::booted_by_uefi() { Firmware::Uefi } else { Firmware::Bios },
         version: manifest.version.clone(),
         key,
-        believed: None,
-        stale: Vec::new(),
-        notes: Vec::new(),
+        believed: decision.believed.first().copied().filter(|drive| members.esp(*drive).is_some()),
+        stale: decision.stale,
+        notes: decision.notes,
     };
     file::write_atomic(Path::new(BOOT_STATE), serde_json::to_string_pretty(&state)?.as_bytes(), 0o644)?;
     say(&format!("root verified, version {}", manifest.version));
@@ -74,33 +79,67 @@ fn say(text: &str) {
     kmsg::say(Level::Notice, TAG, text);
 }
 
+/// Looks at all halves and decides which are taken; tells what a person should know.
+fn choose(start: Start, members: &Members, keep: Option<&str>) -> Result<Decision> {
+    let mut found = Found { install: start.install, ..Found::default() };
+    for array in Array::ALL {
+        let halves = members.halves(array.part());
+        let halves: Vec<_> =
+            halves.into_iter().map(|(drive, path)| halves::probe(drive, &path, array)).collect();
+        if !halves.is_empty() {
+            found.halves.insert(array, halves);
+        }
+    }
+    let (titles, serials) = members.drives();
+    let kept = keep.and_then(|word| halves::keep(word, &serials));
+    if let (Some(word), None) = (keep, kept) {
+        alarm(&format!(
+            "maekin.keep={word} is neither 0 nor 1 nor the serial number of one of the boot drives"
+        ));
+    }
+    let decision = halves::decide(&found, kept).map_err(|split| anyhow!(split.text(&titles)))?;
+    for half in &decision.stale {
+        alarm(&format!(
+            "{} is older and is left out of {}: {} (in use until {})",
+            half.member,
+            half.array,
+            half.reason,
+            halves::moment(half.last_used)
+        ));
+    }
+    decision.notes.iter().for_each(|note| alarm(note));
+    Ok(decision)
+}
+
+fn alarm(text: &str) {
+    kmsg::say(Level::Error, TAG, text);
+}
+
 /// Assembles every mirror that has a half. One that does not come up is told; whether that stops the start is for
 /// whoever needs it to say.
 fn assemble(
     start: Start,
-    members: &Members,
+    decision: &Decision,
 ) -> Result<(BTreeMap<Array, PathBuf>, BTreeMap<String, ArrayState>)> {
     let mut nodes = BTreeMap::new();
     let mut states = BTreeMap::new();
     for array in Array::ALL {
         let uuid = ids::md_uuid(start.install, array);
-        let here: Vec<PathBuf> =
-            members.of(array.part()).into_iter().filter(|path| md::member_of(path) == Some(uuid)).collect();
-        if here.is_empty() {
-            kmsg::say(Level::Error, TAG, &format!("no half of the mirror {} was found", array.name()));
+        let Some(here) = decision.take.get(&array) else {
+            alarm(&format!("no half of the mirror {} was found", array.name()));
             continue;
-        }
-        let node = match md::assemble(array.name(), uuid, &here) {
+        };
+        let node = match md::assemble(array.name(), uuid, here) {
             Ok(node) => node,
             Err(e) => {
-                kmsg::say(Level::Error, TAG, &format!("{:#}", anyhow::Error::from(e)));
+                alarm(&format!("{:#}", anyhow::Error::from(e)));
                 continue;
             }
         };
         let kernel = md::kernel_name(&node).context("an array has lost its node")?;
         let status = md::status(&Path::new("/sys/block").join(kernel));
         if status.degraded && start.drives == 2 {
-            kmsg::say(Level::Error, TAG, &format!("the mirror {} runs on one half", array.name()));
+            alarm(&format!("the mirror {} runs on one half", array.name()));
         }
         let members = status.members.iter().map(|name| format!("/dev/{name}")).collect();
         states.insert(array.name().to_owned(), ArrayState { members, degraded: status.degraded });

@@ -11,6 +11,8 @@ pub struct Cmdline {
     pub slot: Option<String>,
     /// `maekin.drives=`: on how many drives it was installed.
     pub drives: Option<usize>,
+    /// `maekin.keep=`: the boot drive that is right, where that cannot be decided: `0`, `1`, or a serial number.
+    pub keep: Option<String>,
     /// `maekin.master=`: install master to ask.
     pub master: Option<String>,
     /// `maekin.ticket=`: what to ask it for.
@@ -75,6 +77,7 @@ pub fn parse(text: &str) -> Cmdline {
             "maekin.id" => found.id = value,
             "maekin.slot" => found.slot = value,
             "maekin.drives" => found.drives = value.and_then(|v| v.parse().ok()),
+            "maekin.keep" => found.keep = value,
             "maekin.master" => found.master = value,
             "maekin.ticket" => found.ticket = value,
             "maekin.answer" => found.answer = value,
@@ -124,6 +127,7 @@ mod tests {
         assert_eq!(got.master.as_deref(), Some("http://10.0.0.1:8480"));
         assert_eq!(got.ticket.as_deref(), Some("abc"));
         assert_eq!(got.boot_mac.as_deref(), Some("52:54:00:aa:00:01"));
+        assert_eq!(parse("maekin.keep=1 maekin.keep=S3Z9").keep.as_deref(), Some("S3Z9"));
         assert_eq!(parse("BOOTIF=20-52-54 maekin.ticket="), Cmdline::default());
     }
 

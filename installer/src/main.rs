@@ -114,7 +114,7 @@ fn told(tag: &str, outcome: Result<()>) -> Result<()> {
         let text = format!("failed: {e:#}");
         kmsg::say(Level::Error, tag, &text);
         for console in tty::active() {
-            let line = format!("\r\n{tag}: {text}\r\n");
+            let line = format!("\r\n{tag}: {}\r\n", text.replace('\n', "\r\n"));
             // A console that does not work is no news now.
             let _ = OpenOptions::new()
                 .write(true)

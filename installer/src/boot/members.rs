@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
+use maekin_host::block;
 use maekin_host::kmsg::{self, Level};
 use maekin_host::wait;
 use maekin_image::ids;
@@ -12,6 +13,7 @@ use maekin_image::layout::Part;
 
 use super::TAG;
 use crate::cmdline::Start;
+use crate::facts::Disk;
 
 /// How long the first whole drive may take: controllers with many drives spin them up one after the other.
 const FIRST_LIMIT: Duration = Duration::from_secs(90);
@@ -40,10 +42,40 @@ impl Members {
         Self(found)
     }
 
+    /// The halves of one partition and the drives that they are on, drive 0 first.
+    #[must_use]
+    pub fn halves(&self, part: Part) -> Vec<(u8, PathBuf)> {
+        self.0.iter().filter(|(_, p, _)| *p == part).map(|(drive, _, path)| (*drive, path.clone())).collect()
+    }
+
     /// The halves of one partition, drive 0 first.
     #[must_use]
     pub fn of(&self, part: Part) -> Vec<PathBuf> {
-        self.0.iter().filter(|(_, p, _)| *p == part).map(|(_, _, path)| path.clone()).collect()
+        self.halves(part).into_iter().map(|(_, path)| path).collect()
+    }
+
+    /// The EFI system partition of `drive`.
+    #[must_use]
+    pub fn esp(&self, drive: u8) -> Option<PathBuf> {
+        self.halves(Part::Esp).into_iter().find(|(d, _)| *d == drive).map(|(_, path)| path)
+    }
+
+    /// The drives in words, and their serial numbers.
+    #[must_use]
+    pub fn drives(&self) -> ([Option<String>; 2], [Option<String>; 2]) {
+        // Only for a person to tell them apart: a machine that cannot list its drives goes on without.
+        let listed = block::list().unwrap_or_default();
+        let of = |drive: u8| {
+            let (_, _, path) = self.0.iter().find(|(d, _, _)| *d == drive)?;
+            listed
+                .iter()
+                .find(|device| device.children.iter().any(|part| part.path == *path))
+                .map(Disk::from_lsblk)
+        };
+        let drives = [0, 1].map(of);
+        let serial = |disk: &Option<Disk>| disk.as_ref().map(|d| d.serial.clone()).filter(|s| !s.is_empty());
+        let title = |disk: &Option<Disk>| disk.as_ref().map(Disk::title);
+        (drives.each_ref().map(title), drives.each_ref().map(serial))
     }
 
     /// The EFI system partitions, drive 0 first.
