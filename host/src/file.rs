@@ -5,6 +5,8 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{FallocateFlags, fallocate};
+
 /// A file operation failed; the message names the file.
 #[derive(Debug, thiserror::Error)]
 #[error("{action} {}", path.display())]
@@ -73,6 +75,18 @@ pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     Ok(bytes)
 }
 
+/// Makes `len` bytes from `offset` of a file read as zeros and take no room.
+///
+/// # Errors
+/// The system's error, also where the file system cannot do it.
+pub fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
+    let (Ok(from), Ok(count)) = (i64::try_from(offset), i64::try_from(len)) else {
+        return Err(io::ErrorKind::InvalidInput.into());
+    };
+    let how = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    Ok(fallocate(file, how, from, count)?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -87,6 +101,19 @@ mod tests {
         assert_eq!(read_text(&path, 10).unwrap(), "new");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "no part file is left");
+    }
+
+    #[test]
+    fn punched_bytes_are_zeros_and_take_no_room() {
+        use std::os::unix::fs::{FileExt, MetadataExt};
+        let file = tempfile::tempfile().unwrap();
+        file.write_all_at(&[7; 1 << 20], 0).unwrap();
+        punch(&file, 4096, (1 << 20) - 8192).unwrap();
+        let mut ends = [1; 3];
+        file.read_exact_at(&mut ends, 4095).unwrap();
+        assert_eq!(ends, [7, 0, 0]);
+        let meta = file.metadata().unwrap();
+        assert!(meta.len() == 1 << 20 && meta.blocks() * 512 < 1 << 19);
     }
 
     #[test]

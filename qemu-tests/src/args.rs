@@ -100,11 +100,17 @@ pub fn device_id(spec: &NodeSpec, from: BootFrom) -> String {
 /// The file behind drive `i`, as QEMU's block layer takes it.
 #[must_use]
 pub fn drive_backend(i: usize, drive: &Drive) -> Value {
-    // The host does not lose power under test, so nothing is flushed for its sake; the guest's own flushes are
-    // still seen by whatever filter is put above these nodes.
+    if let Some(socket) = &drive.socket {
+        return json!({
+            "node-name": format!("drive{i}"), "driver": "nbd", "discard": "unmap",
+            "server": {"type": "unix", "path": socket},
+        });
+    }
+    let format = if drive.file.extension().is_some_and(|e| e == "raw") { "raw" } else { "qcow2" };
+    // The host does not lose power under test, so nothing is flushed for its sake; a recorder sees the guest's flushes.
     let cache = json!({"direct": false, "no-flush": true});
     json!({
-        "node-name": format!("drive{i}"), "driver": "qcow2", "discard": "unmap", "detect-zeroes": "unmap",
+        "node-name": format!("drive{i}"), "driver": format, "discard": "unmap", "detect-zeroes": "unmap",
         "cache": cache,
         "file": {"driver": "file", "filename": drive.file, "discard": "unmap", "cache": cache},
     })

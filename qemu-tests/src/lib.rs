@@ -11,6 +11,7 @@
 //! | [`accel`] | hardware virtualisation where it truly works, else translation |
 //! | [`firmware`] | OVMF and its variables |
 //! | [`disk`] | drive files |
+//! | [`recorder`] | drives that log every write and flush, or fail |
 //! | [`ports`] | free ports of the host |
 //! | [`machine`] | a node's power, and what hangs on it |
 //! | [`qmp`] | QEMU's machine protocol: screen, buttons, drives, cables |
@@ -40,6 +41,7 @@ pub mod ports;
 pub mod progress;
 pub mod qmp;
 pub mod rack;
+pub mod recorder;
 pub mod release;
 pub mod serial;
 pub mod ssh;

@@ -54,11 +54,14 @@ pub enum Bus {
     Scsi,
 }
 
-/// A drive: a qcow2 file.
+/// A drive: a file, or a socket that serves it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Drive {
-    /// The qcow2 file.
+    /// The file: qcow2, or raw where that is its extension.
     pub file: PathBuf,
+    /// The NBD socket of whoever serves it ([`crate::recorder`]); QEMU then leaves the file alone.
+    #[serde(default)]
+    pub socket: Option<PathBuf>,
     /// Size in bytes.
     pub size: u64,
     /// Logical and physical sector in bytes: 512 or 4096.

@@ -10,6 +10,7 @@ fn drive(i: usize, bus: Bus, sector: u32) -> Drive {
         serial: format!("S{i}"),
         bus,
         plugged: true,
+        socket: None,
     }
 }
 

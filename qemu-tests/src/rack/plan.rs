@@ -102,6 +102,7 @@ fn plan_node(dir: &Path, plan: &Plan, number: usize, ports: &[u16]) -> NodeSpec 
         serial: format!("N{number:02}D{i}"),
         bus: plan.bus,
         plugged: true,
+        socket: None,
     };
     let drives: Vec<Drive> = plan.drives.iter().enumerate().map(drive).collect();
     let mac = |nic: u8| format!("52:54:00:77:{nic:02x}:{number:02x}");
