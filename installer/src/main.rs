@@ -1,7 +1,5 @@
 //! `maekin-installer`: see the library's documentation.
 
-use std::fs::OpenOptions;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -113,14 +111,7 @@ fn told(tag: &str, outcome: Result<()>) -> Result<()> {
     if let Err(e) = &outcome {
         let text = format!("failed: {e:#}");
         kmsg::say(Level::Error, tag, &text);
-        for console in tty::active() {
-            let line = format!("\r\n{tag}: {}\r\n", text.replace('\n', "\r\n"));
-            // A console that does not work is no news now.
-            let _ = OpenOptions::new()
-                .write(true)
-                .open(console)
-                .and_then(|mut tty| tty.write_all(line.as_bytes()));
-        }
+        tty::announce(&tty::active(), &format!("{tag}: {}", text.replace('\n', "\r\n")));
     }
     outcome
 }
