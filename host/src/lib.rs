@@ -13,6 +13,11 @@
 //! | [`mod@file`] | atomic and durable file writes, bounded reads |
 //! | [`procs`] | child processes that stay: pid file, found again, ended for certain |
 //! | [`links`] | network interfaces as they are now |
+//! | [`packet`] | whole Ethernet frames |
+//! | [`arp`] | who has an IPv4 address |
+//! | [`lldp`] | who is at the other end of a cable |
+//! | [`bonding`] | the state of a bond |
+//! | [`ip`] | interfaces up and down, their addresses, routes and neighbours |
 //! | [`net`] | UDP sockets bound to one interface, addresses of an interface |
 //! | [`tty`] | several consoles as one: raw mode, one writer, keys from all |
 //! | [`block`] | block devices: what there is, what is on them, zeroing |
@@ -25,18 +30,23 @@
 //! | [`kmsg`] | the kernel's log: lines that reach every console |
 //! | [`power`] | reboot and power-off |
 
+pub mod arp;
 pub mod attach;
 pub mod block;
+pub mod bonding;
 pub mod cmd;
 pub mod direct;
 pub mod dmi;
 pub mod efi;
 pub mod file;
+pub mod ip;
 pub mod kmsg;
 pub mod links;
+pub mod lldp;
 pub mod md;
 pub mod mount;
 pub mod net;
+pub mod packet;
 pub mod power;
 pub mod procs;
 pub mod smbios;
