@@ -5,21 +5,17 @@
 //! | [`ca`] | the cluster's certificate authority |
 //! | [`identity`] | this node's key, request and certificate |
 //! | [`peer`] | what a verified certificate says about its bearer |
-//! | [`pin`] | trusting a server for its CA's fingerprint, before the CA is known |
 
 pub(crate) mod ca;
 pub(crate) mod identity;
 pub(crate) mod peer;
-pub(crate) mod pin;
 
 use std::path::PathBuf;
 
 use maekin_host::file::FileError;
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256};
 
-/// A DNS name in every node's certificate. Nodes verify each other under it, so that an address that changes breaks
-/// no trust; who exactly a node is says the URI beside it.
-pub(crate) const SERVER_NAME: &str = "node.maekin.internal";
+pub(crate) use maekin_api::SERVER_NAME;
 
 /// Something about keys or certificates went wrong.
 #[derive(Debug, thiserror::Error)]

@@ -19,6 +19,7 @@
 //! | [`bonding`] | the state of a bond |
 //! | [`ip`] | interfaces up and down, their addresses, routes and neighbours |
 //! | [`net`] | UDP sockets bound to one interface, addresses of an interface |
+//! | [`pin`] | TLS to a server whose CA is known by its fingerprint |
 //! | [`tty`] | several consoles as one: raw mode, one writer, keys from all |
 //! | [`block`] | block devices: what there is, what is on them, zeroing |
 //! | [`direct`] | devices read and written past the kernel's cache |
@@ -47,6 +48,7 @@ pub mod md;
 pub mod mount;
 pub mod net;
 pub mod packet;
+pub mod pin;
 pub mod power;
 pub mod procs;
 pub mod smbios;

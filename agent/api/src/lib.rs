@@ -23,6 +23,10 @@ pub mod join;
 pub mod node;
 pub mod problem;
 
+/// A DNS name in every node's certificate. Nodes verify each other under it, so that an address that changes breaks
+/// no trust; who exactly a node is says the URI beside it.
+pub const SERVER_NAME: &str = "node.maekin.internal";
+
 /// `GET` [`node::Node`]: this node about itself.
 pub const NODE: &str = "/v1/node";
 /// `GET` [`boot_drives::BootDrives`]: this node's boot drives.

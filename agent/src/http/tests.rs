@@ -16,11 +16,12 @@ use tokio_rustls::TlsConnector;
 
 use super::client::Target;
 use crate::app::App;
+use crate::pki::SERVER_NAME;
 use crate::pki::ca::{Ca, Subject};
 use crate::pki::identity::Credentials;
-use crate::pki::{SERVER_NAME, pin};
 use crate::testing::{PASSWORD, agent, serve};
 use crate::tls;
+use maekin_host::pin;
 
 /// An agent that shows a certificate of a CA, without a record behind it.
 async fn running(dir: &std::path::Path) -> (Arc<App>, Ca) {

@@ -13,7 +13,7 @@ use crate::http::client::Target;
 use crate::node_info::Own;
 use crate::pki::ca::fingerprint;
 use crate::pki::identity::Credentials;
-use crate::pki::pin;
+use maekin_host::pin;
 
 /// Who invited us, and how we prove it.
 pub(super) struct Invitation<'a> {

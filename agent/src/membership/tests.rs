@@ -15,9 +15,9 @@ use maekin_rootfs::node::ClusterIntent;
 use super::*;
 use crate::http::client::Target;
 use crate::install::{TICKET_VALIDITY, store};
-use crate::pki::pin;
 use crate::record::values::{AliveValue, WindowValue};
 use crate::testing::{EndEtcd, agent, have_etcd, restarted, serve};
+use maekin_host::pin;
 
 /// Longest time that a node may take to become a member.
 const LIMIT: Duration = Duration::from_secs(60);

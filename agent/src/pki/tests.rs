@@ -9,11 +9,12 @@ use rustls::{ClientConfig, RootCertStore, ServerConfig};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
+use super::SERVER_NAME;
 use super::ca::{Ca, Subject, key_of_request};
 use super::identity::{Credentials, NodeKey};
 use super::peer::{PeerNode, parse_peer};
-use super::{SERVER_NAME, pin};
 use crate::tls;
+use maekin_host::pin;
 
 struct Party {
     key: NodeKey,

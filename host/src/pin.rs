@@ -1,9 +1,10 @@
-//! Trusting a server because it shows the CA whose fingerprint we were given, and a certificate signed by it.
+//! Trusting a server because it shows the CA whose fingerprint we were given, and a certificate signed by it: by a node
+//! that joins a cluster, and by the installer that tries whether it could.
 
+use std::fmt::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use maekin_image::manifest::sha256_hex;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
@@ -21,7 +22,7 @@ const MOMENT: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_780_27
 ///
 /// # Errors
 /// [`Error`] when the crypto provider offers no TLS version, which `ring` does.
-pub(crate) fn client_config(ca_sha256: &str) -> Result<ClientConfig, Error> {
+pub fn client_config(ca_sha256: &str) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = PinnedCa { ca_sha256: ca_sha256.to_owned(), provider: Arc::clone(&provider) };
     Ok(ClientConfig::builder_with_provider(provider)
@@ -29,6 +30,15 @@ pub(crate) fn client_config(ca_sha256: &str) -> Result<ClientConfig, Error> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth())
+}
+
+/// SHA-256 as 64 lower-case hex digits.
+fn sha256_hex(bytes: &[u8]) -> String {
+    let digest = ring::digest::digest(&ring::digest::SHA256, bytes);
+    digest.as_ref().iter().fold(String::with_capacity(64), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}"); // a String takes everything
+        text
+    })
 }
 
 #[derive(Debug)]
