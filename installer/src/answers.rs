@@ -2,7 +2,11 @@
 //! form that a plan is made from ([`Answers`]); and where it comes from ([`source`]). A wrong file is refused with every problem's line, key and remedy.
 
 pub mod check;
+pub mod drives;
 pub mod locate;
+pub mod report;
+pub mod schema;
+pub mod size;
 pub mod source;
 pub mod wire;
 
@@ -11,7 +15,8 @@ use std::fmt;
 
 use maekin_rootfs::node::{ClusterIntent, Network, Provision, Time};
 
-pub use wire::After;
+use crate::facts::size_text;
+pub use wire::{After, Transport};
 
 /// Answers that contradict neither themselves nor the rules of the node file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -58,11 +63,11 @@ impl fmt::Debug for Password {
 pub enum Mirror {
     /// Those that leave no doubt.
     Auto,
-    /// One or two, by name.
+    /// One or two, by name or by rules.
     Named(Vec<Selector>),
 }
 
-/// One drive by a name that the person knows.
+/// One drive by a name that the person knows, or drives by rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Selector {
     /// `serial:`: its serial number.
@@ -71,6 +76,46 @@ pub enum Selector {
     Wwn(String),
     /// `path:`: its node or a link to it under `/dev`.
     Path(String),
+    /// By what they are like.
+    Rules(Box<Rules>),
+}
+
+/// What drives must be like: all of it.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Rules {
+    /// Model, with `*` for any characters.
+    pub model: Option<String>,
+    /// Serial number.
+    pub serial: Option<String>,
+    /// World-wide name.
+    pub wwn: Option<String>,
+    /// Node or link.
+    pub path: Option<String>,
+    /// Transport.
+    pub transport: Option<Transport>,
+    /// Least size in bytes.
+    pub min: Option<u64>,
+    /// Greatest size in bytes.
+    pub max: Option<u64>,
+    /// How many drives must fit.
+    pub count: usize,
+}
+
+impl fmt::Display for Rules {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let size = |bytes: &Option<u64>| bytes.map(size_text);
+        let rules = [
+            ("model", self.model.clone()),
+            ("serial", self.serial.clone()),
+            ("wwn", self.wwn.clone()),
+            ("path", self.path.clone()),
+            ("transport", self.transport.map(|t| t.to_string())),
+            ("min", size(&self.min)),
+            ("max", size(&self.max)),
+        ];
+        let rules = rules.into_iter().filter_map(|(name, value)| Some(format!("{name} {}", value?)));
+        f.write_str(&rules.collect::<Vec<_>>().join(", "))
+    }
 }
 
 impl fmt::Display for Selector {
@@ -79,6 +124,7 @@ impl fmt::Display for Selector {
             Self::Serial(s) => write!(f, "serial:{s}"),
             Self::Wwn(s) => write!(f, "wwn:{s}"),
             Self::Path(s) => write!(f, "path:{s}"),
+            Self::Rules(rules) => write!(f, "{rules}"),
         }
     }
 }
@@ -92,6 +138,14 @@ pub struct Problem {
     pub key: String,
     /// What is wrong, and what would be right.
     pub reason: String,
+}
+
+impl Problem {
+    /// What may stand at its key, from the schema; empty for the file as a whole.
+    #[must_use]
+    pub fn allowed(&self) -> String {
+        schema::allowed(&self.key)
+    }
 }
 
 impl fmt::Display for Problem {

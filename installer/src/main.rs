@@ -41,11 +41,16 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Check an answer file.
+    /// Check an answer file; the exit status is 1 when anything is wrong with it.
     Check {
         /// The file.
         file: PathBuf,
+        /// Facts captured by `probe --json` on the machine that it is for: is there anything against installing it so?
+        #[arg(long)]
+        facts: Option<PathBuf>,
     },
+    /// Print the answer file's JSON Schema.
+    Schema,
     /// Start the installed system that the kernel command line names (the job of the initrd).
     Boot,
 }
@@ -94,7 +99,11 @@ fn main() -> ExitCode {
         Command::Run { dry_run: false, .. } => told(run::TAG, run::run()),
         Command::Plan(input) => print_plan(&input.answers, &input.rest),
         Command::Probe { json } => print_facts(json),
-        Command::Check { file } => check(&file),
+        Command::Check { file, facts } => check(&file, facts.as_deref()),
+        Command::Schema => {
+            print!("{}", answers::schema::json());
+            Ok(())
+        }
         Command::Boot => told(boot::TAG, boot::boot()),
     };
     match outcome {
@@ -121,10 +130,23 @@ fn read_answers(path: &Path) -> Result<answers::Answers> {
     answers::parse(&text).with_context(|| path.display().to_string())
 }
 
-fn check(path: &Path) -> Result<()> {
-    let answers = read_answers(path)?;
-    println!("{}: good; installs node {}", path.display(), answers.hostname);
+fn check(path: &Path, facts: Option<&Path>) -> Result<()> {
+    let text = file::read_text(path, answers::LIMIT)?;
+    let facts = facts.map(read_facts).transpose()?;
+    let name = path.display().to_string();
+    match answers::report::report(&name, &text, facts.as_ref()) {
+        Ok(line) => println!("{line}"),
+        Err(problems) => {
+            print!("{problems}");
+            anyhow::bail!("{name} cannot be used");
+        }
+    }
     Ok(())
+}
+
+fn read_facts(path: &Path) -> Result<Facts> {
+    serde_json::from_str(&file::read_text(path, 16 << 20)?)
+        .with_context(|| format!("{} holds no facts", path.display()))
 }
 
 fn print_plan(answers: &Path, rest: &Rest) -> Result<()> {
@@ -132,8 +154,7 @@ fn print_plan(answers: &Path, rest: &Rest) -> Result<()> {
     let key = file::read_text(&rest.key, 4096)?;
     let release = Release::load(Box::new(DirSource(rest.release.clone())), &key)?;
     let facts = match &rest.facts {
-        Some(path) => serde_json::from_str(&file::read_text(path, 16 << 20)?)
-            .with_context(|| format!("{} holds no facts", path.display()))?,
+        Some(path) => read_facts(path)?,
         None => probe_facts()?,
     };
     // A plan that is only shown needs no randomness: its identifiers will be others.

@@ -6,6 +6,7 @@
 //! | [`select`] | which drives |
 //! | [`consent`] | the token that stands for "this content may be destroyed" |
 //! | [`kept`] | what stays untouched, and who the machine was |
+//! | [`ports`] | whether the machine has the network interfaces that are named |
 //! | [`steps`] | what a step is |
 //! | `build` | the steps, in order |
 //! | [`describe`] | the plan in words |
@@ -14,6 +15,7 @@ mod build;
 pub mod consent;
 pub mod describe;
 pub mod kept;
+pub mod ports;
 pub mod select;
 pub mod steps;
 
@@ -113,7 +115,7 @@ pub struct Refusals(pub Vec<Refusal>);
 /// [`Refusals`]: all of them at once.
 pub fn plan(facts: &Facts, answers: &Answers, manifest: &Manifest, seed: Uuid) -> Result<Plan, Refusals> {
     let mut refusals = check_release(manifest);
-    let chosen = match select::choose(facts, answers) {
+    let chosen = match judge(facts, answers) {
         Ok(disks) => disks,
         Err(more) => {
             refusals.extend(more);
@@ -144,6 +146,22 @@ pub fn plan(facts: &Facts, answers: &Answers, manifest: &Manifest, seed: Uuid) -
         steps,
         after: answers.after,
     })
+}
+
+/// The drives that an installation with these answers would be on.
+///
+/// # Errors
+/// Everything about this machine that stands against it.
+pub fn judge<'a>(facts: &'a Facts, answers: &Answers) -> Result<Vec<&'a Disk>, Vec<Refusal>> {
+    let mut refusals = ports::objections(&facts.nics, &answers.network);
+    match select::choose(facts, answers) {
+        Ok(disks) if refusals.is_empty() => Ok(disks),
+        Ok(_) => Err(refusals),
+        Err(more) => {
+            refusals.splice(0..0, more);
+            Err(refusals)
+        }
+    }
 }
 
 fn planned_drive(disk: &Disk) -> Drive {

@@ -7,6 +7,7 @@ mod network;
 
 use std::net::Ipv4Addr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -59,7 +60,7 @@ pub struct Admin {
 }
 
 /// Where the time comes from.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Time {
     /// NTP servers; none: Debian's pool.
@@ -88,7 +89,7 @@ pub enum ClusterIntent {
 }
 
 /// How this node installs further machines by network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Provision {
     /// First address handed out by DHCP; must lie in the subnet of the first interface's first address.

@@ -6,17 +6,19 @@ use maekin_rootfs::node::{self, ClusterIntent, NodeConfig};
 use maekin_rootfs::validate::validate;
 use uuid::Uuid;
 
+use super::drives::check_mirror;
 use super::wire::{AnswerFile, Cluster, Mode};
-use super::{Answers, Mirror, Password, Problem, Problems, Selector};
+use super::{Answers, Password, Problem, Problems};
 
 /// A password shorter than this is guessed.
 const MIN_PASSWORD: usize = 8;
 
+/// The problems found so far.
 #[derive(Default)]
-struct Found(Vec<Problem>);
+pub(super) struct Found(Vec<Problem>);
 
 impl Found {
-    fn add(&mut self, key: impl Into<String>, reason: impl Into<String>) {
+    pub(super) fn add(&mut self, key: impl Into<String>, reason: impl Into<String>) {
         self.0.push(Problem { line: None, key: key.into(), reason: reason.into() });
     }
 }
@@ -104,49 +106,6 @@ fn check_password(file: &AnswerFile, found: &mut Found) -> Option<Password> {
         }
         (None, Some(hash)) => Some(Password::Hash(hash.clone())),
         (None, None) => None,
-    }
-}
-
-const MIRROR_RULE: &str = "allowed are \"auto\", or a list of one or two drives like \
-    [\"serial:XYZ\", \"wwn:0x5000\", \"path:/dev/disk/by-path/...\"]";
-
-fn check_mirror(value: &toml::Value, found: &mut Found) -> Mirror {
-    let key = "disks.mirror";
-    let list = match value {
-        toml::Value::String(text) if text == "auto" => return Mirror::Auto,
-        toml::Value::Array(list) => list,
-        other => {
-            found.add(key, format!("cannot be {other}; {MIRROR_RULE}"));
-            return Mirror::Auto;
-        }
-    };
-    if !(1..=2).contains(&list.len()) {
-        found.add(key, format!("names {} drives; {MIRROR_RULE}", list.len()));
-    }
-    let mut selectors = Vec::new();
-    for (i, item) in list.iter().enumerate() {
-        match item.as_str().and_then(parse_selector) {
-            Some(selector) if selectors.contains(&selector) => {
-                found.add(format!("{key}[{i}]"), format!("{selector} is named twice"));
-            }
-            Some(selector) => selectors.push(selector),
-            None => found.add(format!("{key}[{i}]"), format!("cannot be {item}; {MIRROR_RULE}")),
-        }
-    }
-    Mirror::Named(selectors)
-}
-
-/// Parses `serial:...`, `wwn:...` or `path:/dev/...`.
-#[must_use]
-pub fn parse_selector(text: &str) -> Option<Selector> {
-    let (kind, name) = text.split_once(':')?;
-    let name = name.trim().to_owned();
-    match kind {
-        _ if name.is_empty() => None,
-        "serial" => Some(Selector::Serial(name)),
-        "wwn" => Some(Selector::Wwn(name)),
-        "path" if name.starts_with("/dev/") => Some(Selector::Path(name)),
-        _ => None,
     }
 }
 

@@ -36,6 +36,26 @@ fn the_shortest_file_is_taken_and_means_auto() {
 }
 
 #[test]
+fn drives_are_taken_by_rules_alone_and_in_lists() {
+    let mirror = |value: &str| parse(&format!("{}[disks]\nmirror = {value}\n", good())).unwrap().mirror;
+    let intel = Rules {
+        model: Some("INTEL*".to_owned()),
+        transport: Some(Transport::Nvme),
+        min: Some(200_000_000_000),
+        max: Some(1_000_000_000_000),
+        count: 2,
+        ..Rules::default()
+    };
+    assert_eq!(
+        mirror("{ model = \"INTEL*\", min = \"200GB\", max = \"1TB\", transport = \"nvme\", count = 2 }"),
+        Mirror::Named(vec![Selector::Rules(Box::new(intel))])
+    );
+    let small = Rules { max: Some(500 << 30), count: 1, ..Rules::default() };
+    let both = vec![Selector::Serial("a".to_owned()), Selector::Rules(Box::new(small))];
+    assert_eq!(mirror("[\"serial:a\", { max = \"500GiB\" }]"), Mirror::Named(both));
+}
+
+#[test]
 fn a_join_needs_no_password() {
     let text = format!(
         "{HEAD}[cluster]\nmode = \"join\"\nmasters = [\"https://10.77.0.1:8443\"]\nca_sha256 = \"{}\"\nsecret = \"s\"\n",
@@ -45,7 +65,87 @@ fn a_join_needs_no_password() {
 }
 
 /// Name, file, and what its refusal must say: line, key, reason.
-fn bad() -> Vec<(&'static str, String, usize, &'static str, &'static str)> {
+type Bad = (&'static str, String, usize, &'static str, &'static str);
+
+/// What is wrong with rules for drives.
+fn bad_rules() -> Vec<Bad> {
+    let rules = |value: &str| format!("{}[disks]\nmirror = {value}\n", good());
+    let own = |table: &str| format!("{}[disks.mirror]\n{table}\n", good());
+    vec![
+        ("no rules", rules("{}"), 13, "disks.mirror", "has no rule"),
+        ("a count alone", rules("{ count = 2 }"), 13, "disks.mirror", "has no rule"),
+        ("unknown rule", rules("{ colour = \"red\" }"), 13, "disks.mirror.colour", "unknown field `colour`"),
+        ("unknown rule in a table", own("model = \"X\"\ncolour = 1"), 14, "disks.mirror.colour", "unknown"),
+        ("model as number", rules("{ model = 7 }"), 13, "disks.mirror.model", "expected a string"),
+        ("empty model", rules("{ model = \" \" }"), 13, "disks.mirror.model", "is empty"),
+        ("many stars", rules("{ model = \"*a*b*c*d*\" }"), 13, "disks.mirror.model", "4 of them *"),
+        ("empty serial", rules("{ serial = \"\" }"), 13, "disks.mirror.serial", "is empty"),
+        ("size without unit", rules("{ min = \"200\" }"), 13, "disks.mirror.min", "200GB"),
+        ("size as number", rules("{ min = 200 }"), 13, "disks.mirror.min", "expected a string"),
+        ("size with a point", rules("{ max = \"1.5TB\" }"), 13, "disks.mirror.max", "1TB"),
+        ("sizes upside down", own("min = \"2TB\"\nmax = \"1TB\""), 14, "disks.mirror.max", "less than min"),
+        ("unknown transport", rules("{ transport = \"scsi\" }"), 13, "disks.mirror.transport", "`sata`"),
+        ("path elsewhere", rules("{ path = \"/etc\" }"), 13, "disks.mirror.path", "/dev/"),
+        ("three drives by rules", rules("{ model = \"X\", count = 3 }"), 13, "disks.mirror.count", "1 or 2"),
+        ("no drive by rules", rules("{ model = \"X\", count = 0 }"), 13, "disks.mirror.count", "1 or 2"),
+        ("count as text", rules("{ model = \"X\", count = \"2\" }"), 13, "disks.mirror.count", "expected u8"),
+        (
+            "two drives by one entry of a list",
+            rules("[\"serial:a\", { model = \"X\", count = 2 }]"),
+            13,
+            "disks.mirror[1].count",
+            "must be 1",
+        ),
+        (
+            "rules twice",
+            rules("[{ model = \"X\" }, { model = \"X\" }]"),
+            13,
+            "disks.mirror[1]",
+            "named twice",
+        ),
+        ("a number in a list", rules("[\"serial:a\", 2]"), 13, "disks.mirror[1]", "cannot be 2"),
+        ("a list in a list", rules("[[\"serial:a\"]]"), 13, "disks.mirror[0]", "serial:XYZ"),
+    ]
+}
+
+/// What is wrong with bonds and VLANs.
+fn bad_networks() -> Vec<Bad> {
+    let bond = |more: &str| {
+        format!("{HEAD}{ADMIN}{CREATE}[[network.interface]]\nname = \"bond0\"\ndhcp = true\n{more}")
+    };
+    vec![
+        (
+            "bond of unknown mode",
+            bond("[[network.bond]]\nname = \"bond0\"\nmode = \"lacp\"\nmembers = [\"eth0\"]\n"),
+            14,
+            "network.bond[0].mode",
+            "`802.3ad`",
+        ),
+        (
+            "bond without ports",
+            bond("[[network.bond]]\nname = \"bond0\"\nmembers = []\n"),
+            14,
+            "network.bond[0].members",
+            "at least one port",
+        ),
+        (
+            "VLAN of impossible number",
+            bond("[[network.vlan]]\nname = \"v\"\nid = 4095\non = \"bond0\"\n"),
+            14,
+            "network.vlan[0].id",
+            "1 to 4094",
+        ),
+        (
+            "VLAN on nothing",
+            bond("[[network.vlan]]\nname = \"v\"\nid = 5\n"),
+            12,
+            "network.vlan[0]",
+            "missing field `on`",
+        ),
+    ]
+}
+
+fn bad() -> Vec<Bad> {
     let joined = |rest: &str| format!("{HEAD}[cluster]\nmode = \"join\"\n{rest}");
     let ca = "ab".repeat(32);
     vec![
@@ -364,12 +464,18 @@ fn bad() -> Vec<(&'static str, String, usize, &'static str, &'static str)> {
 #[test]
 fn bad_files_are_refused_by_line_key_and_reason() {
     let mut wrong = Vec::new();
-    for (name, text, line, key, reason) in bad() {
+    let all: Vec<Bad> = [bad(), bad_rules(), bad_networks()].concat();
+    assert!(all.len() >= 75, "{}", all.len());
+    for (name, text, line, key, reason) in all {
         let Err(problems) = parse(&text) else {
             wrong.push(format!("{name}: taken"));
             continue;
         };
         let fits = |p: &Problem| p.line.unwrap_or(0) == line && p.key == key && p.reason.contains(reason);
+        let untold = problems.0.iter().find(|p| !p.key.is_empty() && p.allowed().is_empty());
+        if let Some(problem) = untold {
+            wrong.push(format!("{name}: what is allowed at {} is not told", problem.key));
+        }
         if !problems.0.iter().any(fits) {
             wrong.push(format!("{name}: want line {line}, {key}: {reason}\n{problems}"));
         }

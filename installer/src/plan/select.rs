@@ -4,9 +4,10 @@
 use std::collections::BTreeMap;
 
 use maekin_image::layout::plan_layout;
+use maekin_rootfs::glob::name_matches;
 
 use super::{Refusal, consent};
-use crate::answers::{Answers, Mirror, Selector};
+use crate::answers::{Answers, Mirror, Rules, Selector};
 use crate::facts::{Disk, Facts, Firmware, size_text};
 
 /// The drives to install on, in order.
@@ -15,6 +16,19 @@ pub(super) fn choose<'a>(facts: &'a Facts, answers: &Answers) -> Result<Vec<&'a 
         Mirror::Auto => choose_auto(facts, answers),
         Mirror::Named(selectors) => choose_named(facts, answers, selectors),
     }
+}
+
+/// Why this is never a drive to install on, and what a person can do.
+#[must_use]
+pub fn never_offered(disk: &Disk) -> Option<(String, &'static str)> {
+    if disk.holds_medium {
+        return Some(("the installer was started from it".to_owned(), "choose another drive"));
+    }
+    let shown_by = disk.virtual_media.as_ref()?;
+    Some((
+        format!("it is no drive, but a medium that {shown_by} shows to the machine"),
+        "choose another drive",
+    ))
 }
 
 /// What stands against installing on `disk`; whether its content may be destroyed is the last question.
@@ -28,8 +42,8 @@ pub fn objections(facts: &Facts, disk: &Disk) -> Vec<Refusal> {
             remedy: remedy.to_owned(),
         });
     };
-    if disk.holds_medium {
-        add("the installer was started from it", "choose another drive");
+    if let Some((reason, remedy)) = never_offered(disk) {
+        add(&reason, remedy);
     }
     if disk.read_only {
         add("it cannot be written", "remove its write protection, or choose another drive");
@@ -83,31 +97,63 @@ fn choose_named<'a>(
     let mut chosen: Vec<&Disk> = Vec::new();
     let mut refusals = Vec::new();
     for selector in selectors {
-        let found: Vec<&Disk> = facts.disks.iter().filter(|disk| matches(disk, selector)).collect();
-        match found.as_slice() {
-            [] => refusals.push(Refusal {
-                disk: Some(selector.to_string()),
-                reason: "there is no such drive".to_owned(),
-                remedy: format!("the drives are: {}", candidates(&facts.disks.iter().collect::<Vec<_>>())),
-            }),
-            [disk] if chosen.iter().any(|c| c.is_same_drive(disk)) => refusals.push(Refusal {
-                disk: Some(selector.to_string()),
-                reason: format!("it is {} again", disk.name),
-                remedy: "a mirror needs two different drives: name another one".to_owned(),
-            }),
-            [disk] => {
-                refusals.extend(objections(facts, disk));
-                refusals.extend(unconsented(disk, answers));
-                chosen.push(disk);
+        match fitting(facts, selector) {
+            Ok(disks) => {
+                for disk in disks {
+                    if chosen.iter().any(|c| c.is_same_drive(disk)) {
+                        refusals.push(Refusal {
+                            disk: Some(selector.to_string()),
+                            reason: format!("it is {} again", disk.name),
+                            remedy: "a mirror needs two different drives: name another one".to_owned(),
+                        });
+                    } else {
+                        refusals.extend(objections(facts, disk));
+                        refusals.extend(unconsented(disk, answers));
+                        chosen.push(disk);
+                    }
+                }
             }
-            several => refusals.push(Refusal {
-                disk: Some(selector.to_string()),
-                reason: format!("it fits several drives: {}", candidates(several)),
-                remedy: "name it by something that only one drive has".to_owned(),
-            }),
+            Err(refusal) => refusals.push(refusal),
         }
     }
     if refusals.is_empty() { Ok(chosen) } else { Err(refusals) }
+}
+
+/// The drives that `selector` means: one, or as many as its rules say.
+fn fitting<'a>(facts: &'a Facts, selector: &Selector) -> Result<Vec<&'a Disk>, Refusal> {
+    let (rules, want) = match selector {
+        Selector::Rules(rules) => (true, rules.count),
+        _ => (false, 1),
+    };
+    let mut found: Vec<&Disk> = Vec::new();
+    for disk in facts.disks.iter().filter(|disk| matches(disk, selector)) {
+        // A drive seen by two paths is one drive, by its first path. Rules never mean what is no drive to install on.
+        let offered = !rules || never_offered(disk).is_none();
+        if offered && !found.iter().any(|other| other.is_same_drive(disk)) {
+            found.push(disk);
+        }
+    }
+    let refuse =
+        |reason: String, remedy: String| Err(Refusal { disk: Some(selector.to_string()), reason, remedy });
+    match found.len() {
+        n if n == want => Ok(found),
+        0 => {
+            let all = candidates(&facts.disks.iter().collect::<Vec<_>>());
+            refuse("there is no such drive".to_owned(), format!("the drives are: {all}"))
+        }
+        n if n < want => refuse(
+            format!("only {n} of {want} drives fits: {}", candidates(&found)),
+            "put in another one, ask for fewer by count, or widen the rules".to_owned(),
+        ),
+        _ if rules => refuse(
+            format!("{} drives fit where {want} should: {}", found.len(), candidates(&found)),
+            "narrow the rules, or name the drives".to_owned(),
+        ),
+        _ => refuse(
+            format!("it fits several drives: {}", candidates(&found)),
+            "name it by something that only one drive has, like its path under /dev/disk/by-path".to_owned(),
+        ),
+    }
 }
 
 fn choose_auto<'a>(facts: &'a Facts, answers: &Answers) -> Result<Vec<&'a Disk>, Vec<Refusal>> {
@@ -168,12 +214,29 @@ fn choose_auto<'a>(facts: &'a Facts, answers: &Answers) -> Result<Vec<&'a Disk>,
 fn matches(disk: &Disk, selector: &Selector) -> bool {
     match selector {
         Selector::Serial(serial) => disk.serial == *serial,
-        Selector::Wwn(wwn) => !disk.wwn.is_empty() && disk.wwn.eq_ignore_ascii_case(wwn),
-        Selector::Path(path) => {
-            disk.path.as_os_str() == path.as_str()
-                || disk.links.iter().any(|link| link.as_os_str() == path.as_str())
-        }
+        Selector::Wwn(wwn) => is_wwn(disk, wwn),
+        Selector::Path(path) => is_at(disk, path),
+        Selector::Rules(rules) => fits(disk, rules),
     }
+}
+
+fn fits(disk: &Disk, rules: &Rules) -> bool {
+    let model = |pattern: &String| name_matches(&pattern.to_lowercase(), &disk.model.to_lowercase());
+    rules.model.as_ref().is_none_or(model)
+        && rules.serial.as_ref().is_none_or(|serial| disk.serial == *serial)
+        && rules.wwn.as_ref().is_none_or(|wwn| is_wwn(disk, wwn))
+        && rules.path.as_ref().is_none_or(|path| is_at(disk, path))
+        && rules.transport.is_none_or(|transport| disk.transport == transport.to_string())
+        && rules.min.is_none_or(|min| disk.size >= min)
+        && rules.max.is_none_or(|max| disk.size <= max)
+}
+
+fn is_wwn(disk: &Disk, wwn: &str) -> bool {
+    !disk.wwn.is_empty() && disk.wwn.eq_ignore_ascii_case(wwn)
+}
+
+fn is_at(disk: &Disk, path: &str) -> bool {
+    disk.path.as_os_str() == path || disk.links.iter().any(|link| link.as_os_str() == path)
 }
 
 fn candidates(disks: &[&Disk]) -> String {

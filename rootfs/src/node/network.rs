@@ -2,13 +2,14 @@
 
 use std::net::IpAddr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// What every Ethernet port can do, in bytes.
 const ETHERNET_MTU: u32 = 1500;
 
 /// Interfaces and addresses. The first interface carries the cluster: its first address is the one peers are told.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Network {
     /// In order; the first one carries the cluster. None: DHCP on every Ethernet interface.
@@ -26,14 +27,16 @@ pub struct Network {
 }
 
 /// One network interface: a port of the machine, a bond or a VLAN, and its addresses.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Interface {
     /// Hardware address, `aa:bb:cc:dd:ee:ff`; matched before `name`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^([0-9a-f]{2}:){5}[0-9a-f]{2}$"))]
     pub mac: Option<String>,
     /// Kernel name, e.g. `enp1s0`, where the hardware address is not given; of a bond or a VLAN, its name.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^[A-Za-z0-9_.*-]{1,15}$"))]
     pub name: Option<String>,
     /// Ask for an address by DHCP.
     pub dhcp: bool,
@@ -45,11 +48,12 @@ pub struct Interface {
     pub gateway: Option<IpAddr>,
     /// Largest frame payload in bytes; 1500 where it is not given and no VLAN on it needs more.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 576, max = 65_535))]
     pub mtu: Option<u32>,
 }
 
 /// Several ports used as one. Its addresses are those of the interface of the same name; VLANs can lie on it.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Bond {
     /// Kernel name that it gets, e.g. `bond0`.
@@ -59,6 +63,7 @@ pub struct Bond {
     pub mode: BondMode,
     /// Its ports: hardware addresses or kernel names. The first one's hardware address becomes the bond's, so that it
     /// gets the same DHCP lease as the port alone.
+    #[schemars(length(min = 1))]
     pub members: Vec<String>,
     /// With `802.3ad`: how often the switch is to say that it is there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +71,7 @@ pub struct Bond {
 }
 
 /// How the ports of a bond share the work (the kernel's `bonding.rst`, option `mode`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum BondMode {
     /// One port works, another takes over; the switch needs not know.
     #[default]
@@ -115,7 +120,7 @@ impl BondMode {
 }
 
 /// How often LACP asks the switch to say that it is there.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LacpRate {
     /// Every second: a dead port is out after three.
@@ -137,12 +142,13 @@ impl LacpRate {
 }
 
 /// A tagged network. Its addresses are those of the interface of the same name.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Vlan {
     /// Kernel name that it gets, e.g. `vlan20`.
     pub name: String,
     /// Its number, 1 to 4094.
+    #[schemars(range(min = 1, max = 4094))]
     pub id: u16,
     /// What it lies on: a bond's name, or a port's hardware address or kernel name, written as in its interface entry.
     pub on: String,
