@@ -34,6 +34,7 @@ pub(crate) fn collect(app: &App) -> Node {
             Firmware::Bios => "bios",
             Firmware::Uefi => "uefi",
         }),
+        secure_boot: boot.and_then(|b| b.secure_boot),
         urls: urls(own, &links, app.settings.port),
         interfaces: links.iter().map(interface).collect(),
         boot: Boot { disks: app.config.disks.iter().map(disk).collect(), arrays: arrays() },

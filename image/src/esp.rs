@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::grubenv::GrubEnv;
-use crate::manifest::{FileEntry, MANIFEST, Manifest, ROOT, SIGNATURE};
+use crate::manifest::{FileEntry, INITRD, MANIFEST, Manifest, ROOT, SIGNATURE, VMLINUZ, sha256_hex};
 
 /// The loader that firmware starts without a boot entry (UEFI specification section 3.5.1.1).
 pub const FALLBACK_LOADER: &str = "EFI/BOOT/BOOTX64.EFI";
@@ -103,6 +103,31 @@ pub fn commit_file(manifest: &Manifest) -> Result<EspFile, Missing> {
 #[must_use]
 pub fn manifest_paths(slot: &str) -> [String; 2] {
     [MANIFEST, SIGNATURE].map(|name| format!("{}/{name}", slot_dir(slot)))
+}
+
+/// Everything on an ESP that a start of `slot` goes through, and its SHA-256: loaders, GRUB's menu, kernel and initrd.
+/// GRUB's environment block changes and is not among them.
+///
+/// # Errors
+/// [`Missing`] when the manifest lacks one.
+pub fn started_files(
+    manifest: &Manifest,
+    install: Uuid,
+    drives: usize,
+    slot: &str,
+) -> Result<BTreeMap<String, String>, Missing> {
+    let mut files = BTreeMap::new();
+    let mut add = |file: EspFile| files.insert(file.path, file.entry.sha256);
+    for (path, source) in LOADERS {
+        add(copy_of(manifest, path, source)?);
+    }
+    add(commit_file(manifest)?);
+    for name in [VMLINUZ, INITRD] {
+        add(copy_of(manifest, &format!("{}/{name}", slot_dir(slot)), name)?);
+    }
+    files.insert(GRUB_STUB.to_owned(), sha256_hex(grub_stub().as_bytes()));
+    files.insert(GRUB_MENU.to_owned(), sha256_hex(grub_menu(install, drives).as_bytes()));
+    Ok(files)
 }
 
 /// The words of the kernel's command line that starts `slot` of install `install` on `drives` boot drives, but for
@@ -209,6 +234,16 @@ mod tests {
         ));
         assert!(menu.contains(&format!(r#"[ "$install" = "{install}" ]"#)) && !menu.contains('@'), "{menu}");
         assert!(!menu.contains("search"), "no disk of another installation is looked for");
+    }
+
+    #[test]
+    fn everything_that_a_start_goes_through_is_known() {
+        let manifest = manifest(&["vmlinuz", "initrd", "root", SHIM, GRUB, MOK_MANAGER]);
+        let files = started_files(&manifest, Uuid::from_u128(5), 2, "b").unwrap();
+        for path in [FALLBACK_LOADER, "EFI/debian/grubx64.efi", "maekin/b/initrd", GRUB_STUB, GRUB_MENU] {
+            assert_eq!(files.get(path).map(String::len), Some(64), "{path}");
+        }
+        assert!(!files.contains_key(GRUB_ENV) && !files.keys().any(|path| path.ends_with("/root")));
     }
 
     #[test]

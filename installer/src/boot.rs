@@ -7,11 +7,13 @@
 //! | --- | --- |
 //! | [`members`] | which partitions belong to us, and how long to wait for the other half |
 //! | [`halves`] | which halves are right, when they disagree |
+//! | [`started`] | whether boot files and command line are what they should be |
 //! | [`root`] | the release on an ESP, verity, mounts, configuration |
 
 pub mod halves;
 pub mod members;
 pub mod root;
+pub mod started;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -52,6 +54,8 @@ pub fn boot() -> Result<()> {
     let system = if start.slot == Slot::A { Array::SystemA } else { Array::SystemB };
     let esps: Vec<PathBuf> = decision.believed.iter().filter_map(|drive| members.esp(*drive)).collect();
     let manifest = root::verified_manifest(&esps, start.slot.name())?;
+    let suspicions = started::suspicions(start, &text, &manifest);
+    suspicions.iter().for_each(|line| alarm(line));
     let sysroot = Path::new(SYSROOT);
     root::mount_root(&manifest.root, need(&arrays, system)?, sysroot)?;
     root::mount_state(need(&arrays, Array::State)?, sysroot)?;
@@ -64,11 +68,13 @@ pub fn boot() -> Result<()> {
         esp: members.esps().iter().map(|p| p.display().to_string()).collect(),
         arrays: states,
         firmware: if efi::booted_by_uefi() { Firmware::Uefi } else { Firmware::Bios },
+        secure_boot: efi::secure_boot(),
         version: manifest.version.clone(),
         key,
         believed: decision.believed.first().copied().filter(|drive| members.esp(*drive).is_some()),
         stale: decision.stale,
         notes: decision.notes,
+        suspicions,
     };
     file::write_atomic(Path::new(BOOT_STATE), serde_json::to_string_pretty(&state)?.as_bytes(), 0o644)?;
     say(&format!("root verified, version {}", manifest.version));

@@ -21,6 +21,9 @@ pub struct BootState {
     pub arrays: BTreeMap<String, ArrayState>,
     /// What the machine was started by.
     pub firmware: Firmware,
+    /// Whether Secure Boot was on; absent where the firmware does not say, as under BIOS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub secure_boot: Option<bool>,
     /// Version from the verified manifest.
     pub version: String,
     /// Which kind of key signed the manifest: `release` or `throw-away`.
@@ -34,6 +37,9 @@ pub struct BootState {
     /// What else a person should know about how the halves were chosen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+    /// Boot files and words of the command line that are not what the installer wrote.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub suspicions: Vec<String>,
 }
 
 /// A half that was left out of its array.

@@ -17,6 +17,9 @@ pub struct Node {
     pub slot: String,
     /// `bios` or `uefi`.
     pub firmware: String,
+    /// Whether Secure Boot was on when it started; absent where the firmware does not say, as under BIOS.
+    #[serde(default)]
+    pub secure_boot: Option<bool>,
     /// Where its API is reached: `https://address:port`, the cluster's address first.
     pub urls: Vec<String>,
     /// Addresses with prefix length, by interface.

@@ -24,6 +24,9 @@ const ETC: &str = "/run/maekin/etc";
 /// A file system check of a large state partition after a crash.
 const CHECK_LIMIT: Duration = Duration::from_secs(600);
 const NODE_LIMIT: u64 = 1 << 20;
+/// What a person is told about a block that verity refuses.
+const ALTERED: &str = "the system image on the boot drives is damaged or was altered, and is refused: verity found \
+    blocks that the signed release does not have; start the install medium and install anew";
 
 /// The manifest of `slot`, from the first ESP that has one signed by this release's key.
 ///
@@ -69,8 +72,19 @@ pub fn mount_root(image: &RootImage, device: &Path, sysroot: &Path) -> Result<()
         .run()
         .context("the system image is damaged, or is not the one that the manifest describes")?;
     let mapped = format!("/dev/mapper/{VERITY}");
-    mount::attach(&mapped, "squashfs", sysroot, Access::ReadOnly, "")?;
-    Ok(())
+    mount::attach(&mapped, "squashfs", sysroot, Access::ReadOnly, "").map_err(|e| {
+        let error = anyhow::Error::from(e);
+        if is_corrupted() { error.context(ALTERED) } else { error }
+    })
+}
+
+/// Whether verity has met a block that is not what the root hash says.
+fn is_corrupted() -> bool {
+    // `status: corrupted`, veritysetup(8); what cannot be asked is told by the error at hand alone.
+    let status = Cmd::new("veritysetup").args(["status", VERITY]).text();
+    status.is_ok_and(|text| {
+        text.lines().any(|line| line.trim().starts_with("status:") && line.contains("corrupted"))
+    })
 }
 
 /// Mounts the state on `/var`, after checking its file system.

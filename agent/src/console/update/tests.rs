@@ -9,6 +9,7 @@ fn node(membership: Membership) -> Node {
         key: "release".into(),
         slot: "a".into(),
         firmware: "uefi".into(),
+        secure_boot: None,
         urls: vec![],
         interfaces: vec![],
         boot: Boot::default(),

@@ -34,6 +34,7 @@ fn node() -> Node {
         key: "throw-away".into(),
         slot: "a".into(),
         firmware: "uefi".into(),
+        secure_boot: None,
         urls: vec!["https://10.77.0.1:8443".into(), "https://10.0.2.15:8443".into()],
         interfaces: vec![
             Interface {
