@@ -9,6 +9,7 @@ use maekin_rootfs::boot_state::BootState;
 use maekin_rootfs::node::NodeConfig;
 use uuid::Uuid;
 
+use crate::boot_drives::{self, Keeper};
 use crate::http::auth::Auth;
 use crate::http::error::ApiError;
 use crate::http::server::TlsSlot;
@@ -35,6 +36,10 @@ pub(crate) struct App {
     pub(crate) tls: TlsSlot,
     /// Who may ask.
     pub(crate) auth: Auth,
+    /// The boot drives.
+    pub(crate) boot_drives: Arc<Keeper>,
+    /// The boot drive (0 or 1) that this boot was started from, where the boot loader told.
+    pub(crate) started_from: Option<u8>,
     progress: RwLock<Progress>,
 }
 
@@ -81,8 +86,10 @@ impl App {
         auth: Auth,
     ) -> Self {
         let node_id = node_id(config.install_id);
+        let boot_drives = Arc::new(Keeper::new(&settings.state, config.disks.len()));
+        let started_from = boot.as_ref().and_then(|_| boot_drives::started_from(config.install_id));
         let progress = RwLock::new(Progress { step: "starting".to_owned(), ..Progress::default() });
-        Self { settings, config, boot, node_id, key, tls, auth, progress }
+        Self { settings, config, boot, node_id, key, tls, auth, boot_drives, started_from, progress }
     }
 
     /// Says what is being done about membership.

@@ -1,5 +1,7 @@
 //! Small verbs for people, over the agent's own socket.
 
+pub(crate) mod boot;
+
 use std::future::Future;
 use std::io::{BufRead, Read};
 
@@ -66,6 +68,9 @@ pub(crate) fn status(settings: &Settings, json: bool) -> anyhow::Result<()> {
     for array in &node.boot.arrays {
         let word = if array.degraded() { "DEGRADED" } else { "whole" };
         println!("mirror    {:<14} {word} ({}/{}) {}", array.name, array.in_sync, array.wanted, array.action);
+    }
+    for alarm in &node.alarms {
+        println!("alarm     {} {}", alarm.what, alarm.remedy);
     }
     for url in &node.urls {
         println!("address   {url}");

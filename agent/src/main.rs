@@ -15,12 +15,14 @@
 //! | [`provision`] | configures and starts the install master |
 //! | [`http`] | the API: HTTPS and unix socket, authentication, routes |
 //! | [`node_info`] | this node about itself |
+//! | [`boot_drives`] | the boot drives: watched, told, healed |
 //! | [`local_pool`] | LVM thin pool on the data mirror |
 //! | [`console`] | the menu on every console at once |
-//! | [`cli`] | small verbs for people: status, window, invite |
+//! | [`cli`] | small verbs for people: status, boot, heal, window, invite |
 //! | [`settings`], [`clock`], [`errors`] | paths and ports; the wall clock; error texts |
 
 mod app;
+mod boot_drives;
 mod cli;
 mod clock;
 mod console;
@@ -70,6 +72,21 @@ enum Verb {
         #[arg(long)]
         json: bool,
     },
+    /// Show this node's boot drives.
+    Boot {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make a boot drive whole again as the node offers it, or try again now.
+    Heal {
+        /// The drive, e.g. /dev/sdb; else the one that the node offers.
+        #[arg(long)]
+        disk: Option<String>,
+        /// The token for what would be lost on it.
+        #[arg(long)]
+        consent: Option<String>,
+    },
     /// Let machines that boot from the network in, or no longer.
     Window {
         #[command(subcommand)]
@@ -102,6 +119,8 @@ fn main() -> ExitCode {
         Verb::Run => run::run(args.settings),
         Verb::Console { tty } => console::run(args.settings, tty),
         Verb::Status { json } => cli::status(&args.settings, json),
+        Verb::Boot { json } => cli::boot::show(&args.settings, json),
+        Verb::Heal { disk, consent } => cli::boot::heal(&args.settings, disk, consent),
         Verb::Window { what } => cli::window(&args.settings, &what),
         Verb::Invite { minutes } => cli::invite(&args.settings, minutes),
         Verb::Installs => cli::installs(&args.settings),

@@ -37,10 +37,12 @@ pub(crate) fn collect(app: &App) -> Node {
         secure_boot: boot.and_then(|b| b.secure_boot),
         urls: urls(own, &links, app.settings.port),
         interfaces: links.iter().map(interface).collect(),
+        alarms: app.boot_drives.report().alarms,
+        boot_drives: app.boot_drives.report(),
         boot: Boot { disks: app.config.disks.iter().map(disk).collect(), arrays: arrays() },
         local_pool: app.local_pool(),
         membership: app.membership(),
-        uptime_s: uptime(&fs::read_to_string("/proc/uptime").unwrap_or_default()),
+        uptime_s: uptime_s(),
         time: now(),
     }
 }
@@ -130,6 +132,11 @@ fn read_array(name: &str, dir: &Path) -> Array {
     let wanted = number("raid_disks").unwrap_or(2);
     let in_sync = wanted.saturating_sub(number("degraded").unwrap_or(wanted));
     Array { name: name.to_owned(), wanted, in_sync, action: text("sync_action").trim().to_owned() }
+}
+
+/// Seconds since the kernel started.
+pub(crate) fn uptime_s() -> u64 {
+    uptime(&fs::read_to_string("/proc/uptime").unwrap_or_default())
 }
 
 fn uptime(proc_uptime: &str) -> u64 {

@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use maekin_api::boot_drives::{Drive, Esp, HalfState, State};
+use maekin_host::block::partition_path;
 use maekin_host::cmd::{Cmd, CmdError};
 use maekin_host::file::{FileError, read_text, write_atomic};
 use maekin_host::links::probe_links;
 use maekin_host::mount::{Access, MountError, attach, mounts_of};
 use maekin_image::ids::Array;
+use maekin_image::layout::Part;
 use maekin_image::manifest::PUBLIC_KEY_PATH;
 use maekin_rootfs::node::NodeConfig;
 use serde::Serialize;
@@ -129,11 +132,11 @@ fn mount_release(app: &App) -> Result<Release, ProvisionError> {
     let root = maekin_host::md::device(array.name());
     let mut last = None;
     if !dir.is_dir() {
-        for esp in &boot.esp {
+        for esp in esps(app, &boot.esp) {
             if mounts_of(|device| device == esp).contains(&target) {
                 break;
             }
-            match attach(esp, "vfat", &target, Access::ReadOnly, "nosuid,nodev,noexec") {
+            match attach(&esp, "vfat", &target, Access::ReadOnly, "nosuid,nodev,noexec") {
                 Ok(()) => break,
                 Err(e) => last = Some(e),
             }
@@ -144,6 +147,21 @@ fn mount_release(app: &App) -> Result<Release, ProvisionError> {
         Some(e) => Err(e.into()),
         None => Err(ProvisionError::NoRelease),
     }
+}
+
+/// EFI system partitions that the release can be read from: those of drives that are well now, and of all that there were
+/// at the start while nothing is known about them yet.
+fn esps(app: &App, at_start: &[String]) -> Vec<String> {
+    let report = app.boot_drives.report();
+    if report.state == State::Unknown {
+        return at_start.to_vec();
+    }
+    let well = |drive: &&Drive| {
+        let in_sync = drive.halves.iter().all(|half| half.state == HalfState::InSync);
+        drive.answers && in_sync && !matches!(drive.esp, Esp::Damaged { .. })
+    };
+    let esp = |device: &String| partition_path(Path::new(device), Part::Esp.number()).display().to_string();
+    report.drives.iter().filter(well).filter_map(|drive| drive.device.as_ref().map(esp)).collect()
 }
 
 /// The configuration that follows from the node file; `None` where it provisions nothing or has no fixed address.

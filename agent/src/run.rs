@@ -23,7 +23,7 @@ use crate::http::client::Target;
 use crate::http::{routes, server};
 use crate::pki::identity::NodeKey;
 use crate::settings::Settings;
-use crate::{local_pool, membership, provision, record, tls};
+use crate::{boot_drives, local_pool, membership, provision, record, tls};
 
 /// Threads of the agent: it waits more than it works.
 const WORKERS: usize = 2;
@@ -61,6 +61,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     notify(&[NotifyState::Ready, NotifyState::Status("joining the cluster")]);
     tokio::spawn(watchdog(Target::Socket(app.settings.socket())));
     tokio::spawn(prepare_pool(Arc::clone(&app)));
+    boot_drives::start(&app);
     tokio::spawn(live(Arc::clone(&app)));
     let mut end = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

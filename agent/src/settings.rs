@@ -30,6 +30,9 @@ pub(crate) struct Settings {
     /// The program that starts services.
     #[arg(long, default_value = "systemctl")]
     pub(crate) systemctl: String,
+    /// The program that looks at boot drives and heals them.
+    #[arg(long, default_value = "maekin-installer")]
+    pub(crate) installer: String,
 }
 
 impl Settings {

@@ -88,6 +88,7 @@ fn settings(dir: &Path) -> Settings {
         record_port,
         record_peer_port,
         systemctl: systemctl.display().to_string(),
+        installer: dir.join("maekin-installer").display().to_string(),
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::Path;
 
 use nix::fcntl::OFlag;
@@ -73,6 +73,19 @@ impl Direct {
     pub fn sync(&self) -> io::Result<()> {
         self.file.sync_all()
     }
+}
+
+/// Reads one block of `len` bytes at `offset` of `device`, both multiples of 4096, from the device itself.
+///
+/// # Errors
+/// The device's error, also at its end.
+pub fn read_block(device: &Path, offset: u64, len: usize) -> io::Result<Vec<u8>> {
+    let flags = (OFlag::O_DIRECT | OFlag::O_CLOEXEC).bits();
+    let file = OpenOptions::new().read(true).custom_flags(flags).open(device)?;
+    let mut room = vec![0; len + DIRECT];
+    let at = room.as_ptr().align_offset(DIRECT);
+    file.read_exact_at(&mut room[at..at + len], offset)?;
+    Ok(room[at..at + len].to_vec())
 }
 
 #[cfg(test)]

@@ -23,7 +23,9 @@
 //! | [`tty`] | several consoles as one: raw mode, one writer, keys from all |
 //! | [`block`] | block devices: what there is, what is on them, zeroing |
 //! | [`direct`] | devices read and written past the kernel's cache |
+//! | [`events`] | waiting for news of block devices and arrays |
 //! | [`md`] | RAID 1 arrays: create, assemble, stop, state |
+//! | [`md_sysfs`] | running arrays: members, comparisons, progress |
 //! | [`mount`] | mount and unmount |
 //! | [`efi`] | UEFI: booted by it, Secure Boot, boot entries |
 //! | [`dmi`] | maker, model and serial number of the machine |
@@ -39,12 +41,14 @@ pub mod cmd;
 pub mod direct;
 pub mod dmi;
 pub mod efi;
+pub mod events;
 pub mod file;
 pub mod ip;
 pub mod kmsg;
 pub mod links;
 pub mod lldp;
 pub mod md;
+pub mod md_sysfs;
 pub mod mount;
 pub mod net;
 pub mod packet;

@@ -85,6 +85,19 @@ pub fn detach(target: &Path) -> Result<(), MountError> {
     }
 }
 
+/// Takes `target` out of the tree at once, also while it is in use: for what is mounted from a device that is gone.
+///
+/// # Errors
+/// [`MountError`].
+pub fn let_go(target: &Path) -> Result<(), MountError> {
+    umount2(target, MntFlags::MNT_DETACH).map_err(|e| MountError {
+        action: "unmount",
+        path: target.to_owned(),
+        detail: "its device is gone".to_owned(),
+        source: e.into(),
+    })
+}
+
 /// Mount points of the devices whose names `wanted` accepts, from the text of `/proc/self/mounts`, last mounted first.
 #[must_use]
 pub fn parse_mounts(text: &str, wanted: impl Fn(&str) -> bool) -> Vec<PathBuf> {

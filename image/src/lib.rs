@@ -9,6 +9,7 @@
 //! | [`layout`] | partitions of a boot disk |
 //! | [`ids`] | every UUID of an installed node, derived from one |
 //! | [`gpt`] | the partition table, and the protective MBR |
+//! | [`gpt_check`] | whether both tables of a disk are what they should be |
 //! | [`bootcode`] | GRUB's BIOS boot code, made to fit a disk |
 //! | [`grubenv`] | GRUB's environment block: which slot boots |
 //! | [`esp`] | what lies on the EFI system partition |
@@ -20,6 +21,7 @@
 pub mod bootcode;
 pub mod esp;
 pub mod gpt;
+pub mod gpt_check;
 pub mod grubenv;
 pub mod ids;
 pub mod layout;

@@ -49,7 +49,13 @@ fn links_mask_a_unit_or_lead_to_something_of_ours_or_of_this_boot() {
 
 #[test]
 fn units_are_whole_and_start_what_the_image_has() {
-    let programs = ["/usr/bin/maekin-agent", "/usr/bin/maekin-pxe", "/usr/bin/etcd", "/usr/bin/ssh-keygen"];
+    let programs = [
+        "/usr/bin/maekin-agent",
+        "/usr/bin/maekin-installer",
+        "/usr/bin/maekin-pxe",
+        "/usr/bin/etcd",
+        "/usr/bin/ssh-keygen",
+    ];
     let units: Vec<_> = files()
         .into_iter()
         .filter(|f| f.extension().is_some_and(|e| e == "service") && f.is_file() && !f.is_symlink())

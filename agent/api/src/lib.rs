@@ -31,10 +31,12 @@ pub const SERVER_NAME: &str = "node.maekin.internal";
 pub const NODE: &str = "/v1/node";
 /// `GET` [`boot_drives::BootDrives`]: this node's boot drives.
 pub const NODE_BOOT: &str = "/v1/node/boot";
-/// `PUT` [`boot_drives::Settings`]: what the node does about them by itself.
+/// `GET` and `PUT` [`boot_drives::Settings`]: what the node does about them by itself.
 pub const NODE_BOOT_SETTINGS: &str = "/v1/node/boot/settings";
 /// `POST` [`boot_drives::StartHeal`]: go ahead with what [`boot_drives::Heal::Asks`] offers, or try again now.
 pub const NODE_BOOT_HEAL: &str = "/v1/node/boot/heal";
+/// `POST`: compare the halves of the mirrors now, byte by byte; see [`boot_drives::Comparison`].
+pub const NODE_BOOT_COMPARE: &str = "/v1/node/boot/compare";
 /// `GET` [`cluster::Cluster`]: the cluster as its record has it; the same from every member.
 pub const CLUSTER: &str = "/v1/cluster";
 /// `GET` [`install::WindowState`], `POST` [`install::OpenWindow`], `DELETE`.

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::alarm::Alarm;
+use crate::boot_drives::BootDrives;
+
 /// Answer of [`crate::NODE`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Node {
@@ -26,6 +29,12 @@ pub struct Node {
     pub interfaces: Vec<Interface>,
     /// What it boots from.
     pub boot: Boot,
+    /// How its boot drives are; the same as [`crate::NODE_BOOT`].
+    #[serde(default)]
+    pub boot_drives: BootDrives,
+    /// What is wrong with it.
+    #[serde(default)]
+    pub alarms: Vec<Alarm>,
     /// Local volumes.
     pub local_pool: LocalPool,
     /// Membership.

@@ -50,8 +50,10 @@ pub(super) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
         Event::Snapshot(snapshot) => {
             // The agent writes a line onto the consoles when it becomes a member: draw over it.
             let joined = member(&snapshot) && !member(&model.snapshot);
+            // So does the kernel when a mirror loses a drive.
+            let alarmed = alarms(&snapshot) != alarms(&model.snapshot);
             model.snapshot = *snapshot;
-            if joined { vec![Effect::Repaint] } else { vec![] }
+            if joined || alarmed { vec![Effect::Repaint] } else { vec![] }
         }
         Event::Logs(lines) => {
             model.logs = lines;
@@ -76,6 +78,11 @@ pub(super) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
 
 fn member(snapshot: &Snapshot) -> bool {
     snapshot.node.as_ref().is_some_and(|n| matches!(n.membership, Membership::Member { .. }))
+}
+
+/// Names of the alarms that are on.
+fn alarms(snapshot: &Snapshot) -> Vec<&str> {
+    snapshot.node.iter().flat_map(|n| &n.alarms).map(|a| a.id.as_str()).collect()
 }
 
 fn pressed(model: &mut Model, console: usize, key: Key) -> Vec<Effect> {

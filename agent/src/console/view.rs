@@ -1,5 +1,6 @@
 //! The screen, 80 by 24: the smallest that a serial line has, and the same on every console. Pure; plain ASCII.
 
+mod boot;
 mod pages;
 
 use ratatui::buffer::Buffer;

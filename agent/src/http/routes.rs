@@ -3,11 +3,13 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`node`] | this node |
+//! | [`boot_drives`] | this node's boot drives |
 //! | [`cluster`] | the cluster and its members |
 //! | [`install`] | install window, installations, invites, joining |
 //! | [`boot`] | the install master's questions, on the socket only |
 
 mod boot;
+mod boot_drives;
 mod cluster;
 mod install;
 mod node;
@@ -55,6 +57,10 @@ pub(crate) fn socket(app: Arc<App>) -> Router {
 fn v1(app: Arc<App>) -> Router {
     let guarded = Router::new()
         .route(api::NODE, get(node::get))
+        .route(api::NODE_BOOT, get(boot_drives::get))
+        .route(api::NODE_BOOT_SETTINGS, get(boot_drives::settings).put(boot_drives::set))
+        .route(api::NODE_BOOT_HEAL, post(boot_drives::heal))
+        .route(api::NODE_BOOT_COMPARE, post(boot_drives::compare))
         .route(api::CLUSTER, get(cluster::get))
         .route(
             api::INSTALL_WINDOW,

@@ -1,4 +1,5 @@
 use super::*;
+use maekin_api::boot_drives::BootDrives;
 use maekin_api::node::{Boot, LocalPool, Node};
 
 fn node(membership: Membership) -> Node {
@@ -12,6 +13,8 @@ fn node(membership: Membership) -> Node {
         secure_boot: None,
         urls: vec![],
         interfaces: vec![],
+        boot_drives: BootDrives::default(),
+        alarms: vec![],
         boot: Boot::default(),
         local_pool: LocalPool::Pending,
         membership,

@@ -2,19 +2,19 @@
 
 use maekin_api::cluster::{Cluster, MemberState};
 use maekin_api::install::{Progress, SeenMachine};
-use maekin_api::node::{Array, LocalPool, Node};
+use maekin_api::node::{LocalPool, Node};
 
 use super::super::model::Snapshot;
-use super::{BODY_LINES, Line};
+use super::{BODY_LINES, Line, boot};
 use crate::cli::{progress_text, window_text};
 use crate::run::membership_text;
 
 /// A machine that did not ask for so long is not in front of anybody, seconds.
 const WAITING: u64 = 300;
 /// Where the values of the status page begin.
-const INDENT: usize = 16;
+pub(super) const INDENT: usize = 16;
 
-fn field(name: &str, value: &str) -> String {
+pub(super) fn field(name: &str, value: &str) -> String {
     format!(" {name:<width$}{value}", width = INDENT - 1)
 }
 
@@ -27,43 +27,25 @@ pub(super) fn status(snapshot: &Snapshot, now: u64) -> Vec<Line> {
     let Some(node) = &snapshot.node else {
         return vec![Line::plain(""), Line::bad(format!(" {}", snapshot.problem))];
     };
-    let mut lines = vec![
+    let mut lines = boot::alarms(&node.alarms);
+    let alarmed = !lines.is_empty();
+    lines.extend([
         Line::plain(field("Node", &format!("{}  {}", node.name, node.id))),
         Line::plain(field("Release", &format!("{}, slot {}, {}", node.version, node.slot, node.firmware))),
-    ];
-    if node.key == "throw-away" {
+    ]);
+    // The line at the top says so too; while something is wrong, that has the room.
+    if node.key == "throw-away" && !alarmed {
         lines.push(Line::warn(field("Key", "throw-away: proves only that all came from one build")));
     }
-    lines.extend(mirrors(&node.boot.arrays));
+    lines.extend(boot::drives(&node.boot_drives));
     lines.push(pool(&node.local_pool));
-    let urls = node.urls.iter().take(4).enumerate();
+    let urls = node.urls.iter().take(if alarmed { 1 } else { 4 }).enumerate();
     lines.extend(urls.map(|(i, url)| Line::plain(field(if i == 0 { "Address" } else { "" }, url))));
     if node.urls.is_empty() {
         lines.push(Line::warn(field("Address", "none yet")));
     }
     lines.push(Line::plain(""));
     lines.extend(membership(node, snapshot, now));
-    lines
-}
-
-fn mirrors(arrays: &[Array]) -> Vec<Line> {
-    if arrays.is_empty() {
-        return vec![Line::plain(field("Boot mirror", "not known"))];
-    }
-    let degraded: Vec<_> = arrays.iter().filter(|a| a.degraded()).collect();
-    if degraded.is_empty() {
-        let busy: Vec<_> = arrays.iter().filter(|a| !matches!(a.action.as_str(), "idle" | "")).collect();
-        let text = busy.first().map_or_else(String::new, |a| format!(" ({} of {})", a.action, a.name));
-        return vec![Line::plain(field(
-            "Boot mirror",
-            &format!("whole: both halves of all {} arrays{text}", arrays.len()),
-        ))];
-    }
-    let names = degraded.iter().map(|a| a.name.as_str()).collect::<Vec<_>>().join(", ");
-    let mut lines = vec![Line::bad(field("Boot mirror", &format!("DEGRADED: {names}")))];
-    if let Some(busy) = degraded.iter().find(|a| a.action == "recover") {
-        lines.push(Line::plain(field("", &format!("{} is being rebuilt", busy.name))));
-    }
     lines
 }
 
@@ -194,7 +176,7 @@ pub(super) fn logs(logs: &[String], scroll: usize) -> Vec<Line> {
 }
 
 /// Breaks a text between words into lines of at most `width` characters.
-fn wrap(text: &str, width: usize) -> Vec<String> {
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
         match lines.last_mut() {

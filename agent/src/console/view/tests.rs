@@ -1,5 +1,7 @@
 use super::*;
 use crate::console::model::{Prompt, Snapshot};
+use maekin_api::alarm::{Alarm, Severity};
+use maekin_api::boot_drives::{BootDrives, Drive, Esp, Half, HalfState, Heal, Proof, State};
 use maekin_api::cluster::{Cluster, Member, MemberState};
 use maekin_api::install::{Install, Progress, SeenMachine, WindowState};
 use maekin_api::node::{Array, Boot, Interface, LocalPool, Membership, Node};
@@ -45,6 +47,8 @@ fn node() -> Node {
             },
             Interface { name: "ens4".into(), mac: "52:54:00:00:00:02".into(), up: false, addresses: vec![] },
         ],
+        boot_drives: boot_drives(),
+        alarms: vec![],
         boot: Boot {
             disks: vec![],
             arrays: ["maekin-a", "maekin-b", "maekin-state", "maekin-data"]
@@ -56,6 +60,29 @@ fn node() -> Node {
         uptime_s: 60,
         time: 1_000_000,
     }
+}
+
+fn drive(number: u8, proved: Option<u64>) -> Drive {
+    let half = |array: &str| Half { array: array.into(), state: HalfState::InSync };
+    Drive {
+        number,
+        serial: format!("S3Z8NB0K10{number}"),
+        device: Some("/dev/sda".into()),
+        answers: true,
+        halves: vec![half("maekin-a"), half("maekin-state")],
+        esp: Esp::Whole { verified: 1 },
+        proved: proved.map(|at| Proof { at, version: "0.1.0".into() }),
+        ..Drive::default()
+    }
+}
+
+fn boot_drives() -> BootDrives {
+    let drives = vec![drive(1, Some(999_000)), drive(2, None)];
+    BootDrives { state: State::Whole, drives, ..BootDrives::default() }
+}
+
+fn alarm(id: &str, severity: Severity, what: &str, remedy: &str) -> Alarm {
+    Alarm { id: id.into(), severity, since: 999_990, what: what.into(), remedy: remedy.into() }
 }
 
 fn member(n: usize, state: MemberState) -> Member {
@@ -135,13 +162,40 @@ fn screens_look_as_agreed() {
 fn troubles_look_as_agreed() {
     let mut degraded = whole();
     if let Some(node) = &mut degraded.snapshot.node {
-        node.boot.arrays[0] = array("maekin-a", 1, "idle");
-        node.boot.arrays[2] = array("maekin-state", 1, "recover");
+        let drives = vec![Drive { device: None, ..drive(1, None) }, drive(2, Some(999_000))];
+        node.boot_drives = BootDrives { state: State::Degraded, drives, ..BootDrives::default() };
+        let gone = "Boot drive 1 (serial S3Z8NB0K101) is gone; the node runs on the other one.";
+        let put = "Put in a blank drive of 480 GiB or more; the node makes it whole by itself.";
+        node.alarms = vec![alarm("boot-drive-1-missing", Severity::Critical, gone, put)];
         node.local_pool =
             LocalPool::Failed { reason: "the data array carries ext4; it is left alone".into() };
         node.urls.clear();
     }
     check("degraded", &degraded);
+    let mut healing = degraded.clone();
+    if let Some(node) = &mut healing.snapshot.node {
+        let mut new = drive(1, None);
+        new.serial = "NEW0001".into();
+        new.halves[0].state = HalfState::Rebuilding;
+        let heal = Heal::Running { step: "reading the system back from vda3".into(), percent: 40, since: 1 };
+        let drives = vec![new, drive(2, Some(999_000))];
+        node.boot_drives = BootDrives { state: State::Healing, drives, heal, ..BootDrives::default() };
+        let what = "Boot drive 1 (serial NEW0001) is not up to date: maekin-a.";
+        let wait = "It is being brought up to date; leave both drives in.";
+        node.alarms = vec![alarm("boot-drive-1-out", Severity::Critical, what, wait)];
+    }
+    check("healing", &healing);
+    let mut many = degraded.clone();
+    if let Some(node) = &mut many.snapshot.node {
+        node.boot_drives.drives[1].esp = Esp::Damaged { verified: 1, reason: "x".into() };
+        node.boot_drives.state = State::AtRisk;
+        for n in 0..4 {
+            let what =
+                "The halves of maekin-state differ in 128 sectors, and this is a long line to be wrapped.";
+            node.alarms.push(alarm(&format!("w{n}"), Severity::Warning, what, "Look at both drives."));
+        }
+    }
+    check("alarms", &many);
     let mut joining = whole();
     joining.snapshot.cluster = None;
     if let Some(node) = &mut joining.snapshot.node {

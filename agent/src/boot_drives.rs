@@ -1,0 +1,175 @@
+//! The boot drives of this node: watched all the time, judged, told, and made whole again with no command typed.
+//!
+//! Two threads share [`Keeper`]: one watches ([`watch`], never longer than a moment, so that an alarm is never late), the
+//! other does what takes long ([`checks`]). Neither writes to a drive: `maekin-installer heal` does, as a unit of its own.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`observe`] | what drives and arrays there are |
+//! | [`pulse`] | whether a drive answers |
+//! | [`judge`] | from what was seen to what is said (pure) |
+//! | [`alarms`] | since when it is so (pure) |
+//! | [`watch`] | the loop of all that |
+//! | [`checks`] | the loop of what takes long: files, tables, boot entries, healing, comparing |
+//! | [`heal`] | what is done about a drive that is not whole (pure), and the words of the healing |
+//! | [`entries`] | boot entries of UEFI firmware |
+//! | [`compare`] | the halves compared once a month |
+//! | [`proof`] | which drive this boot was started from |
+//! | [`memory`] | what is remembered across restarts |
+
+mod alarms;
+mod checks;
+mod compare;
+mod entries;
+mod heal;
+mod judge;
+mod memory;
+mod observe;
+mod proof;
+mod pulse;
+mod watch;
+
+use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use maekin_api::boot_drives::{BootDrives, Esp, Heal, Settings, StartHeal, Tables};
+
+use uuid::Uuid;
+
+use self::entries::Checked;
+use self::memory::Memory;
+use self::observe::Seen;
+use crate::app::App;
+use crate::errors::chain;
+
+/// What both threads and the API share.
+#[derive(Debug)]
+pub(crate) struct Keeper {
+    state: PathBuf,
+    shared: Mutex<Shared>,
+    wake: Condvar,
+}
+
+/// See [`Keeper`].
+#[derive(Debug, Default)]
+struct Shared {
+    memory: Memory,
+    report: BootDrives,
+    /// What the watcher saw last.
+    seen: Seen,
+    /// Device nodes of drives that do not answer.
+    failing: Vec<String>,
+    /// On how many drives the node file has the node.
+    installed_on: usize,
+    esp: [Esp; 2],
+    tables: [Tables; 2],
+    entries: Checked,
+    heal: Heal,
+    comparing: bool,
+    /// When to look at everything next.
+    look: Option<Instant>,
+    /// What a person said about healing.
+    asked: Option<StartHeal>,
+    /// A person wants the halves compared now.
+    compare_now: bool,
+}
+
+impl Keeper {
+    /// A keeper that has seen nothing yet.
+    pub(crate) fn new(state: &std::path::Path, installed_on: usize) -> Self {
+        let memory = Memory::load(state);
+        let report = BootDrives { settings: memory.settings, ..BootDrives::default() };
+        let shared = Shared { memory, report, installed_on, ..Shared::default() };
+        Self { state: state.to_owned(), shared: Mutex::new(shared), wake: Condvar::new() }
+    }
+
+    /// What is said.
+    pub(crate) fn report(&self) -> BootDrives {
+        self.lock().report.clone()
+    }
+
+    /// Does from now on as a person wants it done.
+    ///
+    /// # Errors
+    /// When it cannot be written down; then nothing has changed.
+    pub(crate) fn set(&self, settings: Settings) -> Result<(), maekin_host::file::FileError> {
+        let mut shared = self.lock();
+        let memory = Memory { settings, ..shared.memory.clone() };
+        memory.save(&self.state)?;
+        shared.memory = memory;
+        shared.report.settings = settings;
+        shared.look = Some(Instant::now());
+        self.wake.notify_all();
+        Ok(())
+    }
+
+    /// Heals as a person said.
+    ///
+    /// # Errors
+    /// Why not, where that is known at once.
+    pub(crate) fn ask(&self, start: StartHeal) -> Result<(), String> {
+        heal::environment(&start)?;
+        let mut shared = self.lock();
+        if matches!(shared.heal, Heal::Running { .. }) {
+            return Err("a drive is being healed already; wait until it is done".to_owned());
+        }
+        shared.asked = Some(start);
+        shared.look = Some(Instant::now());
+        self.wake.notify_all();
+        Ok(())
+    }
+
+    /// Compares the halves now.
+    pub(crate) fn compare(&self) {
+        self.lock().compare_now = true;
+        self.wake.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes what is remembered, and writes it down where that changed anything.
+    fn remember(&self, change: impl FnOnce(&mut Memory)) {
+        let mut shared = self.lock();
+        let before = shared.memory.clone();
+        change(&mut shared.memory);
+        if shared.memory != before
+            && let Err(e) = shared.memory.save(&self.state)
+        {
+            tracing::warn!(error = %chain(&e), "what is known of the boot drives was not written down");
+        }
+    }
+
+    /// Waits for a wish, at most `limit`.
+    fn wait(&self, limit: Duration) {
+        let shared = self.lock();
+        let wish = |s: &mut Shared| {
+            s.asked.is_none() && !s.compare_now && s.look.is_none_or(|at| at > Instant::now())
+        };
+        drop(self.wake.wait_timeout_while(shared, limit, wish));
+    }
+}
+
+/// The place that this boot was started from, by the kernel's command line.
+pub(crate) fn started_from(install: Uuid) -> Option<u8> {
+    proof::started_from(&std::fs::read_to_string("/proc/cmdline").unwrap_or_default(), install)
+}
+
+/// Starts both threads, on an installed node.
+pub(crate) fn start(app: &Arc<App>) {
+    if app.boot.is_none() {
+        return; // not on an installed node: there are no boot drives of ours
+    }
+    spawn(app, "boot-drives", watch::run);
+    spawn(app, "boot-checks", checks::run);
+}
+
+fn spawn(app: &Arc<App>, name: &str, work: fn(&App)) {
+    let app = Arc::clone(app);
+    if let Err(e) = thread::Builder::new().name(name.to_owned()).spawn(move || work(&app)) {
+        tracing::error!(error = %e, name, "the boot drives are not looked after: no thread");
+    }
+}

@@ -1,0 +1,295 @@
+//! The watcher: wakes by the kernel's word or once a second, looks, judges, tells. Nothing here takes longer than a moment.
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use maekin_api::alarm::Severity;
+use maekin_api::boot_drives::{Comparison, Drive, HalfState, Proof, Trial};
+use maekin_host::events::Events;
+use maekin_host::md_sysfs::{self, MemberState};
+use maekin_host::{md, mount};
+use maekin_rootfs::node::BootDisk;
+use uuid::Uuid;
+
+use super::judge::{Inputs, judge};
+use super::observe::{self, Disk, Seen};
+use super::pulse::{Pulse, Reader};
+use super::{Keeper, Shared, alarms, compare, proof};
+use crate::app::App;
+use crate::clock::now;
+use crate::errors::chain;
+
+/// How often it is looked without a reason: this long after a drive has stopped answering, at most.
+const TICK: Duration = Duration::from_secs(1);
+/// How often drives are listed without a reason.
+const LIST: Duration = Duration::from_secs(60);
+/// How long drives are left to settle after one came or went before everything is looked at.
+const SETTLE: Duration = Duration::from_secs(3);
+/// Looks at a drive that fails before the mirrors give it up.
+const PATIENCE: u32 = 3;
+
+/// Watches for as long as the agent runs.
+pub(crate) fn run(app: &App) {
+    let install = app.config.install_id;
+    let mut events = Events::open();
+    let mut watcher = Watcher::default();
+    let mut listed: Option<Instant> = None;
+    loop {
+        let names = observe::names();
+        let changed = names != watcher.seen.names;
+        watcher.take_names(names);
+        if changed || listed.is_none_or(|at| at.elapsed() > LIST) {
+            watcher.list(install);
+            listed = Some(Instant::now());
+        }
+        watcher.look(app);
+        if changed {
+            let mut shared = app.boot_drives.lock();
+            shared.look = Some(Instant::now() + SETTLE);
+        }
+        if events.wait(TICK) {
+            listed = None;
+        }
+    }
+}
+
+#[derive(Default)]
+struct Watcher {
+    seen: Seen,
+    readers: [Option<Reader>; 2],
+    /// Looks in a row at which a drive failed.
+    failing: [u32; 2],
+}
+
+impl Watcher {
+    /// A drive whose name is gone is gone, whatever else takes its time.
+    fn take_names(&mut self, names: Vec<String>) {
+        for place in &mut self.seen.places {
+            if place.as_ref().is_some_and(|disk| !names.contains(&disk.name())) {
+                *place = None;
+            }
+        }
+        self.seen.names = names;
+    }
+
+    fn list(&mut self, install: Uuid) {
+        match observe::drives(install) {
+            Ok(places) => self.seen.places = places,
+            Err(e) => tracing::warn!(error = %chain(&e), "the drives cannot be listed"),
+        }
+    }
+
+    fn look(&mut self, app: &App) {
+        self.seen.arrays = observe::arrays();
+        let pulses = self.pulses();
+        for (place, pulse) in pulses.iter().enumerate() {
+            let failing = matches!(pulse, Pulse::Failing(_));
+            self.failing[place] = if failing { self.failing[place].saturating_add(1) } else { 0 };
+        }
+        self.give_up(&app.settings.run);
+        let failing = self.seen.places.iter().zip(&pulses).filter_map(|(disk, pulse)| {
+            let bad = matches!(pulse, Pulse::Failing(_) | Pulse::Silent(_));
+            disk.as_ref().filter(|_| bad).map(|disk| disk.device.display().to_string())
+        });
+        let failing = failing.collect();
+        tell(app, &self.seen, pulses, failing);
+    }
+
+    fn pulses(&mut self) -> [Pulse; 2] {
+        for (reader, disk) in self.readers.iter_mut().zip(&self.seen.places) {
+            let device = disk.as_ref().map(|d| d.device.as_path());
+            if reader.as_ref().map(Reader::device) != device {
+                *reader = disk.as_ref().map(|d| Reader::start(&d.device, d.size));
+            }
+        }
+        [0, 1].map(|place| self.readers[place].as_ref().map_or(Pulse::Unknown, Reader::pulse))
+    }
+
+    /// Takes halves that are gone, or that fail, out of their mirrors, and lets go of what is mounted from them. An idle
+    /// mirror would go on believing in a drive that is not there, and the drive's place could not be filled.
+    fn give_up(&self, run: &Path) {
+        let dead: Vec<&Disk> = (0..2)
+            .filter(|p| self.failing[*p] >= PATIENCE)
+            .filter_map(|p| self.seen.places[p].as_ref())
+            .collect();
+        for (array, member) in lost(&self.seen, &dead) {
+            let Some(dir) = md_sysfs::directory(&md::device(&array)) else { continue };
+            match md_sysfs::give_up(&dir, &member) {
+                Ok(()) => tracing::warn!(array, member, "taken out of its mirror"),
+                Err(e) => tracing::debug!(array, member, error = %e, "not taken out of its mirror yet"),
+            }
+        }
+        let gone = |device: &str| {
+            let Some(name) = device.strip_prefix("/dev/") else { return false };
+            let part_of = |disk: &&Disk| disk.parts.values().any(|part| part == name);
+            !name.contains('/') && (!self.seen.names.iter().any(|n| n == name) || dead.iter().any(part_of))
+        };
+        for point in mount::mounts_of(gone).into_iter().filter(|point| point.starts_with(run)) {
+            if let Err(e) = mount::let_go(&point) {
+                tracing::debug!(error = %chain(&e), "a dead drive stays mounted");
+            }
+        }
+    }
+}
+
+/// Members of mirrors that are lost: their device is gone, or is one of `dead`. Never the last good one. Pure.
+fn lost(seen: &Seen, dead: &[&Disk]) -> Vec<(String, String)> {
+    let mut list = Vec::new();
+    for (array, running) in &seen.arrays {
+        let is_lost = |name: &String| {
+            !seen.names.contains(name) || dead.iter().any(|disk| disk.parts.values().any(|part| part == name))
+        };
+        let good = |m: &&md_sysfs::Member| m.state == MemberState::InSync && !is_lost(&m.name);
+        if running.members.iter().any(|m| good(&m)) {
+            let lost = running.members.iter().filter(|m| is_lost(&m.name));
+            list.extend(lost.map(|m| (array.clone(), m.name.clone())));
+        }
+    }
+    list
+}
+
+/// Judges what was seen, and tells.
+fn tell(app: &App, seen: &Seen, pulses: [Pulse; 2], failing: Vec<String>) {
+    let keeper = &app.boot_drives;
+    let now = now();
+    learn(app, keeper, seen, now);
+    let mut shared = keeper.lock();
+    let notes = app.boot.as_ref().map(|boot| boot.notes.clone()).unwrap_or_default();
+    let (mut report, found) = judge(&Inputs {
+        expected: if shared.memory.mirror { 2 } else { shared.installed_on.clamp(1, 2) },
+        seen,
+        pulses,
+        memory: &shared.memory,
+        esp: shared.esp.clone(),
+        tables: shared.tables.clone(),
+        entries: shared.entries.entries,
+        entry: shared.entries.entry,
+        heal: shared.heal.clone(),
+        comparison: comparison(&shared),
+        trial: Trial::default(),
+        started_from: app.started_from,
+        notes: &notes,
+    });
+    let mut since = shared.memory.alarms.clone();
+    let change = alarms::follow(&mut since, found, now);
+    report.alarms = change.alarms;
+    for alarm in report.alarms.iter().filter(|a| change.raised.contains(&a.id)) {
+        let (id, what, remedy) = (&alarm.id, &alarm.what, &alarm.remedy);
+        match alarm.severity {
+            Severity::Critical => tracing::error!(alarm = id, "ALARM: {what} {remedy}"),
+            Severity::Warning => tracing::warn!(alarm = id, "ALARM: {what} {remedy}"),
+        }
+    }
+    for id in &change.cleared {
+        tracing::info!(alarm = id, "alarm over");
+    }
+    if shared.report.state != report.state {
+        tracing::info!(state = ?report.state, "boot drives");
+    }
+    let degraded = |s: &Seen| s.arrays.values().map(|a| a.in_sync).collect::<Vec<_>>();
+    if degraded(&shared.seen) != degraded(seen) {
+        shared.look = Some(Instant::now() + SETTLE);
+    }
+    shared.report = report;
+    shared.seen = seen.clone();
+    shared.failing = failing;
+    drop(shared);
+    keeper.remember(|memory| memory.alarms = since);
+}
+
+fn comparison(shared: &Shared) -> Comparison {
+    Comparison {
+        last: shared.memory.compared,
+        next: shared.memory.mirror.then(|| compare::due(&shared.memory)),
+        running: shared.comparing,
+        differ: shared.memory.differ.clone().into_iter().collect(),
+    }
+}
+
+/// Remembers what is learnt from this look.
+fn learn(app: &App, keeper: &Keeper, seen: &Seen, now: u64) {
+    let complete = |drive: &&Drive| {
+        drive.device.is_some() && drive.halves.iter().all(|half| half.state == HalfState::InSync)
+    };
+    let drives = keeper.report().drives;
+    let whole: Vec<u8> = drives.iter().filter(complete).map(|drive| drive.number - 1).collect();
+    keeper.remember(|memory| {
+        if memory.begun == 0 {
+            memory.begun = now;
+        }
+        memory.mirror |= whole.len() == 2;
+        for (place, disk) in (0_u8..).zip(&seen.places) {
+            let Some(disk) = disk else { continue };
+            if whole.contains(&place) || !memory.seen.contains_key(&place) {
+                let (serial, model) = (disk.serial.clone(), disk.model.clone());
+                memory.seen.insert(place, BootDisk { serial, model, size: disk.size });
+            }
+        }
+        let Some(place) = app.started_from else { return };
+        match &seen.places[usize::from(place)] {
+            Some(disk) => {
+                let version = app.boot.as_ref().map(|boot| boot.version.clone()).unwrap_or_default();
+                let at = now.saturating_sub(crate::node_info::uptime_s());
+                proof::note(memory, &boot_id(), place, &disk.serial, Proof { at, version });
+            }
+            // It was pulled before the first look: what comes into its place has proved nothing.
+            None => memory.proved_boot = boot_id(),
+        }
+    });
+}
+
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use maekin_host::md_sysfs::{Member, Running};
+    use std::collections::BTreeMap;
+
+    #[test]
+    fn halves_that_are_gone_or_dead_are_given_up_but_never_the_last_good_one() {
+        use MemberState::{Faulty, InSync, Spare};
+        let disk = |name: &str| Disk {
+            device: format!("/dev/{name}").into(),
+            parts: BTreeMap::from([(maekin_image::layout::Part::State, format!("{name}5"))]),
+            ..Disk::default()
+        };
+        let (vda, vdb) = (disk("vda"), disk("vdb"));
+        type Row<'a> = (&'a str, &'a [(&'a str, MemberState)], &'a [&'a str], &'a [&'a Disk], &'a [&'a str]);
+        let both = [("vda5", InSync), ("vdb5", InSync)];
+        let rows: [Row<'_>; 8] = [
+            ("whole", &both, &["vda5", "vdb5"], &[], &[]),
+            ("gone", &both, &["vdb5"], &[], &["vda5"]),
+            ("gone, and known to be", &[("vda5", Faulty), ("vdb5", InSync)], &["vdb5"], &[], &["vda5"]),
+            ("dead where it is", &both, &["vda5", "vdb5"], &[&vdb], &["vdb5"]),
+            ("both dead", &both, &["vda5", "vdb5"], &[&vda, &vdb], &[]),
+            ("all gone", &both, &[], &[], &[]),
+            ("the other one is not up to date", &[("vda5", InSync), ("vdb5", Spare)], &["vdb5"], &[], &[]),
+            ("given up, and still here", &[("vda5", Faulty), ("vdb5", InSync)], &["vda5", "vdb5"], &[], &[]),
+        ];
+        for (name, members, names, dead, want) in rows {
+            let member = |(name, state): &(&str, MemberState)| Member { name: (*name).into(), state: *state };
+            let running = Running { members: members.iter().map(member).collect(), ..Running::default() };
+            let seen = Seen {
+                arrays: BTreeMap::from([("maekin-state".to_owned(), running)]),
+                names: names.iter().map(|n| (*n).to_owned()).collect(),
+                ..Seen::default()
+            };
+            let got: Vec<String> = lost(&seen, dead).into_iter().map(|(_, member)| member).collect();
+            assert_eq!(got, want, "{name}");
+        }
+    }
+
+    #[test]
+    fn a_drive_whose_name_is_gone_is_gone() {
+        let mut watcher = Watcher::default();
+        watcher.seen.places[0] = Some(Disk { device: "/dev/vda".into(), ..Disk::default() });
+        watcher.take_names(vec!["vda".into(), "vdb".into()]);
+        assert!(watcher.seen.places[0].is_some());
+        watcher.take_names(vec!["vdb".into()]);
+        assert!(watcher.seen.places[0].is_none());
+    }
+}
