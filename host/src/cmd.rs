@@ -69,6 +69,7 @@ pub struct Cmd {
     input: Option<Vec<u8>>,
     limit: Duration,
     inherit: bool,
+    any_status: bool,
 }
 
 impl Cmd {
@@ -82,6 +83,7 @@ impl Cmd {
             input: None,
             limit: DEFAULT_LIMIT,
             inherit: false,
+            any_status: false,
         }
     }
 
@@ -124,6 +126,13 @@ impl Cmd {
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Takes the child's output whatever its exit status says: of a program whose status is no word on the output.
+    #[must_use]
+    pub fn any_status(mut self) -> Self {
+        self.any_status = true;
         self
     }
 
@@ -191,7 +200,9 @@ impl Cmd {
         let stderr = err.and_then(|t| t.join().ok()).unwrap_or_default();
         match status {
             None => Err(CmdError::TimedOut { line, limit: self.limit, stderr }),
-            Some(status) if !status.success() => Err(CmdError::Failed { line, status, stderr }),
+            Some(status) if !status.success() && !self.any_status => {
+                Err(CmdError::Failed { line, status, stderr })
+            }
             Some(_) => Ok(stdout),
         }
     }
@@ -296,6 +307,13 @@ mod tests {
         let err = Cmd::new("sh").args(["-c", "echo why >&2; exit 3"]).run().unwrap_err();
         let text = err.to_string();
         assert!(text.contains("sh -c") && text.contains("why") && text.contains('3'), "{text}");
+    }
+
+    #[test]
+    fn output_is_taken_in_spite_of_the_status_where_asked() {
+        let cmd = Cmd::new("sh").args(["-c", "echo out; exit 4"]);
+        assert!(cmd.run().is_err());
+        assert_eq!(cmd.any_status().text().unwrap(), "out\n");
     }
 
     #[test]

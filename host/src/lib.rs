@@ -28,6 +28,7 @@
 //! | [`md_sysfs`] | running arrays: members, comparisons, progress |
 //! | [`mount`] | mount and unmount |
 //! | [`efi`] | UEFI: booted by it, Secure Boot, boot entries |
+//! | [`efivars`] | UEFI's boot entries, from its variables |
 //! | [`dmi`] | maker, model and serial number of the machine |
 //! | [`smbios`] | OEM strings, from the firmware's own tables |
 //! | [`kmsg`] | the kernel's log: lines that reach every console |
@@ -41,6 +42,7 @@ pub mod cmd;
 pub mod direct;
 pub mod dmi;
 pub mod efi;
+pub mod efivars;
 pub mod events;
 pub mod file;
 pub mod ip;

@@ -5,13 +5,19 @@
 //! | --- | --- |
 //! | [`contents`] | what is on a drive, and how a person is told about it |
 //! | [`detail`] | what a superblock says of itself: names, identifiers, last use |
+//! | [`health`] | what a drive says of its health |
 //! | [`machine`] | processor, network interfaces |
+//! | [`ondisk`] | reading superblocks |
 //! | [`probe`] | looking at the machine |
+//! | [`virtual_media`] | media of management controllers, which look like drives |
 
 pub mod contents;
 pub mod detail;
+pub mod health;
 pub mod machine;
+pub mod ondisk;
 pub mod probe;
+pub mod virtual_media;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -20,6 +26,7 @@ use maekin_host::block::BlockDevice;
 #[cfg(test)]
 use maekin_host::block::Signature;
 use maekin_host::dmi::Dmi;
+use maekin_host::efivars::BootList;
 use serde::{Deserialize, Serialize};
 
 pub use contents::{Contents, PreviousNode};
@@ -35,6 +42,9 @@ pub struct Facts {
     /// Whether Secure Boot is on, where the firmware says so.
     #[serde(default)]
     pub secure_boot: Option<bool>,
+    /// What the firmware boots, and in which order; empty under BIOS.
+    #[serde(default)]
+    pub boot: BootList,
     /// Bytes of memory.
     pub memory: u64,
     /// The processor.
@@ -160,7 +170,7 @@ impl Disk {
         let text = |field: &Option<String>| field.as_deref().unwrap_or_default().trim().to_owned();
         let mut mounted = Vec::new();
         collect_mounts(device, &mut mounted);
-        Self {
+        let mut disk = Self {
             name: device.name.clone(),
             path: device.path.clone(),
             size: device.size,
@@ -177,7 +187,9 @@ impl Disk {
             mounted,
             contents: Contents { partitions: contents::partitions(device), ..Contents::default() },
             ..Self::default()
-        }
+        };
+        disk.virtual_media = virtual_media::shown_by(&text(&device.vendor), &disk);
+        disk
     }
 }
 

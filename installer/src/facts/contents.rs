@@ -7,6 +7,8 @@ use uuid::Uuid;
 use super::detail::{Detail, Osd, printable};
 use super::size_text;
 
+/// GPT name of the partition that holds a node's settings.
+pub(super) const STATE_LABEL: &str = "maekin-state";
 /// How many things a line tells.
 const BRIEF: usize = 3;
 /// Longest label that is shown: a GPT name has 36 characters.
@@ -111,7 +113,7 @@ impl Contents {
     /// A finished installation by this product.
     #[must_use]
     pub fn is_ours(&self) -> bool {
-        self.unfinished.is_none() && self.partitions.iter().any(|p| p.label == "maekin-state")
+        self.unfinished.is_none() && self.partitions.iter().any(|p| p.label == STATE_LABEL)
     }
 
     /// Everything that superblocks here say of themselves, on the whole drive and in its partitions.

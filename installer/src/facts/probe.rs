@@ -2,17 +2,29 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
+use maekin_host::cmd::Cmd;
+use maekin_host::efivars::{self, EFIVARS};
 use maekin_host::{block, dmi, efi};
 use maekin_image::bootcode;
 use maekin_image::manifest::sha256_hex;
 
-use super::{Disk, Facts, Firmware, Nic, is_drive};
+use super::contents::STATE_LABEL;
+use super::ondisk::bytes::DeviceRange;
+use super::ondisk::{self, previous};
+use super::{Cpu, Disk, Facts, Firmware, Health, Nic, health, is_drive};
 
 /// How much of both ends of a drive is looked at.
 const END: u64 = 1 << 20;
+/// How many drives are looked at at once: a machine may have dozens, and one that is ill takes its time.
+const AT_ONCE: usize = 8;
+/// How long a drive may think about its health.
+const HEALTH_LIMIT: Duration = Duration::from_secs(20);
 
 /// Probes the whole machine.
 ///
@@ -20,45 +32,87 @@ const END: u64 = 1 << 20;
 /// When a tool is missing or fails. A single drive that cannot be read is not an error: it is reported as such.
 pub fn probe_facts() -> Result<Facts> {
     let links = read_links(Path::new("/dev/disk"));
-    let mut disks = Vec::new();
-    for device in block::list().context("cannot list the drives")?.iter().filter(|d| is_drive(d)) {
-        let mut disk = Disk::from_lsblk(device);
-        disk.links = links.get(&disk.name).cloned().unwrap_or_default();
-        disk.write_zeroes = block::offers_write_zeroes(&disk.name);
-        if disk.transport.is_empty() && disk.name.starts_with("vd") {
-            disk.transport = "virtio".to_owned();
-        }
-        if let Err(error) = probe_contents(&mut disk) {
-            disk.contents.unreadable = Some(format!("{error:#}"));
-        }
-        disks.push(disk);
-    }
+    let devices = block::list().context("cannot list the drives")?;
+    let mut disks: Vec<Disk> = devices.iter().filter(|d| is_drive(d)).map(Disk::from_lsblk).collect();
     disks.sort_by(|a, b| a.name.cmp(&b.name));
+    for at_once in disks.chunks_mut(AT_ONCE) {
+        thread::scope(|scope| {
+            for disk in at_once {
+                scope.spawn(|| probe_disk(disk, &links));
+            }
+        });
+    }
+    let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
     Ok(Facts {
         firmware: if efi::booted_by_uefi() { Firmware::Uefi } else { Firmware::Bios },
         secure_boot: efi::secure_boot(),
-        cpu: super::Cpu::default(),
-        memory: parse_meminfo(&fs::read_to_string("/proc/meminfo").unwrap_or_default()),
+        boot: efivars::read(Path::new(EFIVARS)),
+        cpu: Cpu::parse(&text("/proc/cpuinfo")),
+        memory: parse_meminfo(&text("/proc/meminfo")),
         dmi: dmi::read(Path::new("/sys/class/dmi/id")),
         disks,
         nics: probe_nics(Path::new("/sys/class/net")),
     })
 }
 
+fn probe_disk(disk: &mut Disk, links: &BTreeMap<String, Vec<PathBuf>>) {
+    disk.links = links.get(&disk.name).cloned().unwrap_or_default();
+    disk.write_zeroes = block::offers_write_zeroes(&disk.name);
+    if disk.transport.is_empty() && disk.name.starts_with("vd") {
+        disk.transport = "virtio".to_owned();
+    }
+    if disk.name.starts_with("nvme") {
+        let nsid = fs::read_to_string(format!("/sys/class/block/{}/nsid", disk.name));
+        disk.namespace = nsid.ok().and_then(|text| text.trim().parse().ok());
+    }
+    disk.health = probe_health(&disk.path);
+    // A look at hostile bytes may fail, and even break: of this drive then nothing is known, of the others all.
+    let looked = catch_unwind(AssertUnwindSafe(|| probe_contents(disk)));
+    let failed = match looked {
+        Ok(Ok(())) => return,
+        Ok(Err(error)) => format!("{error:#}"),
+        Err(_) => "what is on it cannot be understood".to_owned(),
+    };
+    disk.contents.unreadable = Some(failed);
+}
+
+/// What smartctl(8) says; its exit status tells of the drive's past errors too, and not only of its own.
+fn probe_health(path: &Path) -> Option<Health> {
+    let cmd = Cmd::new("smartctl").args(["--json=c", "--info", "--health", "--attributes"]).arg(path);
+    let text = cmd.limit(HEALTH_LIMIT).any_status().text();
+    text.inspect_err(|e| tracing::debug!("no word on the health of {}: {e}", path.display()))
+        .ok()
+        .and_then(|json| health::parse(&json))
+}
+
 fn probe_contents(disk: &mut Disk) -> Result<()> {
-    disk.contents.signatures = block::signatures(&disk.path)?;
-    for partition in &mut disk.contents.partitions {
+    let cannot = |what: &str| format!("cannot read {what}");
+    let contents = &mut disk.contents;
+    contents.signatures = block::signatures(&disk.path)?;
+    let whole = DeviceRange::open(&disk.path, 0, disk.size).with_context(|| cannot(&disk.name))?;
+    contents.details =
+        ondisk::look(&whole, disk.sector, &contents.signatures).with_context(|| cannot(&disk.name))?;
+    for partition in &mut contents.partitions {
         let path = block::partition_path(&disk.path, partition.number);
         // An extended partition of an MBR table is too short to hold anything.
-        if partition.size > 4096 {
-            partition.signatures = block::signatures(&path)?;
+        if partition.size <= 4096 {
+            continue;
+        }
+        partition.signatures = block::signatures(&path)?;
+        let name = path.display().to_string();
+        // Through its own node: the kernel caches a drive and its partitions apart.
+        let range = DeviceRange::open(&path, 0, partition.size).with_context(|| cannot(&name))?;
+        partition.details =
+            ondisk::look(&range, disk.sector, &partition.signatures).with_context(|| cannot(&name))?;
+        if partition.label == STATE_LABEL {
+            contents.previous = previous::read(Box::new(range)).with_context(|| cannot(&name))?;
         }
     }
-    let head = block::read_at(&disk.path, 0, END).with_context(|| format!("cannot read {}", disk.name))?;
+    let head = block::read_at(&disk.path, 0, END).with_context(|| cannot(&disk.name))?;
     let tail = block::read_at(&disk.path, disk.size.saturating_sub(END), END)
-        .with_context(|| format!("cannot read the end of {}", disk.name))?;
-    disk.contents.unfinished = bootcode::unfinished_install(&head);
-    disk.contents.ends = digest_ends(&head, &tail);
+        .with_context(|| cannot(&format!("the end of {}", disk.name)))?;
+    contents.unfinished = bootcode::unfinished_install(&head);
+    contents.ends = digest_ends(&head, &tail);
     Ok(())
 }
 

@@ -38,6 +38,7 @@ pub(crate) fn machine(firmware: Firmware, disks: Vec<Disk>) -> Facts {
     Facts {
         firmware,
         secure_boot: None,
+        boot: Default::default(),
         memory: 2 * GIB,
         cpu: Cpu::default(),
         dmi: Dmi::default(),
