@@ -22,11 +22,12 @@ pub fn delete(interface: &str) -> Result<(), CmdError> {
     Cmd::new("ip").args(["link", "delete", "dev", interface]).run()
 }
 
-/// Takes all addresses of an interface away.
+/// Takes all addresses of an interface away, and forgets whom it has met.
 ///
 /// # Errors
 /// When there is no such interface.
 pub fn flush(interface: &str) -> Result<(), CmdError> {
+    Cmd::new("ip").args(["neighbour", "flush", "dev", interface]).run()?;
     Cmd::new("ip").args(["address", "flush", "dev", interface]).run()
 }
 

@@ -9,9 +9,11 @@
 //! | --- | --- |
 //! | `keys` | bytes become keys |
 //! | `line` | one terminal: raw mode, queue, size |
+//! | [`pseudo`] | pseudo-terminals, for tests |
 
 mod keys;
 mod line;
+pub mod pseudo;
 
 use std::fs;
 use std::io::{self, Write};
@@ -103,6 +105,12 @@ impl Consoles {
             line.queue(bytes);
             line.pump();
         }
+    }
+
+    /// Bytes that wait for console `index` here, beside those in the kernel.
+    #[must_use]
+    pub fn backlog(&self, index: usize) -> usize {
+        self.lines.get(index).map_or(0, Line::backlog)
     }
 
     /// Whether everything sent to console `index` has gone out, but for what a slow line sends within a blink.

@@ -14,6 +14,7 @@
 //! | [`source`] | the release: install medium, or install master over HTTP |
 //! | [`run`] | `run`: the installer as the initrd's job |
 //! | [`tui`] | its screens |
+//! | [`trial`] | trying a network before it is installed |
 //! | [`boot`] | `boot`: starting the installed system |
 //! | [`cmdline`] | our words on the kernel command line |
 
@@ -25,4 +26,5 @@ pub mod facts;
 pub mod plan;
 pub mod run;
 pub mod source;
+pub mod trial;
 pub mod tui;

@@ -6,22 +6,28 @@
 //! | [`gather`] | the release, the answers and the facts |
 //! | [`install`] | applying a plan: events, log, receipt |
 //! | [`network`] | an address for the initrd |
+//! | [`watch`] | cables and switches while a person is asked |
+//! | [`save`] | the log on a stick |
 //! | [`report`] | telling the install master |
 
 pub mod gather;
 pub mod install;
 pub mod network;
 pub mod report;
+pub mod save;
+pub mod watch;
 
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use maekin_host::cmd::Cmd;
 use maekin_host::kmsg::{self, Level};
+use maekin_host::tty::Key;
 use maekin_host::{power, tty};
 use uuid::Uuid;
 
@@ -29,11 +35,13 @@ use crate::answers::After;
 use crate::plan::Plan;
 use crate::source::Release;
 use crate::source::http::Master;
+use crate::trial::{self, Trial};
 use crate::tui::app::App;
 use crate::tui::event::{Action, Event, Failure};
 use crate::tui::screen::Screen;
 use gather::Gathered;
 use report::Reporter;
+use watch::Watch;
 
 /// Name of our lines, on the consoles and in the kernel's log: what a reader of a serial line looks for.
 pub const TAG: &str = "maekin-install";
@@ -48,6 +56,12 @@ struct Tools {
     master: Option<Master>,
 }
 
+/// A trial of the network under way.
+struct Running {
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
 struct Session {
     screen: Screen,
     app: App,
@@ -56,6 +70,9 @@ struct Session {
     tools: Option<Tools>,
     reporter: Reporter,
     finished: Option<(Instant, After)>,
+    start: Instant,
+    watch: Option<Watch>,
+    trial: Option<Running>,
 }
 
 /// Runs until the machine restarts or is switched off.
@@ -67,14 +84,18 @@ pub fn run() -> Result<()> {
     hush();
     let (sender, receiver) = mpsc::channel();
     let mut session = Session {
-        screen: Screen::new(consoles)?,
+        screen: Screen::new(consoles),
         app: App::new(new_id()?),
         sender,
         receiver,
         tools: None,
         reporter: Reporter::default(),
         finished: None,
+        start: Instant::now(),
+        watch: None,
+        trial: None,
     };
+    session.screen.draw(&mut session.app); // the log has its place from the first line on
     session.act(Action::Gather);
     loop {
         session.turn()?;
@@ -107,17 +128,20 @@ impl Session {
                 self.act(action);
             }
         }
-        self.screen.draw(&mut self.app)?;
-        if let Some((console, key)) = self.screen.key(TICK)
-            && let Some(action) = self.app.key(key)
-        {
-            match action {
-                Action::Shell => self.shell(console),
-                other => self.act(other),
-            }
+        self.app.tick(self.start.elapsed());
+        self.screen.draw(&mut self.app);
+        match self.screen.key(TICK) {
+            Some((console, Key::Ctrl('l'))) => self.screen.refresh(console),
+            Some((console, key)) => match self.app.key(key) {
+                Some(Action::Shell) => self.shell(console),
+                Some(action) => self.act(action),
+                None => {}
+            },
+            None => {}
         }
         if let Some((at, after)) = self.finished
             && at.elapsed() >= LINGER
+            && !self.app.stay
         {
             self.finished = None;
             self.act(if after == After::Reboot { Action::Reboot } else { Action::PowerOff });
@@ -150,6 +174,13 @@ impl Session {
                 self.tell(&event);
                 self.app.update(event);
             }
+            Action::Try(trial) => self.try_network(*trial),
+            Action::StopTrying => {
+                if let Some(running) = &self.trial {
+                    running.stop.store(true, Ordering::Relaxed);
+                }
+            }
+            Action::SaveLog => self.save_log(),
             Action::Reboot => self.leave(power::restart),
             Action::PowerOff => self.leave(power::off),
             Action::Shell => self.shell(0),
@@ -161,6 +192,11 @@ impl Session {
         if let Some(master) = &gathered.master {
             self.reporter = Reporter::start(master.clone());
         }
+        self.app.carrier = gathered.carrier;
+        self.watch = match gathered.answers {
+            None => Some(watch::start(&gathered.facts.nics, &self.sender)),
+            Some(_) => None,
+        };
         self.tools = Some(Tools { release: gathered.release.clone(), master: gathered.master.clone() });
         if let Some(action) = self.app.gathered(gathered.facts, &gathered.release.manifest, gathered.answers)
         {
@@ -169,20 +205,55 @@ impl Session {
     }
 
     fn install(&mut self, plan: Plan) {
+        self.watch = None;
         let Some(tools) = &self.tools else { return };
         let (release, sender) = (tools.release.clone(), self.sender.clone());
         thread::spawn(move || install::install_and_send(&plan, &release, &sender));
     }
 
+    fn try_network(&mut self, trial: Trial) {
+        if self.trial.as_ref().is_some_and(|running| !running.thread.is_finished()) {
+            return; // the one that is stopping puts everything back first
+        }
+        let stop = Arc::new(AtomicBool::new(false));
+        let (sender, stopped) = (self.sender.clone(), stop.clone());
+        let thread = thread::spawn(move || {
+            let tell = |text: &str| {
+                let _ = sender.send(Event::Trying(text.to_owned())); // without a receiver the program is ending
+            };
+            let findings = trial::run::run(&trial, &stopped, &tell);
+            let _ = sender.send(Event::Tried(findings));
+        });
+        self.trial = Some(Running { stop, thread });
+    }
+
+    fn save_log(&mut self) {
+        let app = &self.app;
+        let version = app.manifest.as_ref().map_or("", |m| m.version.as_str());
+        let text = save::text(version, &app.log, app.facts.as_ref(), app.plan.as_ref());
+        let outcome = save::save(&text).map_err(|e| format!("{e:#}"));
+        let event = Event::Saved(outcome);
+        self.tell(&event);
+        self.app.update(event);
+    }
+
     /// A shell on the console that the key came from; the others wait.
     fn shell(&mut self, console: usize) {
+        let (columns, rows) = self.screen.size(console);
         let shell = |path: &std::path::Path| -> Result<()> {
             let open = || std::fs::OpenOptions::new().read(true).write(true).open(path);
-            let child = Cmd::new("setsid").args(["--ctty", "--wait", "/bin/bash", "--login"]).spawn(
-                Stdio::from(open()?),
-                Stdio::from(open()?),
-                Stdio::from(open()?),
-            );
+            let serial = path.to_string_lossy().contains("ttyS");
+            if serial {
+                // A serial line does not say how large its screen is; programs that draw need to know.
+                let stty = Cmd::new("stty").arg("--file").arg(path).args(["rows", &rows.to_string()]);
+                if let Err(e) = stty.args(["cols", &columns.to_string()]).run() {
+                    tracing::info!("the size of the terminal is not set: {e}");
+                }
+            }
+            let child = Cmd::new("setsid")
+                .args(["--ctty", "--wait", "/bin/bash", "--login"])
+                .env("TERM", if serial { "vt220" } else { "linux" })
+                .spawn(Stdio::from(open()?), Stdio::from(open()?), Stdio::from(open()?));
             child?.wait()?; // as long as the person likes
             Ok(())
         };

@@ -1,5 +1,5 @@
-//! The screens: one model ([`app`]), changed by keys and events, drawn by [`view`] onto 80 by 24 cells, shown on every
-//! console at once by [`screen`]. Plain keys only; what has not changed is not sent again, for serial lines.
+//! The screens: one model ([`app`]), changed by keys and events, drawn by [`view`] for the size of each console, shown on
+//! every console at once by [`screen`]. Plain keys only; what has not changed is not sent again, for serial lines.
 //!
 //! | module | job |
 //! | --- | --- |
@@ -7,15 +7,19 @@
 //! | [`event`] | what it is told, and what it wants done |
 //! | [`draft`] | the answers as they are being typed, and their checked form |
 //! | [`form`] | a list of fields |
+//! | [`meter`] | how fast it goes, how long it will take |
 //! | [`view`] | drawing |
-//! | [`screen`] | consoles: diffs, log lines, lending one to a shell |
+//! | [`paint`] | the difference between two screens, in bytes |
+//! | [`screen`] | consoles: each at its pace, log lines, lending one to a shell |
 
 pub mod app;
 pub mod draft;
 pub mod event;
 pub mod form;
+pub mod meter;
+pub mod paint;
 pub mod screen;
 pub mod view;
 
 #[cfg(test)]
-mod tests;
+mod screens;

@@ -84,6 +84,10 @@ impl Line {
         }
     }
 
+    pub(super) fn backlog(&self) -> usize {
+        self.queued.len()
+    }
+
     pub(super) fn is_queued(&self) -> bool {
         !self.queued.is_empty() && self.gone.is_none()
     }

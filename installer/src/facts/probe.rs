@@ -150,7 +150,7 @@ fn read_links(dir: &Path) -> BTreeMap<String, Vec<PathBuf>> {
 }
 
 /// Ethernet interfaces with hardware behind them.
-fn probe_nics(dir: &Path) -> Vec<Nic> {
+pub(crate) fn probe_nics(dir: &Path) -> Vec<Nic> {
     let text = |path: PathBuf| fs::read_to_string(path).unwrap_or_default().trim().to_owned();
     let mut nics: Vec<Nic> = fs::read_dir(dir)
         .into_iter()

@@ -18,6 +18,7 @@ use crate::facts::Facts;
 use crate::facts::probe::probe_facts;
 use crate::source::http::Master;
 use crate::source::{Release, Source, medium};
+use crate::trial::Carrier;
 
 /// How long the install master may take to answer: link, DHCP lease and its own start included.
 const MASTER_LIMIT: Duration = Duration::from_secs(180);
@@ -32,6 +33,8 @@ pub struct Gathered {
     pub answers: Option<Result<Answers, String>>,
     /// The machine.
     pub facts: Facts,
+    /// The interface that carries this installation.
+    pub carrier: Carrier,
 }
 
 /// Gathers it, telling what it waits for. A failure is told to the install master, where there is one.
@@ -44,14 +47,15 @@ pub fn gather(note: &dyn Fn(&str)) -> Result<Gathered> {
         note("looking for the install medium");
         let release = verified(Box::new(medium::find_release()?), note)?;
         let answer = answer(&words, None, note)?;
-        return complete(release, None, answer, note);
+        return complete(release, None, answer, Carrier::Nobody, note);
     };
     let told = || -> Result<Gathered> {
         note(&format!("asking the install master {}", master.address()));
         network::start(words.boot_mac.as_deref())?;
         let answer = answer(&words, Some(&master), note)?;
         let release = verified(Box::new(master.clone()), note)?;
-        complete(release, Some(master.clone()), answer, note)
+        let carrier = words.boot_mac.clone().map_or(Carrier::Unknown, Carrier::Port);
+        complete(release, Some(master.clone()), answer, carrier, note)
     };
     told().inspect_err(|e| {
         if let Err(e) = master.report(&Report::Failed { reason: format!("{e:#}") }) {
@@ -99,6 +103,7 @@ fn complete(
     release: Release,
     master: Option<Master>,
     answer: Option<String>,
+    carrier: Carrier,
     note: &dyn Fn(&str),
 ) -> Result<Gathered> {
     note(match &answer {
@@ -107,7 +112,7 @@ fn complete(
     });
     let answers = answer.map(|text| answers::parse(&text).map_err(|e| e.to_string()));
     note("looking at the drives");
-    Ok(Gathered { release: Arc::new(release), master, answers, facts: probe_facts()? })
+    Ok(Gathered { release: Arc::new(release), master, answers, facts: probe_facts()?, carrier })
 }
 
 fn master(words: &Cmdline) -> Result<Option<Master>> {

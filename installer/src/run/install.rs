@@ -62,8 +62,8 @@ pub fn install_and_send(plan: &Plan, release: &Release, sender: &Sender<Event>) 
         Ok(timings) => {
             let seconds = teller.start.elapsed().as_secs_f64();
             let receipt = receipt(plan, release, &timings, &teller.notes, seconds);
-            keep(plan, &receipt, &mut target, &mut teller);
-            Ok(Done { receipt, after: plan.after, seconds })
+            let places = keep(plan, &receipt, &mut target, &mut teller);
+            Ok(Done { receipt, after: plan.after, seconds, places })
         }
         Err(e) => Err(Failure::failed(format!("{e:#}"))),
     };
@@ -95,8 +95,15 @@ fn receipt(
     })
 }
 
-/// Keeps receipt and log on the node, and the receipt on the stick. The node boots without them: a failure is a note.
-fn keep(plan: &Plan, receipt: &serde_json::Value, target: &mut RealTarget, teller: &mut Teller<'_>) {
+/// Keeps receipt and log on the node, and the receipt on the stick; says where they are and where not. The node boots
+/// without them: a failure is a note.
+fn keep(
+    plan: &Plan,
+    receipt: &serde_json::Value,
+    target: &mut RealTarget,
+    teller: &mut Teller<'_>,
+) -> Vec<String> {
+    let mut places = Vec::new();
     let text = format!("{receipt:#}\n");
     let device = md::device(Array::State.name());
     let log = teller.log.clone();
@@ -107,9 +114,13 @@ fn keep(plan: &Plan, receipt: &serde_json::Value, target: &mut RealTarget, telle
         target.write_file(&on, LOG, 0o600, &mut Cursor::new(log.as_bytes()))?;
         target.unmount(&device)
     };
-    if let Err(e) = write() {
-        teller.note(&format!("the receipt could not be kept on the node: {e:#}"));
-    }
+    places.push(match write() {
+        Ok(()) => format!("on the node: /var/{RECEIPT}, /var/{LOG}"),
+        Err(e) => {
+            teller.note(&format!("the receipt could not be kept on the node: {e:#}"));
+            format!("NOT on the node: {e:#}")
+        }
+    });
     // Stopped arrays are clean: nothing is resynced at the first start.
     for drive in &plan.drives {
         if let Err(e) = target.release(&drive.path) {
@@ -118,8 +129,13 @@ fn keep(plan: &Plan, receipt: &serde_json::Value, target: &mut RealTarget, telle
     }
     if Path::new("/run/maekin/medium").is_dir() {
         let name = format!("{}-{}.json", plan.node.hostname, plan.install);
-        if let Err(e) = medium::leave_receipt(&name, &text) {
-            tracing::info!("no receipt on the medium: {e:#}");
-        }
+        places.push(match medium::leave_receipt(&name, &text) {
+            Ok(()) => format!("on the install medium: receipts/{name}"),
+            Err(e) => {
+                tracing::info!("no receipt on the medium: {e:#}");
+                format!("not on the install medium: {e:#}")
+            }
+        });
     }
+    places
 }

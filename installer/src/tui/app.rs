@@ -1,22 +1,31 @@
 //! The model: which screen is shown, what was typed, and what happens next. Keys and events change it; nothing here
 //! reads or writes anything.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | `keys` | what a key does on each screen |
+//! | `flow` | from screen to screen: what must be right before the next one, the plan, the trial of the network |
 
-use maekin_host::tty::Key;
+mod flow;
+mod keys;
+
+use std::time::Duration;
+
 use maekin_image::manifest::{KeyKind, Manifest};
 use uuid::Uuid;
 
 use super::draft::Draft;
-use super::event::{Action, Event, Failure};
-use super::form::Outcome;
+use super::event::{Action, Done, Event, Failure};
+use super::meter::Meter;
 use crate::answers::Answers;
 use crate::facts::Facts;
-use crate::plan::{self, Plan, describe};
-use crate::run::report::percent;
+use crate::plan::{Plan, Step};
+use crate::trial::{Carrier, Finding};
 
 /// Most log lines kept.
 const LOG_LINES: usize = 500;
-/// Lines that the log screen shows at once.
-pub const LOG_PAGE: usize = 20;
+/// Lines that the log and the plan move by with a page key: what the smallest console shows of them.
+pub const PAGE: usize = 18;
 
 /// A screen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -33,6 +42,8 @@ pub enum Page {
     Network,
     /// New cluster or existing one.
     Cluster,
+    /// Trying the network.
+    Trial,
     /// What will happen; consent.
     Plan,
     /// It happens.
@@ -43,6 +54,20 @@ pub enum Page {
     Failed,
     /// The log.
     Log,
+}
+
+/// How far the trial of the network is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum Trying {
+    /// It was not tried, or changed since.
+    #[default]
+    Not,
+    /// It is being tried: what it is about.
+    Now(String),
+    /// What was found out.
+    Tried(Vec<Finding>),
+    /// It cannot be tried: why.
+    Cannot(String),
 }
 
 /// See the module.
@@ -61,18 +86,30 @@ pub struct App {
     pub problems: Vec<String>,
     /// The plan to consent to, or being carried out.
     pub plan: Option<Plan>,
+    /// The trial of the network.
+    pub trying: Trying,
+    /// The interface that carries this installation.
+    pub carrier: Carrier,
     /// Where the cursor is in a menu.
     pub cursor: usize,
     /// The log.
     pub log: Vec<String>,
-    /// First line shown of the log, and where it was called from.
+    /// First line shown of the log or of the plan.
     pub scroll: usize,
+    /// The last line of the plan that was in sight.
+    pub seen: usize,
     /// The step under way: index, total, label.
     pub step: (usize, usize, String),
-    /// Percent done.
-    pub percent: u8,
+    /// How fast it goes.
+    pub meter: Meter,
     /// Why it failed.
     pub failure: Option<Failure>,
+    /// How it succeeded.
+    pub done: Option<Done>,
+    /// A person is there: the machine does not restart by itself any more.
+    pub stay: bool,
+    /// Where the log was saved, or why not.
+    pub saved: Option<Result<String, String>>,
     /// Something has changed since it was drawn.
     pub dirty: bool,
     back: Page,
@@ -80,6 +117,8 @@ pub struct App {
 
 /// What can be done on the first screen.
 pub const WELCOME: [&str; 4] = ["Install Maekin on this machine", "Shell", "Reboot", "Power off"];
+/// What can be done on the screen that tries the network.
+pub const TRIAL: [&str; 3] = ["Try the network now", "Change the network", "Go on"];
 
 impl App {
     /// Starts with looking at the machine.
@@ -93,12 +132,18 @@ impl App {
             draft: None,
             problems: Vec::new(),
             plan: None,
+            trying: Trying::Not,
+            carrier: Carrier::Nobody,
             cursor: 0,
             log: Vec::new(),
             scroll: 0,
+            seen: 0,
             step: (0, 0, String::new()),
-            percent: 0,
+            meter: Meter::default(),
             failure: None,
+            done: None,
+            stay: false,
+            saved: None,
             dirty: true,
             back: Page::Welcome,
         }
@@ -113,7 +158,7 @@ impl App {
     /// Whether the screen leaves its lower lines to the log.
     #[must_use]
     pub fn shows_log_lines(&self) -> bool {
-        matches!(self.page, Page::Starting | Page::Progress | Page::Done)
+        matches!(self.page, Page::Starting | Page::Progress)
     }
 
     /// Adds a line to the log.
@@ -122,7 +167,15 @@ impl App {
         if self.log.len() > LOG_LINES {
             self.log.remove(0);
         }
-        self.dirty = true;
+        // While the log scrolls by itself below a screen, that screen has not changed.
+        self.dirty |= !self.shows_log_lines();
+    }
+
+    /// Looks at the clock, from any beginning: rates and times that are shown follow it.
+    pub fn tick(&mut self, now: Duration) {
+        if self.page == Page::Progress {
+            self.dirty |= self.meter.tick(now);
+        }
     }
 
     /// Takes an event.
@@ -130,18 +183,42 @@ impl App {
         for line in event.lines() {
             self.note(line);
         }
-        self.dirty = true;
         match event {
             Event::Gathered(gathered) => return Some(Action::Gathered(gathered)),
-            Event::Step { index, total, label } => self.step = (index, total, label),
-            Event::Work { done, total } => self.percent = percent(done, total),
-            Event::Note(_) => {}
-            Event::Finished(Ok(_)) => self.page = Page::Done,
+            Event::Step { index, total, label } => {
+                let steps = self.plan.iter().flat_map(|plan| plan.steps.iter().take(index));
+                self.meter.step(steps.map(Step::weight).sum());
+                self.step = (index, total, label);
+            }
+            // What is shown of it changes by the clock, see `tick`.
+            Event::Work { done, total } => {
+                self.meter.work(done, total);
+                return None;
+            }
+            Event::Note(_) => return None,
+            Event::Nics(nics) => {
+                if let (Some(facts), Some(draft)) = (&mut self.facts, &mut self.draft) {
+                    facts.nics = nics;
+                    draft.see_nics(&facts.nics);
+                }
+                self.dirty |= matches!(self.page, Page::Network | Page::Trial);
+                return None;
+            }
+            Event::Trying(text) => self.trying = Trying::Now(text),
+            Event::Tried(findings) => self.tried(findings),
+            Event::Saved(outcome) => self.saved = Some(outcome),
+            Event::Finished(Ok(done)) => {
+                self.done = Some(done);
+                self.saved = None;
+                self.page = Page::Done;
+            }
             Event::Finished(Err(failure)) => {
                 self.failure = Some(failure);
+                self.saved = None;
                 self.page = Page::Failed;
             }
         }
+        self.dirty = true;
         None
     }
 
@@ -157,6 +234,7 @@ impl App {
         self.manifest = Some(manifest.clone());
         self.facts = Some(facts);
         self.problems.clear();
+        self.trying = Trying::Not;
         self.cursor = 0;
         let refused = |text: String| Some(Action::Tell(Event::Finished(Err(Failure::refused(text)))));
         match answers {
@@ -170,193 +248,5 @@ impl App {
                 Err(text) => refused(text),
             },
         }
-    }
-
-    fn make_plan(&self, answers: &Answers) -> Result<Plan, String> {
-        let (Some(facts), Some(manifest)) = (&self.facts, &self.manifest) else {
-            return Err("the machine has not been looked at".to_owned());
-        };
-        plan::plan(facts, answers, manifest, self.seed).map_err(|refusals| refusals.to_string())
-    }
-
-    fn begin(&mut self, plan: Plan) -> Option<Action> {
-        self.page = Page::Progress;
-        self.percent = 0;
-        self.step = (0, plan.steps.len(), "starting".to_owned());
-        self.plan = Some(plan.clone());
-        Some(Action::Install(Box::new(plan)))
-    }
-
-    /// Takes a key.
-    pub fn key(&mut self, key: Key) -> Option<Action> {
-        self.dirty = true;
-        match self.page {
-            Page::Starting | Page::Progress | Page::Done => None,
-            Page::Welcome => self.key_welcome(key),
-            Page::Drives => self.key_drives(key),
-            Page::Node => self.key_form(key, Page::Drives, Page::Network),
-            Page::Network => self.key_form(key, Page::Node, Page::Cluster),
-            Page::Cluster => self.key_form(key, Page::Network, Page::Plan),
-            Page::Plan => self.key_plan(key),
-            Page::Failed => self.key_failed(key),
-            Page::Log => self.key_log(key),
-        }
-    }
-
-    fn key_welcome(&mut self, key: Key) -> Option<Action> {
-        match key {
-            Key::Up => self.cursor = self.cursor.saturating_sub(1),
-            Key::Down | Key::Tab => self.cursor = (self.cursor + 1).min(WELCOME.len() - 1),
-            Key::Enter => match self.cursor {
-                0 => self.page = Page::Drives,
-                1 => return Some(Action::Shell),
-                2 => return Some(Action::Reboot),
-                _ => return Some(Action::PowerOff),
-            },
-            _ => {}
-        }
-        None
-    }
-
-    fn key_drives(&mut self, key: Key) -> Option<Action> {
-        let (Some(draft), Some(facts)) = (&mut self.draft, &self.facts) else { return None };
-        self.problems.clear();
-        match key {
-            Key::Up => draft.cursor = draft.cursor.saturating_sub(1),
-            Key::Down | Key::Tab => {
-                draft.cursor = (draft.cursor + 1).min(facts.disks.len().saturating_sub(1));
-            }
-            Key::Char(' ') => draft.toggle(facts),
-            Key::Char('r') => {
-                self.page = Page::Starting;
-                return Some(Action::Gather);
-            }
-            Key::Esc => self.page = Page::Welcome,
-            Key::Enter if draft.drives.is_empty() => {
-                self.problems = vec!["choose one drive, or two for a mirror, with the space bar".to_owned()];
-            }
-            Key::Enter => self.page = Page::Node,
-            _ => {}
-        }
-        None
-    }
-
-    fn key_form(&mut self, key: Key, before: Page, after: Page) -> Option<Action> {
-        self.problems.clear();
-        let draft = self.draft.as_mut()?;
-        let form = match self.page {
-            Page::Node => &mut draft.node,
-            Page::Network => &mut draft.network,
-            _ => &mut draft.cluster,
-        };
-        match form.key(key) {
-            Outcome::Stay => {}
-            Outcome::Back => {
-                self.problems.clear();
-                self.page = before;
-            }
-            Outcome::Done => self.leave_form(after),
-        }
-        None
-    }
-
-    /// Goes on to the next screen where what was typed is right; problems of later screens do not count yet.
-    fn leave_form(&mut self, after: Page) {
-        let (Some(draft), Some(facts)) = (&self.draft, &self.facts) else { return };
-        let answers = draft.answers(facts);
-        let mine: &[&str] = match self.page {
-            Page::Node => &["node", "admin"],
-            Page::Network => &["network", "Router", "Name server"],
-            _ => &[""],
-        };
-        let found = answers.as_ref().err().map(|p| p.0.clone()).unwrap_or_default();
-        self.problems = found
-            .iter()
-            .filter(|p| mine.iter().any(|key| p.key.starts_with(key)))
-            .map(ToString::to_string)
-            .collect();
-        if self.page == Page::Node {
-            self.problems.extend(draft.node_problem());
-        }
-        if !self.problems.is_empty() {
-            return;
-        }
-        if after == Page::Plan {
-            let Ok(answers) = answers else { return };
-            match self.make_plan(&answers) {
-                Ok(plan) => self.plan = Some(plan),
-                Err(text) => {
-                    self.problems = text.lines().map(|l| l.trim().to_owned()).collect();
-                    return;
-                }
-            }
-            if let Some(draft) = &mut self.draft {
-                draft.word.clear();
-            }
-        }
-        self.page = after;
-    }
-
-    /// The word that must be typed: a longer one where something is lost.
-    #[must_use]
-    pub fn consent_word(&self) -> &'static str {
-        match &self.plan {
-            Some(plan) if !describe::losses(plan).is_empty() => "erase",
-            _ => "install",
-        }
-    }
-
-    fn key_plan(&mut self, key: Key) -> Option<Action> {
-        let word = self.consent_word();
-        let draft = self.draft.as_mut()?;
-        match key {
-            Key::Char(c) if draft.word.len() < 20 => draft.word.push(c),
-            Key::Backspace => {
-                draft.word.pop();
-            }
-            Key::Esc => self.page = Page::Cluster,
-            Key::Enter if draft.word == word => {
-                let plan = self.plan.clone()?;
-                return self.begin(plan);
-            }
-            Key::Enter => {
-                draft.word.clear();
-                self.problems = vec![format!("nothing is written until the word {word} is typed")];
-            }
-            _ => {}
-        }
-        None
-    }
-
-    fn key_failed(&mut self, key: Key) -> Option<Action> {
-        match key {
-            Key::Char('r') => {
-                self.page = Page::Starting;
-                return Some(Action::Gather);
-            }
-            Key::Char('s') => return Some(Action::Shell),
-            Key::Char('l') => {
-                self.back = Page::Failed;
-                self.scroll = self.log.len().saturating_sub(LOG_PAGE);
-                self.page = Page::Log;
-            }
-            Key::Char('b') => return Some(Action::Reboot),
-            Key::Char('p') => return Some(Action::PowerOff),
-            _ => {}
-        }
-        None
-    }
-
-    fn key_log(&mut self, key: Key) -> Option<Action> {
-        let last = self.log.len().saturating_sub(LOG_PAGE);
-        match key {
-            Key::Up => self.scroll = self.scroll.saturating_sub(1),
-            Key::Down => self.scroll = (self.scroll + 1).min(last),
-            Key::PageUp => self.scroll = self.scroll.saturating_sub(LOG_PAGE),
-            Key::PageDown | Key::Char(' ') => self.scroll = (self.scroll + LOG_PAGE).min(last),
-            Key::Esc | Key::Enter | Key::Char('q') => self.page = self.back,
-            _ => {}
-        }
-        None
     }
 }

@@ -1,15 +1,20 @@
 //! The answers as a person types them. They are checked by the same code as an answer file.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | `network` | the network's form, and what follows from it |
 
-use maekin_rootfs::node::{Interface, Network, Provision, Time};
+mod network;
+
+use maekin_rootfs::node::{Provision, Time};
+use maekin_rootfs::validate::is_label;
 
 use super::form::{Field, Form};
 use crate::answers::wire::{Admin, AnswerFile, Cluster, Disks, Install, Mode, Node};
 use crate::answers::{Answers, Problem, Problems};
-use crate::facts::{Disk, Facts};
-use crate::plan::{consent, select};
+use crate::facts::{Disk, Facts, Nic};
+use crate::plan::{consent, kept, select};
 
-const DHCP: &str = "automatic (DHCP)";
-const FIXED: &str = "fixed";
 const CREATE: &str = "create a new cluster";
 const JOIN: &str = "join a cluster";
 const NO: &str = "no";
@@ -30,6 +35,8 @@ pub struct Draft {
     pub cluster: Form,
     /// The word of consent.
     pub word: String,
+    /// Whose name the host name is, where one was found.
+    pub previous: Option<String>,
 }
 
 impl Draft {
@@ -38,24 +45,18 @@ impl Draft {
     pub fn new(facts: &Facts) -> Self {
         let blank: Vec<usize> =
             (0..).zip(&facts.disks).filter(|(_, d)| is_free(facts, d)).map(|(i, _)| i).collect();
-        let nics: Vec<String> = facts.nics.iter().map(|nic| format!("{} {}", nic.name, nic.mac)).collect();
-        let nics: Vec<&str> = nics.iter().map(String::as_str).collect();
+        let previous = kept::previous(facts, &[]).filter(|previous| is_label(&previous.hostname));
+        let name = previous.as_ref().map_or("node-1", |previous| &previous.hostname);
         Self {
             drives: if blank.len() <= 2 { blank } else { Vec::new() },
             cursor: 0,
             node: Form::new(vec![
-                Field::text("Host name", "node-1", "1 to 63 of a-z, 0-9 and -"),
+                Field::text("Host name", name, "1 to 63 of a-z, 0-9 and -"),
                 Field::secret("Password", "of user admin, at least 8 characters; empty: ssh key only"),
                 Field::secret("Password again", "the same once more"),
                 Field::text("SSH key", "", "one line like ssh-ed25519 AAAA... name; empty: no ssh"),
             ]),
-            network: Form::new(vec![
-                Field::choice("Interface", &nics, "the one that carries the cluster; left and right choose"),
-                Field::choice("Address", &[DHCP, FIXED], "left and right choose"),
-                Field::text("IP and prefix", "", "like 10.77.0.1/24").when("Address", FIXED),
-                Field::text("Router", "", "like 10.77.0.254; empty: none").when("Address", FIXED),
-                Field::text("Name server", "", "like 10.77.0.254; empty: none").when("Address", FIXED),
-            ]),
+            network: network::form(&facts.nics),
             cluster: Form::new(vec![
                 Field::choice("Cluster", &[CREATE, JOIN], "left and right choose"),
                 Field::text("Name", "rack", "of the new cluster: a-z, 0-9 and -").when("Cluster", CREATE),
@@ -72,7 +73,13 @@ impl Draft {
                 Field::secret("Secret", "one-time secret shown there").when("Cluster", JOIN),
             ]),
             word: String::new(),
+            previous: previous.map(|previous| previous.words()),
         }
+    }
+
+    /// Takes in what has become of the network interfaces.
+    pub fn see_nics(&mut self, nics: &[Nic]) {
+        network::see(&mut self.network, nics);
     }
 
     /// The chosen drives.
@@ -81,17 +88,22 @@ impl Draft {
         self.drives.iter().filter_map(|i| facts.disks.get(*i)).collect()
     }
 
-    /// Chooses the drive under the cursor, or no longer; a third one takes the place of the first.
-    pub fn toggle(&mut self, facts: &Facts) {
-        let Some(disk) = facts.disks.get(self.cursor) else { return };
+    /// Chooses the drive under the cursor, or no longer; a third one takes the place of the first. Says why it cannot be
+    /// chosen.
+    pub fn toggle(&mut self, facts: &Facts) -> Option<String> {
+        let disk = facts.disks.get(self.cursor)?;
         if let Some(at) = self.drives.iter().position(|i| *i == self.cursor) {
             self.drives.remove(at);
-        } else if select::objections(facts, disk).is_empty() {
-            self.drives.push(self.cursor);
-            if self.drives.len() > 2 {
-                self.drives.remove(0);
-            }
+            return None;
         }
+        if let Some(objection) = select::objections(facts, disk).first() {
+            return Some(objection.to_string());
+        }
+        self.drives.push(self.cursor);
+        if self.drives.len() > 2 {
+            self.drives.remove(0);
+        }
+        None
     }
 
     /// What is typed in `node` is checked here as far as an answer file cannot say it.
@@ -124,7 +136,7 @@ impl Draft {
                 mirror: toml::Value::Array(mirror),
                 consent: chosen.iter().map(|disk| consent::token(disk)).collect(),
             },
-            network: self.network()?,
+            network: network::network(&self.network, &facts.nics)?,
             time: Time::default(),
             cluster: Cluster {
                 mode: if join { Mode::Join } else { Mode::Create },
@@ -136,26 +148,6 @@ impl Draft {
             provision,
             install: Install::default(),
         })
-    }
-
-    fn network(&self) -> Result<Network, Problems> {
-        let form = &self.network;
-        let mac = form.value("Interface").split(' ').nth(1).map(str::to_owned);
-        if mac.is_none() {
-            return Ok(Network::default()); // a machine without an interface that we know: DHCP on whatever comes
-        }
-        let interface = Interface {
-            mac,
-            dhcp: form.value("Address") == DHCP,
-            addresses: Some(form.value("IP and prefix").to_owned())
-                .filter(|a| !a.is_empty())
-                .into_iter()
-                .collect(),
-            gateway: parsed(form, "Router")?,
-            ..Interface::default()
-        };
-        let dns = parsed(form, "Name server")?.into_iter().collect();
-        Ok(Network { interfaces: vec![interface], dns, ..Network::default() })
     }
 
     fn provision(&self) -> Result<Option<Provision>, Problems> {

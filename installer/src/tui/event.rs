@@ -1,8 +1,10 @@
 //! What the model is told, and what it wants done: the border between the screens and the rest of the program.
 
 use crate::answers::After;
+use crate::facts::Nic;
 use crate::plan::Plan;
 use crate::run::gather::Gathered;
+use crate::trial::{Finding, Trial};
 
 /// What was told to the screens from outside.
 pub enum Event {
@@ -26,6 +28,14 @@ pub enum Event {
     },
     /// Something worth knowing.
     Note(String),
+    /// The network interfaces have changed: a cable, or a switch that announced itself.
+    Nics(Vec<Nic>),
+    /// What the network's trial is doing.
+    Trying(String),
+    /// What the network's trial found out.
+    Tried(Vec<Finding>),
+    /// The log was saved: where; or why not.
+    Saved(Result<String, String>),
     /// It ended.
     Finished(Result<Done, Failure>),
 }
@@ -53,7 +63,7 @@ impl Failure {
     }
 
     /// The reasons without their heading.
-    fn reasons(&self) -> impl Iterator<Item = &str> {
+    pub(super) fn reasons(&self) -> impl Iterator<Item = &str> {
         let heading = usize::from(self.text.lines().nth(1).is_some());
         self.text.lines().skip(heading).map(str::trim)
     }
@@ -68,6 +78,8 @@ pub struct Done {
     pub after: After,
     /// How long it took.
     pub seconds: f64,
+    /// Where the receipt is, and where it could not be kept: a line for each place.
+    pub places: Vec<String>,
 }
 
 /// What the program shall do.
@@ -80,6 +92,12 @@ pub enum Action {
     Install(Box<Plan>),
     /// Tell the world about an event that came from the model itself.
     Tell(Event),
+    /// Try the network.
+    Try(Box<Trial>),
+    /// Stop trying it.
+    StopTrying,
+    /// Save the log on a stick.
+    SaveLog,
     /// A shell on the console that asked.
     Shell,
     /// Restart the machine.
@@ -93,7 +111,11 @@ impl Event {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         match self {
-            Self::Gathered(_) | Self::Work { .. } => Vec::new(),
+            Self::Gathered(_) | Self::Work { .. } | Self::Nics(_) => Vec::new(),
+            Self::Trying(text) => vec![format!("trying the network: {text}")],
+            Self::Tried(findings) => findings.iter().map(ToString::to_string).collect(),
+            Self::Saved(Ok(place)) => vec![format!("the log is saved: {place}")],
+            Self::Saved(Err(reason)) => vec![format!("the log is not saved: {reason}")],
             Self::Step { index, total, label } => vec![format!("{label}; step {index}/{total}")],
             Self::Note(text) => vec![text.clone()],
             Self::Finished(Ok(done)) => {

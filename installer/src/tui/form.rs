@@ -36,6 +36,8 @@ pub struct Field {
 pub struct Form {
     /// All fields.
     pub fields: Vec<Field>,
+    /// A person has changed something.
+    pub touched: bool,
     focus: usize,
 }
 
@@ -88,7 +90,7 @@ impl Form {
     /// A form with its cursor on the first field.
     #[must_use]
     pub fn new(fields: Vec<Field>) -> Self {
-        Self { fields, focus: 0 }
+        Self { fields, touched: false, focus: 0 }
     }
 
     /// The value of the field `label`, without blanks around it; empty where it is not shown.
@@ -170,6 +172,7 @@ impl Form {
         let next = if forward { at + 1 } else { at + options.len().max(1) - 1 };
         if let Some(option) = options.get(next % options.len().max(1)) {
             field.value.clone_from(option);
+            self.touched = true;
         }
     }
 
@@ -178,6 +181,7 @@ impl Form {
             && !matches!(field.kind, Kind::Choice(_))
         {
             change(&mut field.value);
+            self.touched = true;
         }
     }
 }

@@ -1,149 +1,155 @@
-//! The screens on real consoles: only what has changed is sent, log lines scroll below, one console can be lent.
+//! The screens on real consoles: each console has its own size and its own pace. Only what has changed is sent, a slow
+//! line gets fewer frames instead of old ones, log lines scroll below, one console can be lent.
 
-use std::cell::RefCell;
-use std::io::{self, Write};
 use std::path::Path;
-use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use anyhow::Result;
 use maekin_host::tty::{Consoles, Key};
-use ratatui::backend::CrosstermBackend;
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use super::app::App;
-use super::view;
+use super::{paint, view};
 
-/// Cells of the screens, whatever the console has: a serial line does not tell its size.
-pub const SIZE: Rect = Rect { x: 0, y: 0, width: 80, height: 24 };
-/// First line, from 1, of the log's part of the screen.
-const LOG_TOP: u16 = 20;
+/// Cells of a console that does not tell its size, as a serial line.
+pub const SIZE: (u16, u16) = (80, 24);
+/// Bytes that may wait for a console before it gets no more log lines: what it shows when it goes on must not be old.
+const BACKLOG: usize = 8 << 10;
 
-/// Collects what a frame sends, so that each console gets it in one write.
-#[derive(Clone, Default)]
-struct Sink(Rc<RefCell<Vec<u8>>>);
-
-impl Write for Sink {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.borrow_mut().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+/// Lines at the bottom that the log scrolls in on a console with so many rows, on screens that leave it some.
+#[must_use]
+pub fn log_lines(rows: u16) -> u16 {
+    5 + rows.saturating_sub(SIZE.1) / 2
 }
 
-/// Turns the model into what terminals must be sent.
+/// A key on a console after so long: somebody has just come to it, and may see anything.
+const AWAY: Duration = Duration::from_secs(60);
+/// Asks a terminal how large it is: the cursor stops at its last corner, and says where that is.
+const ASK_SIZE: &str = "\x1b7\x1b[999;999H\x1b[6n\x1b8";
+
+/// What one console shows.
+#[derive(Default)]
 struct Painter {
-    sink: Sink,
-    terminal: Terminal<CrosstermBackend<Sink>>,
+    /// The last frame; `None`: unknown.
+    shown: Option<Buffer>,
+    /// The version of the model that it shows.
+    seen: Option<u64>,
+    /// Its lower lines belong to the log.
+    log_lines: bool,
+    /// When it last gave a key.
+    touched: Option<Instant>,
 }
 
 impl Painter {
-    fn new() -> io::Result<Self> {
-        let sink = Sink::default();
-        let options = TerminalOptions { viewport: Viewport::Fixed(SIZE) };
-        let terminal = Terminal::with_options(CrosstermBackend::new(sink.clone()), options)?;
-        Ok(Self { sink, terminal })
-    }
-
-    /// What differs from the last frame; everything, where `whole`.
-    fn paint(&mut self, app: &App, whole: bool) -> io::Result<Vec<u8>> {
-        let mut bytes = Vec::new();
-        if whole {
-            // A new terminal believes its screen to be empty. (Asking the old one to clear itself would have it look
-            // for a controlling terminal, which an initrd's job does not have.)
-            *self = Self::new()?;
-            bytes.extend_from_slice(b"\x1b[r\x1b[0m\x1b[2J");
-        }
-        self.terminal.draw(|frame| view::draw(app, frame))?;
-        bytes.append(&mut self.sink.0.borrow_mut());
-        Ok(bytes)
+    /// What brings the console from what it shows to `app`.
+    fn paint(&mut self, app: &App, (columns, rows): (u16, u16)) -> Vec<u8> {
+        let area = Rect { x: 0, y: 0, width: columns, height: rows };
+        // What the log wrote below is unknown: it is wiped when the whole screen is wanted back.
+        let whole = self.log_lines && !app.shows_log_lines();
+        self.log_lines = app.shows_log_lines();
+        let next = view::render(app, area);
+        let same_size = self.shown.as_ref().is_some_and(|shown| *shown.area() == area);
+        let old = self.shown.as_ref().filter(|_| same_size && !whole);
+        let bytes = paint::difference(old, &next);
+        self.shown = Some(next);
+        bytes
     }
 }
 
 /// See the module.
 pub struct Screen {
     consoles: Consoles,
-    painter: Painter,
-    log_lines: bool,
-    fresh: bool,
+    painters: Vec<Painter>,
+    version: u64,
 }
 
 impl Screen {
     /// Takes the consoles.
-    ///
-    /// # Errors
-    /// None that a console can cause.
-    pub fn new(consoles: Consoles) -> Result<Self> {
-        Ok(Self { consoles, painter: Painter::new()?, log_lines: false, fresh: true })
+    #[must_use]
+    pub fn new(consoles: Consoles) -> Self {
+        let painters = consoles.paths().iter().map(|_| Painter::default()).collect();
+        Self { consoles, painters, version: 0 }
     }
 
-    /// Draws what has changed.
-    ///
-    /// # Errors
-    /// None that a console can cause.
-    pub fn draw(&mut self, app: &mut App) -> Result<()> {
-        if !app.dirty && !self.fresh {
-            return Ok(());
+    /// Draws what has changed, on each console that has taken what it was sent before.
+    pub fn draw(&mut self, app: &mut App) {
+        if std::mem::take(&mut app.dirty) {
+            self.version += 1;
         }
-        app.dirty = false;
-        // What the log wrote below is unknown to the terminal: it is wiped when the whole screen is wanted back.
-        let whole = self.fresh || (self.log_lines && !app.shows_log_lines());
-        self.log_lines = app.shows_log_lines();
-        self.fresh = false;
-        let bytes = self.painter.paint(app, whole)?;
-        self.consoles.write_all(&bytes)?;
-        Ok(())
+        for (i, painter) in self.painters.iter_mut().enumerate() {
+            let known = self.consoles.size(i);
+            let size = known.unwrap_or(SIZE);
+            let resized =
+                painter.shown.as_ref().is_some_and(|shown| (shown.area().width, shown.area().height) != size);
+            if self.consoles.has_lost(i) || resized {
+                painter.shown = None;
+            }
+            let current = painter.seen == Some(self.version) && painter.shown.is_some();
+            if current || !self.consoles.is_drained(i) {
+                continue;
+            }
+            if painter.shown.is_none() && known.is_none() {
+                self.consoles.send(i, ASK_SIZE.as_bytes());
+            }
+            painter.seen = Some(self.version);
+            let bytes = painter.paint(app, size);
+            self.consoles.send(i, &bytes);
+        }
     }
 
-    /// Writes a line to the log's part of the screen, where the screen leaves it one. Only this part scrolls.
+    /// Writes a line to the log's part of each screen that leaves it one. Only this part scrolls.
     pub fn log(&mut self, text: &str) {
-        if !self.log_lines {
-            return;
+        let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
+        for (i, _) in self.painters.iter().enumerate().filter(|(_, painter)| painter.log_lines) {
+            let bottom = self.consoles.size(i).unwrap_or(SIZE).1;
+            let top = bottom - log_lines(bottom) + 1;
+            let line = format!("\x1b7\x1b[{top};{bottom}r\x1b[{bottom};1H{text}\r\n\x1b[r\x1b8");
+            if self.consoles.backlog(i) + line.len() <= BACKLOG {
+                self.consoles.send(i, line.as_bytes());
+            }
         }
-        let bottom = SIZE.height;
-        let line = format!("\x1b7\x1b[{LOG_TOP};{bottom}r\x1b[{bottom};1H{text}\r\n\x1b[r\x1b8");
-        let _ = self.consoles.write_all(line.as_bytes()); // consoles never fail: one that does is left out
     }
 
     /// Waits for a key on any console.
     pub fn key(&mut self, limit: Duration) -> Option<(usize, Key)> {
-        self.consoles.key(limit)
+        let (console, key) = self.consoles.key(limit)?;
+        if let Some(painter) = self.painters.get_mut(console) {
+            if painter.touched.is_none_or(|last| last.elapsed() >= AWAY) {
+                painter.shown = None;
+            }
+            painter.touched = Some(Instant::now());
+        }
+        Some((console, key))
+    }
+
+    /// Draws console `console` anew: whoever is there asks for it.
+    pub fn refresh(&mut self, console: usize) {
+        if let Some(painter) = self.painters.get_mut(console) {
+            painter.shown = None;
+        }
+    }
+
+    /// Columns and rows of a console.
+    #[must_use]
+    pub fn size(&self, console: usize) -> (u16, u16) {
+        self.consoles.size(console).unwrap_or(SIZE)
     }
 
     /// Lends one console to `work`; afterwards everything is drawn anew.
     pub fn lend<T>(&mut self, console: usize, work: impl FnOnce(&Path) -> T) -> Option<T> {
-        let _ = self
-            .consoles
-            .write_all(b"\x1b[r\x1b[2J\x1b[H\x1b[?25hA shell on one of the consoles; exit ends it.\r\n");
+        let name = self.consoles.paths().get(console).map(|path| path.display().to_string())?;
+        for i in 0..self.painters.len() {
+            let word = if i == console { "exit ends it" } else { "this console goes on when it ends" };
+            let text = format!("{}A shell on {name}; {word}.\r\n", paint::FRESH);
+            self.consoles.send(i, text.as_bytes());
+        }
         let result = self.consoles.lend(console, work);
-        self.fresh = true;
+        for painter in &mut self.painters {
+            painter.shown = None;
+        }
         result
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::tui::event::Event;
-    use uuid::Uuid;
-
-    #[test]
-    fn only_what_has_changed_is_sent() {
-        let mut painter = Painter::new().unwrap();
-        let mut app = App::new(Uuid::nil());
-        let whole = painter.paint(&app, true).unwrap();
-        assert!(String::from_utf8_lossy(&whole).contains("starting the installer"));
-        assert!(painter.paint(&app, false).unwrap().len() < 60, "nothing has changed");
-        app.page = crate::tui::app::Page::Progress;
-        app.update(Event::Work { done: 50, total: 100 });
-        painter.paint(&app, false).unwrap();
-        app.update(Event::Work { done: 51, total: 100 });
-        let bytes = painter.paint(&app, false).unwrap();
-        assert!(bytes.len() < 200, "{} bytes for one percent", bytes.len());
-        assert!(painter.paint(&app, true).unwrap().len() > bytes.len(), "everything");
-    }
-}
+mod on_screens;

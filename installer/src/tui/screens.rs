@@ -1,37 +1,46 @@
 //! Every screen as 80 by 24 characters, compared with `installer/screens/*.txt`. After a change that is meant, run the
 //! tests with `MAEKIN_BLESS=1` and look at the difference.
 
+mod ends;
+mod network;
+
 use std::path::Path;
 
 use maekin_host::tty::Key;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
+use ratatui::layout::Rect;
 use uuid::Uuid;
 
 use super::app::{App, Page};
-use super::event::{Action, Done, Event, Failure};
+use super::event::Action;
 use super::view;
-use crate::answers::After;
+use crate::facts::contents::Partition;
 use crate::facts::tests::{disk, machine, used};
-use crate::facts::{Disk, Facts, Firmware};
+use crate::facts::{Disk, Facts, Firmware, Health, PreviousNode};
 use crate::plan::tests::{answers, manifest};
 
-fn render(app: &App) -> String {
-    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
-    terminal.draw(|frame| view::draw(app, frame)).unwrap();
-    let buffer = terminal.backend().buffer();
+fn render(app: &App, width: u16, height: u16) -> String {
+    let buffer = view::render(app, Rect { x: 0, y: 0, width, height });
     let row = |y: u16| -> String {
-        let cells: String = (0..80).map(|x| buffer[(x, y)].symbol()).collect();
+        let cells: String = (0..width).map(|x| buffer[(x, y)].symbol()).collect();
         cells.trim_end().to_owned()
     };
-    (0..24).map(|y| row(y) + "\n").collect()
+    (0..height).map(|y| row(y) + "\n").collect()
 }
 
+/// The screen as on a console of 80 by 24.
 fn golden(name: &str, app: &App) {
+    compare(name, &render(app, 80, 24));
+}
+
+/// The screen as on a large console.
+fn golden_large(name: &str, app: &App) {
+    compare(&format!("{name}-132x43"), &render(app, 132, 43));
+}
+
+fn compare(name: &str, got: &str) {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("screens").join(format!("{name}.txt"));
-    let got = render(app);
     if std::env::var_os("MAEKIN_BLESS").is_some() {
-        std::fs::write(&path, &got).unwrap();
+        std::fs::write(&path, got).unwrap();
     }
     let want = std::fs::read_to_string(&path).unwrap_or_default();
     assert!(got == want, "{name} has changed; if that is meant, run with MAEKIN_BLESS=1\n{got}");
@@ -65,22 +74,40 @@ fn enter_text(app: &mut App, text: &str) {
 /// Up to the network screen, on the used drive and the blank one.
 fn at_network() -> App {
     let mut app = asked();
-    press(&mut app, &[Key::Enter, Key::Down, Key::Char(' '), Key::Enter]);
-    press(&mut app, &[Key::Down]);
-    enter_text(&mut app, "correct horse");
-    press(&mut app, &[Key::Down]);
-    enter_text(&mut app, "correct horse");
-    press(&mut app, &[Key::Enter, Key::Enter]);
-    assert_eq!(app.page, Page::Network, "{:?}", app.problems);
+    to_network(&mut app);
     app
 }
 
-fn at_plan() -> App {
-    let mut app = at_network();
-    press(&mut app, &[Key::Enter, Key::Enter]);
-    assert_eq!(app.page, Page::Cluster, "{:?}", app.problems);
-    press(&mut app, &[Key::Enter, Key::Enter, Key::Enter]);
+fn to_network(app: &mut App) {
+    press(app, &[Key::Enter, Key::Down, Key::Char(' '), Key::Enter]);
+    press(app, &[Key::Down]);
+    enter_text(app, "correct horse");
+    press(app, &[Key::Down]);
+    enter_text(app, "correct horse");
+    press(app, &[Key::Enter, Key::Enter]);
+    assert_eq!(app.page, Page::Network, "{:?}", app.problems);
+}
+
+/// From the network screen to the one where it can be tried.
+fn to_trial(app: &mut App) {
+    while app.page == Page::Network {
+        press(app, &[Key::Enter]);
+        assert!(app.problems.is_empty(), "{:?}", app.problems);
+    }
+    press(app, &[Key::Enter; 3]);
+    assert_eq!(app.page, Page::Trial, "{:?}", app.problems);
+}
+
+fn at_plan_from(app: &mut App) {
+    to_network(app);
+    to_trial(app);
+    press(app, &[Key::Down, Key::Down, Key::Enter]);
     assert_eq!(app.page, Page::Plan, "{:?}", app.problems);
+}
+
+fn at_plan() -> App {
+    let mut app = asked();
+    at_plan_from(&mut app);
     app
 }
 
@@ -125,11 +152,15 @@ fn the_forms() {
     golden("node-problems", &app);
     let mut app = at_network();
     golden("network", &app);
-    press(&mut app, &[Key::Down, Key::Right, Key::Down]);
+    press(&mut app, &[Key::Down, Key::Down]);
+    enter_text(&mut app, "4095");
+    press(&mut app, &[Key::Down, Key::Down, Key::Right, Key::Down]);
     enter_text(&mut app, "10.77.0.1");
     press(&mut app, &[Key::Down, Key::Down, Key::Enter]);
     golden("network-problems", &app);
-    press(&mut app, &[Key::Up, Key::Up]);
+    press(&mut app, &[Key::Up; 5]);
+    press(&mut app, &[Key::Backspace; 4]);
+    press(&mut app, &[Key::Down; 3]);
     enter_text(&mut app, "/24");
     press(&mut app, &[Key::Down, Key::Down, Key::Enter]);
     assert_eq!(app.page, Page::Cluster, "{:?}", app.problems);
@@ -168,40 +199,70 @@ fn blank_drives_need_another_word() {
     enter_text(&mut app, "correct horse");
     press(&mut app, &[Key::Down]);
     enter_text(&mut app, "correct horse");
-    press(&mut app, &[Key::Enter, Key::Enter, Key::Enter, Key::Enter, Key::Enter, Key::Enter, Key::Enter]);
+    press(&mut app, &[Key::Enter; 2]);
+    to_trial(&mut app);
+    press(&mut app, &[Key::Down, Key::Down, Key::Enter]);
     assert_eq!((app.page, app.consent_word()), (Page::Plan, "install"), "{:?}", app.problems);
     golden("plan-blank", &app);
 }
 
-#[test]
-fn progress_and_ends() {
-    let mut app = at_plan();
-    enter_text(&mut app, "erase");
-    press(&mut app, &[Key::Enter]);
-    app.update(Event::Step { index: 18, total: 30, label: "writing the system to maekin-a".to_owned() });
-    app.update(Event::Work { done: 42, total: 100 });
-    golden("progress", &app);
-    assert!(press(&mut app, &[Key::Esc, Key::Char('q'), Key::Ctrl('c')]).is_none(), "keys do nothing now");
-    let receipt = serde_json::json!({});
-    app.update(Event::Finished(Ok(Done { receipt, after: After::Reboot, seconds: 63.4 })));
-    golden("done", &app);
-    app.update(Event::Finished(Err(Failure::failed(
-        "while writing the system to maekin-a: cannot write to /dev/md/maekin-a: No space left".to_owned(),
-    ))));
-    golden("failed", &app);
-    press(&mut app, &[Key::Char('l')]);
-    golden("log", &app);
-    assert_eq!(press(&mut app, &[Key::Char('q')]).is_none(), app.page == Page::Failed);
-    for (key, want) in [('s', "shell"), ('b', "reboot"), ('p', "off"), ('r', "again")] {
-        let got = match app.key(Key::Char(key)) {
-            Some(Action::Shell) => "shell",
-            Some(Action::Reboot) => "reboot",
-            Some(Action::PowerOff) => "off",
-            Some(Action::Gather) => "again",
-            _ => "nothing",
-        };
-        assert_eq!(got, want);
+/// A machine whose drives have much to say.
+fn full_rack_server() -> Facts {
+    let mut facts = facts();
+    let health = |passed, complaints: &[&str]| {
+        let complaints = complaints.iter().map(|c| (*c).to_owned()).collect();
+        Some(Health { passed, complaints, worn: Some(3), hours: Some(41_234) })
+    };
+    facts.disks[1].health = health(true, &[]);
+    facts.disks[2].health = health(false, &["1432 sectors were replaced"]);
+    for i in 0..20u64 {
+        let mut data = used(&format!("sd{}", char::from(b'b' + u8::try_from(i).unwrap())), 4000);
+        data.health = health(true, &[]);
+        facts.disks.push(data);
     }
+    facts.disks[1].contents.previous = Some(PreviousNode {
+        hostname: "node-7".into(),
+        cluster: Some("rack".into()),
+        install_id: Uuid::nil(),
+    });
+    facts
+}
+
+#[test]
+fn a_machine_with_many_drives_and_an_old_name() {
+    let mut app = App::new(Uuid::from_u128(9));
+    assert!(app.gathered(full_rack_server(), &manifest(), None).is_none());
+    golden("welcome-previous", &app);
+    press(&mut app, &[Key::Enter, Key::Down, Key::Char(' ')]);
+    golden("drives-many", &app);
+    golden_large("drives-many", &app);
+    press(&mut app, &[Key::Down; 9]);
+    golden("drives-many-below", &app);
+    press(&mut app, &[Key::Enter]);
+    golden("node-previous", &app);
+    assert_eq!(app.draft.as_ref().unwrap().node.value("Host name"), "node-7");
+}
+
+#[test]
+fn nothing_is_lost_that_was_not_on_the_screen() {
+    let mut facts = facts();
+    for number in 1..30 {
+        let name = format!("part{number}");
+        let mut partition = Partition { number, size: 1 << 30, label: name.clone(), ..Partition::default() };
+        partition.signatures.push(used(&name, 1).contents.signatures.remove(0));
+        facts.disks[1].contents.partitions.push(partition);
+    }
+    let mut app = App::new(Uuid::from_u128(9));
+    app.gathered(facts, &manifest(), None);
+    at_plan_from(&mut app);
+    golden("plan-long", &app);
+    golden_large("plan-long", &app);
+    enter_text(&mut app, "erase");
+    assert!(press(&mut app, &[Key::Enter]).is_none(), "not all of it was seen");
+    golden("plan-unseen", &app);
+    press(&mut app, &[Key::PageDown; 3]);
+    golden("plan-long-end", &app);
+    assert!(matches!(press(&mut app, &[Key::Enter]), Some(Action::Install(_))));
 }
 
 #[test]
