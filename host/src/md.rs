@@ -1,5 +1,11 @@
-//! Linux software RAID 1, through mdadm(8) for changes and sysfs for state; [`superblock`] for what is on a member.
+//! Linux software RAID 1, through mdadm(8) for changes and sysfs for state.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`superblock`] | what is on a member |
+//! | [`change`] | members of a running array |
 
+pub mod change;
 pub mod superblock;
 
 use std::fs;

@@ -65,7 +65,7 @@ pub fn apply(
         let label = step.label();
         progress.step(i + 1, plan.steps.len(), &label);
         let start = Instant::now();
-        let mut meter = Meter { progress: &mut *progress, base: done, limit: step.weight(), total, here: 0 };
+        let mut meter = Meter::new(progress, done, step.weight(), total);
         apply_step(step, release, target, &mut meter).with_context(|| format!("while {label}"))?;
         done += step.weight();
         progress.work(done, total);
@@ -75,7 +75,7 @@ pub fn apply(
 }
 
 /// Turns the bytes of one step into the work of the whole.
-struct Meter<'a> {
+pub(crate) struct Meter<'a> {
     progress: &'a mut dyn Progress,
     base: u64,
     limit: u64,
@@ -83,14 +83,30 @@ struct Meter<'a> {
     here: u64,
 }
 
-impl Meter<'_> {
+impl<'a> Meter<'a> {
+    /// Of a step that has `limit` of `total`, after `base`.
+    pub(crate) fn new(progress: &'a mut dyn Progress, base: u64, limit: u64, total: u64) -> Self {
+        Self { progress, base, limit, total, here: 0 }
+    }
+
     fn advance(&mut self, bytes: u64) {
-        self.here = self.here.saturating_add(bytes).min(self.limit);
+        self.reach(self.here.saturating_add(bytes));
+    }
+
+    /// So much of the step is done.
+    pub(crate) fn reach(&mut self, bytes: u64) {
+        self.here = bytes.min(self.limit);
         self.progress.work(self.base + self.here, self.total);
     }
 }
 
-fn apply_step(step: &Step, release: &Release, target: &mut dyn Target, meter: &mut Meter<'_>) -> Result<()> {
+/// Carries out one step.
+pub(crate) fn apply_step(
+    step: &Step,
+    release: &Release,
+    target: &mut dyn Target,
+    meter: &mut Meter<'_>,
+) -> Result<()> {
     match step {
         Step::Release { disk } => target.release(disk),
         Step::Mark { disk, size, sector, install } => {

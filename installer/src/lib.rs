@@ -16,6 +16,7 @@
 //! | [`tui`] | its screens |
 //! | [`trial`] | trying a network before it is installed |
 //! | [`boot`] | `boot`: starting the installed system |
+//! | [`heal`] | `heal`: making boot drives whole again while the node runs |
 //! | [`cmdline`] | our words on the kernel command line |
 
 pub mod answers;
@@ -23,6 +24,7 @@ pub mod apply;
 pub mod boot;
 pub mod cmdline;
 pub mod facts;
+pub mod heal;
 pub mod plan;
 pub mod run;
 pub mod source;

@@ -10,6 +10,8 @@ use maekin_host::{file, tty};
 use maekin_image::manifest::PUBLIC_KEY_PATH;
 use maekin_installer::facts::probe::probe_facts;
 use maekin_installer::facts::{Facts, size_text};
+use maekin_installer::heal::plan::Choice;
+use maekin_installer::heal::{self, Form};
 use maekin_installer::plan::{consent, describe, plan};
 use maekin_installer::source::{DirSource, Release};
 use maekin_installer::{answers, boot, run};
@@ -51,6 +53,24 @@ enum Command {
     },
     /// Print the answer file's JSON Schema.
     Schema,
+    /// Make this node's boot drives whole again, while it runs; without --apply, only say what would be done.
+    Heal {
+        /// Do it.
+        #[arg(long)]
+        apply: bool,
+        /// What was found and what would be done, as JSON.
+        #[arg(long, conflicts_with = "apply")]
+        json: bool,
+        /// How it goes as JSON, one line each.
+        #[arg(long, requires = "apply")]
+        json_progress: bool,
+        /// Take this drive.
+        #[arg(long)]
+        disk: Option<PathBuf>,
+        /// Consent to lose exactly what this token stands for.
+        #[arg(long)]
+        consent: Vec<String>,
+    },
     /// Start the installed system that the kernel command line names (the job of the initrd).
     Boot,
 }
@@ -103,6 +123,11 @@ fn main() -> ExitCode {
         Command::Schema => {
             print!("{}", answers::schema::json());
             Ok(())
+        }
+        Command::Heal { apply, json, json_progress, disk, consent } => {
+            let form = if json || json_progress { Form::Json } else { Form::Text };
+            let choice = Choice { disk, consent };
+            if apply { heal::heal(&choice, form) } else { heal::show(&choice, form) }
         }
         Command::Boot => told(boot::TAG, boot::boot()),
     };

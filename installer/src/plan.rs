@@ -11,7 +11,7 @@
 //! | `build` | the steps, in order |
 //! | [`describe`] | the plan in words |
 
-mod build;
+pub(crate) mod build;
 pub mod consent;
 pub mod describe;
 pub mod kept;
@@ -164,7 +164,7 @@ pub fn judge<'a>(facts: &'a Facts, answers: &Answers) -> Result<Vec<&'a Disk>, V
     }
 }
 
-fn planned_drive(disk: &Disk) -> Drive {
+pub(crate) fn planned_drive(disk: &Disk) -> Drive {
     Drive {
         title: disk.title(),
         path: disk.path.clone(),

@@ -46,6 +46,8 @@ impl Ours {
         let mut root = host_tree::read(&files.join("root"))?;
         root.insert("usr/bin/maekin-agent", program(&programs.agent)?);
         root.insert("usr/bin/maekin-pxe", program(&programs.pxe)?);
+        // It heals the boot drives of a running node.
+        root.insert("usr/bin/maekin-installer", program(&programs.installer)?);
         root.insert(key, Entry::file(public_key, 0o644));
         root.insert("usr/share/maekin/packages.lock", Entry::file(lock, 0o644));
         root.insert("usr/lib/os-release", Entry::file(os_release(version), 0o644));

@@ -31,7 +31,7 @@ const SMALL: u64 = 4 << 20;
 #[derive(Debug, Default)]
 pub struct RealTarget;
 
-fn mount_point(device: &Path) -> PathBuf {
+pub(crate) fn mount_point(device: &Path) -> PathBuf {
     Path::new(MOUNTS).join(device.file_name().unwrap_or_default())
 }
 
@@ -281,7 +281,7 @@ fn digest_device(device: &Path, len: u64, moved: &dyn Fn(u64)) -> Result<String>
 }
 
 /// What is stacked on `disk` or its partitions, from a directory like `/sys/block`.
-fn holders(sys: &Path, disk: &str) -> Vec<String> {
+pub(crate) fn holders(sys: &Path, disk: &str) -> Vec<String> {
     let list = |dir: PathBuf| -> Vec<String> {
         let names = fs::read_dir(dir).into_iter().flatten().flatten();
         names.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()

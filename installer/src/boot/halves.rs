@@ -86,6 +86,9 @@ enum Verdict<'a> {
     Open(&'static str),
 }
 
+const HALF_COPIED: &str = "it was not brought up to date completely";
+const SAW_MORE: &str = "the other has seen more of the array's life";
+const WENT_ON: &str = "the other was used without it";
 const RAN_ALONE: &str = "each half was used without the other";
 const APART: &str = "the halves contradict each other";
 const COPIES: &str = "one half is a copy of the other";
@@ -181,25 +184,48 @@ fn judge<'a>(good: &[&'a Half]) -> Verdict<'a> {
     if role_a == role_b || in_a.device_uuid == in_b.device_uuid {
         return Verdict::Open(COPIES);
     }
-    let close = in_a.events.abs_diff(in_b.events) <= TORN;
-    match (in_a.recovery_offset.is_some(), in_b.recovery_offset.is_some()) {
-        (true, true) => return Verdict::Open(NOT_WHOLE),
-        (false, true) if close && in_a.sees(role_b) => return Verdict::Both(a, b),
-        (true, false) if close && in_b.sees(role_a) => return Verdict::Both(a, b),
-        (false, true) => return Verdict::Newer(a, b, "it was not brought up to date completely"),
-        (true, false) => return Verdict::Newer(b, a, "it was not brought up to date completely"),
+    match relation(in_a, role_a, in_b, role_b) {
+        Relation::Both => Verdict::Both(a, b),
+        Relation::First(why) => Verdict::Newer(a, b, why),
+        Relation::Second(why) => Verdict::Newer(b, a, why),
+        Relation::Open(why) => Verdict::Open(why),
+    }
+}
+
+/// How two halves stand to each other.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Relation {
+    /// Both are good, or one is and the other is being brought up to date from it.
+    Both,
+    /// The first is newer.
+    First(&'static str),
+    /// The second is.
+    Second(&'static str),
+    /// It cannot be told.
+    Open(&'static str),
+}
+
+/// How half `a` with `role_a` and half `b` with `role_b` of one array stand to each other.
+#[must_use]
+pub fn relation(a: &Superblock, role_a: u16, b: &Superblock, role_b: u16) -> Relation {
+    use Relation::{Both, First, Open, Second};
+    let close = a.events.abs_diff(b.events) <= TORN;
+    match (a.recovery_offset.is_some(), b.recovery_offset.is_some()) {
+        (true, true) => return Open(NOT_WHOLE),
+        (false, true) if close && a.sees(role_b) => return Both,
+        (true, false) if close && b.sees(role_a) => return Both,
+        (false, true) => return First(HALF_COPIED),
+        (true, false) => return Second(HALF_COPIED),
         (false, false) => {}
     }
-    match (in_a.sees(role_b), in_b.sees(role_a)) {
-        (true, true) if close => Verdict::Both(a, b),
-        (true, true) if in_a.events > in_b.events => {
-            Verdict::Newer(a, b, "the other has seen more of the array's life")
-        }
-        (true, true) => Verdict::Newer(b, a, "the other has seen more of the array's life"),
-        (false, true) if in_a.events >= in_b.events => Verdict::Newer(a, b, "the other was used without it"),
-        (true, false) if in_b.events >= in_a.events => Verdict::Newer(b, a, "the other was used without it"),
-        (false, false) => Verdict::Open(RAN_ALONE),
-        _ => Verdict::Open(APART),
+    match (a.sees(role_b), b.sees(role_a)) {
+        (true, true) if close => Both,
+        (true, true) if a.events > b.events => First(SAW_MORE),
+        (true, true) => Second(SAW_MORE),
+        (false, true) if a.events >= b.events => First(WENT_ON),
+        (true, false) if b.events >= a.events => Second(WENT_ON),
+        (false, false) => Open(RAN_ALONE),
+        _ => Open(APART),
     }
 }
 

@@ -27,8 +27,8 @@ const ZERO_LIMIT: u64 = 64 << 30;
 const BLOCK: u64 = 4096;
 /// The slot that is installed.
 const SLOT: &str = "a";
-const BOOT_IMG: &str = "boot/bios/boot.img";
-const CORE_IMG: &str = "boot/bios/core.img";
+pub(crate) const BOOT_IMG: &str = "boot/bios/boot.img";
+pub(crate) const CORE_IMG: &str = "boot/bios/core.img";
 
 /// All steps of an installation, in order.
 pub(super) fn steps(
@@ -77,31 +77,9 @@ impl Builder<'_> {
     fn prepare(&self) -> Vec<Step> {
         let mut steps: Vec<Step> =
             self.drives.iter().map(|d| Step::Release { disk: d.path.clone() }).collect();
-        for d in self.drives {
-            let (disk, size, sector) = (d.path.clone(), d.size, d.sector);
-            steps.push(Step::Mark { disk, size, sector, install: self.install });
-            if !d.esps.is_empty() {
-                let ranges = d.esps.iter().map(|start| (*start, sector)).collect();
-                steps.push(Step::Unboot { disk: d.path.clone(), ranges });
-            }
-        }
+        steps.extend(self.drives.iter().flat_map(|drive| stop_booting(self.install, drive)));
         for (i, drive) in (0..).zip(self.drives) {
-            let ranges = erase_ranges(drive, self.layout);
-            steps.push(Step::Erase { disk: drive.path.clone(), ranges });
-            let part = |extent: &Extent| TablePart {
-                number: extent.part.number(),
-                type_guid: extent.part.type_guid(),
-                guid: ids::part_guid(self.install, i, extent.part),
-                name: extent.part.label().to_owned(),
-                start: extent.start,
-                size: extent.size,
-            };
-            steps.push(Step::Table {
-                disk: drive.path.clone(),
-                sector: drive.sector,
-                guid: ids::disk_guid(self.install, i),
-                parts: self.layout.iter().map(part).collect(),
-            });
+            steps.extend(partition(self.install, i, drive, self.layout));
         }
         steps
     }
@@ -238,6 +216,36 @@ impl Builder<'_> {
         }
         Ok(steps)
     }
+}
+
+/// A drive stops booting whatever was on it.
+pub(crate) fn stop_booting(install: Uuid, drive: &Drive) -> Vec<Step> {
+    let (disk, size, sector) = (drive.path.clone(), drive.size, drive.sector);
+    let mut steps = vec![Step::Mark { disk, size, sector, install }];
+    if !drive.esps.is_empty() {
+        let ranges = drive.esps.iter().map(|start| (*start, sector)).collect();
+        steps.push(Step::Unboot { disk: drive.path.clone(), ranges });
+    }
+    steps
+}
+
+/// A drive gets the partitions of boot drive `index`.
+pub(crate) fn partition(install: Uuid, index: u8, drive: &Drive, layout: &[Extent; 6]) -> [Step; 2] {
+    let part = |extent: &Extent| TablePart {
+        number: extent.part.number(),
+        type_guid: extent.part.type_guid(),
+        guid: ids::part_guid(install, index, extent.part),
+        name: extent.part.label().to_owned(),
+        start: extent.start,
+        size: extent.size,
+    };
+    let table = Step::Table {
+        disk: drive.path.clone(),
+        sector: drive.sector,
+        guid: ids::disk_guid(install, index),
+        parts: layout.iter().map(part).collect(),
+    };
+    [Step::Erase { disk: drive.path.clone(), ranges: erase_ranges(drive, layout) }, table]
 }
 
 /// Where old contents could be recognised: both ends of the drive, and of every partition it had or will have. The
