@@ -11,6 +11,7 @@
 //! | [`alarms`] | since when it is so (pure) |
 //! | [`watch`] | the loop of all that |
 //! | [`checks`] | the loop of what takes long: files, tables, boot entries, healing, comparing |
+//! | [`look`] | what a thorough look at a drive says |
 //! | [`heal`] | what is done about a drive that is not whole (pure), and the words of the healing |
 //! | [`entries`] | boot entries of UEFI firmware |
 //! | [`compare`] | the halves compared once a month |
@@ -23,6 +24,7 @@ mod compare;
 mod entries;
 mod heal;
 mod judge;
+mod look;
 mod memory;
 mod observe;
 mod proof;

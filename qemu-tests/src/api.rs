@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use maekin_api::boot_drives::BootDrives;
 use maekin_api::cluster::Cluster;
 use maekin_api::install::{Install, OpenWindow, WindowState};
 use maekin_api::node::Node;
@@ -63,6 +64,22 @@ impl Api {
     /// When the node does not answer, or not so.
     pub fn node(&self) -> anyhow::Result<Node> {
         self.get(maekin_api::NODE)
+    }
+
+    /// `GET /v1/node/boot`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn boot_drives(&self) -> anyhow::Result<BootDrives> {
+        self.get(maekin_api::NODE_BOOT)
+    }
+
+    /// `POST /v1/node/boot/compare`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn compare_halves(&self) -> anyhow::Result<()> {
+        self.post(maekin_api::NODE_BOOT_COMPARE, &())
     }
 
     /// `GET /v1/cluster`.

@@ -2,24 +2,18 @@
 //! comparing the halves. One thing after the other, in a thread of its own.
 
 use std::fs;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use maekin_api::boot_drives::{Esp, Heal, StartHeal, Tables};
 use maekin_host::cmd::{Cmd, CmdError};
-use maekin_host::direct::read_block;
 use maekin_host::file::{read_text, write_atomic};
-use maekin_host::md_sysfs;
-use maekin_host::{md, mount};
-use maekin_image::gpt_check;
-use maekin_image::ids::{self, Array};
+use maekin_host::mount;
 use maekin_rootfs::heal::{End, Findings};
 
-use super::compare::{self, Run, Step};
+use super::compare::{self, Run};
 use super::heal::{self, Case, Decision};
 use super::memory::Healed;
-use super::observe::Disk;
-use super::{Keeper, entries};
+use super::{Keeper, entries, look};
 use crate::app::App;
 use crate::clock::now;
 use crate::errors::chain;
@@ -57,10 +51,7 @@ pub(crate) fn run(app: &App) {
     let keeper = &*app.boot_drives;
     let mut worker = Worker { app, keeper, healing: None, comparing: None, findings: None };
     keeper.lock().look.get_or_insert(Instant::now() + FIRST);
-    if worker.unit_runs() {
-        // Begun by an agent that was restarted meanwhile.
-        worker.healing = Some(Healing { since: now(), action: "healing".to_owned() });
-    }
+    worker.resume();
     loop {
         keeper.wait(if worker.healing.is_some() { FOLLOW } else { IDLE });
         worker.turn();
@@ -80,7 +71,15 @@ impl Worker<'_> {
             }
         }
         if self.healing.is_none() {
-            self.compare();
+            compare::turn(self.app, self.keeper, &mut self.comparing);
+        }
+    }
+
+    /// Goes on with a healing that was begun by an agent that was restarted meanwhile.
+    fn resume(&mut self) {
+        if self.unit_runs() {
+            self.healing = Some(Healing { since: now(), action: "healing".to_owned() });
+            self.follow();
         }
     }
 
@@ -93,7 +92,7 @@ impl Worker<'_> {
         };
         let install = self.app.config.install_id;
         let tables = [0, 1].map(|place| {
-            disks[usize::from(place)].as_ref().map_or(Tables::Unknown, |d| look_at_tables(d, install, place))
+            disks[usize::from(place)].as_ref().map_or(Tables::Unknown, |d| look::tables(d, install, place))
         });
         let found = Cmd::new(&self.app.settings.installer)
             .args(["heal", "--json"])
@@ -107,8 +106,9 @@ impl Worker<'_> {
                 None
             }
         };
-        let esp =
-            findings.as_ref().map_or_else(Default::default, |f| [0, 1].map(|place| esp(f, place, now())));
+        let esp = findings
+            .as_ref()
+            .map_or_else(Default::default, |f| [0, 1].map(|place| look::esp(f, place, now())));
         // An entry for a drive whose loader is damaged would only lead astray.
         let sound = [0, 1]
             .map(|p| disks[p].clone().filter(|_| !matches!(esp[p], Esp::Damaged { .. } | Esp::Unknown)));
@@ -240,6 +240,9 @@ impl Worker<'_> {
         self.keeper.remember(|memory| {
             let before = memory.healed.as_ref().filter(|h| h.error.is_some()).map_or(0, |h| h.failures);
             let failures = if error.is_some() { before + 1 } else { 0 };
+            if error.is_none() && matches!(action, "rebuild" | "add-mirror") {
+                memory.differ.clear(); // one half was just copied from the other
+            }
             memory.healed = Some(Healed { at, action: action.to_owned(), error, failures });
         });
         self.keeper.lock().look = Some(Instant::now());
@@ -261,91 +264,7 @@ impl Worker<'_> {
     fn systemctl(&self, args: &[&str]) -> Result<String, CmdError> {
         Cmd::new(&self.app.settings.systemctl).args(args).text()
     }
-
-    fn compare(&mut self) {
-        let arrays = super::observe::arrays();
-        let (due, wanted) = {
-            let mut shared = self.keeper.lock();
-            let wanted = std::mem::take(&mut shared.compare_now);
-            let whole = arrays.values().all(|a| a.in_sync == a.wanted && a.action == "idle");
-            (
-                whole
-                    && shared.memory.mirror
-                    && shared.memory.begun > 0
-                    && now() >= compare::due(&shared.memory),
-                wanted,
-            )
-        };
-        if self.comparing.is_none() && (due || wanted) {
-            let queue = Array::ALL.iter().map(|array| array.name().to_owned()).collect();
-            self.comparing = Some(Run { queue, ..Run::default() });
-            tracing::info!("comparing the halves of the mirrors");
-        }
-        let Some(run) = &mut self.comparing else { return };
-        match compare::next(run, &arrays) {
-            Step::Wait => {}
-            Step::Begin(name) => {
-                run.begun = true;
-                if let Err(e) = compare::begin(&name, false) {
-                    tracing::warn!(name, error = %e, "the halves cannot be compared");
-                    run.queue.remove(0);
-                    run.begun = false;
-                }
-            }
-            Step::Take(name, mismatches) => {
-                let active = if self.app.boot.as_ref().is_some_and(|b| b.slot == "b") {
-                    Array::SystemB
-                } else {
-                    Array::SystemA
-                };
-                let mut repair = false;
-                if !run.repairing {
-                    self.keeper.remember(|m| repair = compare::take(m, active.name(), &name, mismatches));
-                    tracing::info!(name, mismatches, repair, "halves compared");
-                }
-                run.repairing = repair && compare::begin(&name, true).is_ok();
-                if !run.repairing {
-                    run.queue.remove(0);
-                    run.begun = false;
-                    if let Some(dir) = md_sysfs::directory(&md::device(&name)) {
-                        let _ = md_sysfs::reset_speed(&dir); // the next sync is only slower than it could be
-                    }
-                }
-            }
-            Step::Finish => {
-                self.comparing = None;
-                self.keeper.remember(|memory| memory.compared = Some(now()));
-            }
-        }
-        self.keeper.lock().comparing = self.comparing.is_some();
-    }
 }
 
-fn esp(findings: &Findings, place: u8, now: u64) -> Esp {
-    let Some(found) = findings.places.iter().find(|p| p.index == place && p.disk.is_some()) else {
-        return Esp::Unknown;
-    };
-    if found.esp.whole {
-        return Esp::Whole { verified: now };
-    }
-    let wrong = &found.esp.wrong;
-    let reason = found.esp.unreadable.clone().unwrap_or_else(|| match wrong.as_slice() {
-        [] => "it is not what it should be".to_owned(),
-        [one] => format!("{one} is missing or is another one"),
-        [first, ..] => format!("{first} and {} more files are missing or are others", wrong.len() - 1),
-    });
-    Esp::Damaged { verified: now, reason }
-}
-
-fn look_at_tables(disk: &Disk, install: uuid::Uuid, place: u8) -> Tables {
-    let read = |at| read_block(Path::new(&disk.device), at, gpt_check::EDGE);
-    let Some(tail) = disk.size.checked_sub(gpt_check::EDGE as u64) else { return Tables::Unknown };
-    match (read(0), read(tail)) {
-        (Ok(head), Ok(tail)) => {
-            let guid = ids::disk_guid(install, place);
-            let problems = gpt_check::problems(&head, &tail, disk.size, disk.sector, guid);
-            if problems.is_empty() { Tables::Whole } else { Tables::Damaged { reason: problems.join(", ") } }
-        }
-        (Err(e), _) | (_, Err(e)) => Tables::Damaged { reason: format!("its tables cannot be read: {e}") },
-    }
-}
+#[cfg(test)]
+mod tests;

@@ -9,8 +9,13 @@ use std::collections::BTreeMap;
 
 use maekin_host::md;
 use maekin_host::md_sysfs::{self, Running};
+use maekin_image::ids::Array;
 
+use super::Keeper;
 use super::memory::Memory;
+use super::observe;
+use crate::app::App;
+use crate::clock::now;
 
 /// Between two comparisons, seconds.
 pub(crate) const EVERY: u64 = 30 * 86_400;
@@ -78,6 +83,59 @@ pub(crate) fn take(memory: &mut Memory, active: &str, name: &str, mismatches: u6
 pub(crate) fn begin(name: &str, repair: bool) -> std::io::Result<()> {
     let dir = md_sysfs::directory(&md::device(name)).ok_or(std::io::ErrorKind::NotFound)?;
     if repair { md_sysfs::start_repair(&dir, SPEED) } else { md_sysfs::start_check(&dir, SPEED) }
+}
+
+/// One turn: begins what is due, and takes in what is done.
+pub(crate) fn turn(app: &App, keeper: &Keeper, running: &mut Option<Run>) {
+    let arrays = observe::arrays();
+    let (due, wanted) = {
+        let mut shared = keeper.lock();
+        let wanted = std::mem::take(&mut shared.compare_now);
+        let whole = arrays.values().all(|a| a.in_sync == a.wanted && a.action == "idle");
+        (whole && shared.memory.mirror && shared.memory.begun > 0 && now() >= due(&shared.memory), wanted)
+    };
+    if running.is_none() && (due || wanted) {
+        let queue = Array::ALL.iter().map(|array| array.name().to_owned()).collect();
+        *running = Some(Run { queue, ..Run::default() });
+        tracing::info!("comparing the halves of the mirrors");
+    }
+    let Some(run) = running else { return };
+    match next(run, &arrays) {
+        Step::Wait => {}
+        Step::Begin(name) => {
+            run.begun = true;
+            if let Err(e) = begin(&name, false) {
+                tracing::warn!(name, error = %e, "the halves cannot be compared");
+                run.queue.remove(0);
+                run.begun = false;
+            }
+        }
+        Step::Take(name, mismatches) => {
+            let active = if app.boot.as_ref().is_some_and(|b| b.slot == "b") {
+                Array::SystemB
+            } else {
+                Array::SystemA
+            };
+            let mut repair = false;
+            if !run.repairing {
+                keeper.remember(|m| repair = take(m, active.name(), &name, mismatches));
+                tracing::info!(name, mismatches, repair, "halves compared");
+            }
+            run.repairing = repair && begin(&name, true).is_ok();
+            if !run.repairing {
+                run.queue.remove(0);
+                run.begun = false;
+                if let Some(dir) = md_sysfs::directory(&md::device(&name)) {
+                    let _ = md_sysfs::reset_speed(&dir); // the next sync is only slower than it could be
+                }
+            }
+        }
+        Step::Finish => {
+            *running = None;
+            keeper.remember(|memory| memory.compared = Some(now()));
+        }
+    }
+    keeper.lock().comparing = running.is_some();
 }
 
 #[cfg(test)]

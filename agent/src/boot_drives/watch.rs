@@ -155,7 +155,11 @@ fn tell(app: &App, seen: &Seen, pulses: [Pulse; 2], failing: Vec<String>) {
     let now = now();
     learn(app, keeper, seen, now);
     let mut shared = keeper.lock();
-    let notes = app.boot.as_ref().map(|boot| boot.notes.clone()).unwrap_or_default();
+    let notes = app
+        .boot
+        .as_ref()
+        .map(|boot| [boot.notes.as_slice(), boot.suspicions.as_slice()].concat())
+        .unwrap_or_default();
     let (mut report, found) = judge(&Inputs {
         expected: if shared.memory.mirror { 2 } else { shared.installed_on.clamp(1, 2) },
         seen,
