@@ -8,7 +8,7 @@ use std::io::{BufRead, Read};
 use clap::Subcommand;
 use maekin_api as api;
 use maekin_api::cluster::{Cluster, MemberState};
-use maekin_api::install::{Install, OpenWindow, Progress, WindowState};
+use maekin_api::install::{Install, OpenWindow, Progress, Reinstall, WindowState};
 use maekin_api::join::{Invite, NewInvite};
 use maekin_api::node::{Membership, Node};
 
@@ -99,6 +99,23 @@ pub(crate) fn window(settings: &Settings, what: &Window) -> anyhow::Result<()> {
         Window::Show => block_on(target.get(api::INSTALL_WINDOW))?,
     };
     println!("{}", window_text(state, now()));
+    Ok(())
+}
+
+/// `reinstall`.
+pub(crate) fn reinstall(settings: &Settings, name: &str, withdraw: bool) -> anyhow::Result<()> {
+    let target = own(settings);
+    let path = api::REINSTALL.replace("{name}", name);
+    if withdraw {
+        block_on(target.delete::<()>(&path))?;
+        println!("{name} boots from its disk");
+        return Ok(());
+    }
+    let wish: Reinstall = block_on(target.post(&path, &()))?;
+    let hours = wish.until.saturating_sub(now()).div_ceil(3600);
+    println!(
+        "{name} is installed anew when it next boots from the network, within {hours} h, and only if it is off now"
+    );
     Ok(())
 }
 

@@ -7,14 +7,18 @@
 //! | --- | --- |
 //! | [`decide`] | what shall this machine boot |
 //! | [`admit`] | may this secret's bearer join |
+//! | [`identity`] | which member a machine is, and who takes whose place |
+//! | [`again`] | a person's wish that a member be installed anew |
 //! | [`answer`] | the installer's answer file |
 //! | [`store`] | the same against the record: boot decisions, reports |
 //! | [`window`] | the install window |
 //! | [`invites`] | join secrets |
 
 pub(crate) mod admit;
+pub(crate) mod again;
 pub(crate) mod answer;
 pub(crate) mod decide;
+pub(crate) mod identity;
 pub(crate) mod invites;
 pub(crate) mod store;
 pub(crate) mod window;
@@ -48,9 +52,12 @@ pub(crate) enum InstallError {
         /// Its name.
         name: String,
     },
+    /// There is no such member.
+    #[error("there is no member {0}; `GET /v1/cluster` lists those that there are")]
+    NoMember(String),
     /// It is over.
     #[error(
-        "installation {0} is over: its machine boots from its disk; delete the installation to install it again"
+        "installation {0} is over: its machine boots from its disk; to install it anew, say so with `maekin-agent reinstall`"
     )]
     Over(String),
     /// The request itself is wrong.

@@ -18,7 +18,7 @@
 //! | [`boot_drives`] | the boot drives: watched, told, healed |
 //! | [`local_pool`] | LVM thin pool on the data mirror |
 //! | [`console`] | the menu on every console at once |
-//! | [`cli`] | small verbs for people: status, boot, heal, window, invite |
+//! | [`cli`] | small verbs for people: status, boot, heal, window, reinstall, invite |
 //! | [`settings`], [`clock`], [`errors`] | paths and ports; the wall clock; error texts |
 
 mod app;
@@ -92,6 +92,14 @@ enum Verb {
         #[command(subcommand)]
         what: cli::Window,
     },
+    /// Say that the machine of a member shall be installed anew, as that member, when it next boots from the network.
+    Reinstall {
+        /// The member's host name.
+        name: String,
+        /// Take it back.
+        #[arg(long)]
+        withdraw: bool,
+    },
     /// Make a one-time secret for a node that is installed by hand; prints its `[cluster]` section.
     Invite {
         /// How long it can be used.
@@ -122,6 +130,7 @@ fn main() -> ExitCode {
         Verb::Boot { json } => cli::boot::show(&args.settings, json),
         Verb::Heal { disk, consent } => cli::boot::heal(&args.settings, disk, consent),
         Verb::Window { what } => cli::window(&args.settings, &what),
+        Verb::Reinstall { name, withdraw } => cli::reinstall(&args.settings, &name, withdraw),
         Verb::Invite { minutes } => cli::invite(&args.settings, minutes),
         Verb::Installs => cli::installs(&args.settings),
         Verb::HashPassword => cli::hash_password(),

@@ -27,7 +27,7 @@ use crate::node_info::{Own, own_address, url};
 use crate::pki::PkiError;
 use crate::pki::ca::Ca;
 use crate::record::keys::{self, under};
-use crate::record::values::{ClusterValue, NodeValue};
+use crate::record::values::{ClusterValue, NodeValue, ReplacedValue};
 use crate::record::{Change, Record, RecordError};
 use crate::tls::{self, TlsError};
 
@@ -81,6 +81,16 @@ pub(crate) enum MembershipError {
         "the record's {0} is changed by somebody else all the time; does another node have this node's disk?"
     )]
     Contended(String),
+    /// Our machine was installed anew, and this is what was there before.
+    #[error(
+        "{name} was installed anew as member {by}, and this is what was there before; take these drives out, or install them anew"
+    )]
+    Replaced {
+        /// Our name.
+        name: String,
+        /// Who has it now.
+        by: String,
+    },
     /// The record is another cluster's.
     #[error("the record belongs to cluster {found}, and this node to {own}")]
     OtherCluster {
@@ -192,6 +202,9 @@ async fn ensure_node(
     signer: bool,
 ) -> Result<(), MembershipError> {
     let key = under(keys::NODES, &app.node_id);
+    if let Some(replaced) = record.get::<ReplacedValue>(&under(keys::REPLACED, &app.node_id)).await? {
+        return Err(MembershipError::Replaced { name: replaced.value.name, by: replaced.value.by });
+    }
     for _ in 0..OWN_TRIES {
         let old = record.get::<NodeValue>(&key).await?;
         let record_url = if voter { etcd::client_url(app, own) } else { String::new() };
@@ -206,6 +219,7 @@ async fn ensure_node(
             mac: own.mac.clone(),
             record_url,
             signer,
+            machine: app.settings.machine(),
         };
         if old.as_ref().is_some_and(|old| old.value == value) {
             return Ok(());

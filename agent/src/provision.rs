@@ -234,6 +234,7 @@ mod tests {
             mac: mac.into(),
             record_url: String::new(),
             signer: false,
+            machine: String::new(),
         };
         let nodes = [node("52:54:00:00:00:02", "10.77.0.100"), node("", "10.77.0.3"), node("a", "fd00::1")];
         let got =

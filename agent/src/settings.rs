@@ -33,9 +33,17 @@ pub(crate) struct Settings {
     /// The program that looks at boot drives and heals them.
     #[arg(long, default_value = "maekin-installer")]
     pub(crate) installer: String,
+    /// Where the kernel tells what the firmware says of the machine.
+    #[arg(long, default_value = "/sys/class/dmi/id")]
+    pub(crate) dmi: PathBuf,
 }
 
 impl Settings {
+    /// SMBIOS UUID of the machine; empty where the firmware tells none.
+    pub(crate) fn machine(&self) -> String {
+        maekin_host::dmi::read(&self.dmi).uuid
+    }
+
     /// The node file.
     pub(crate) fn node_file(&self) -> PathBuf {
         self.state.join("node.toml")

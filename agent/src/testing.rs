@@ -89,6 +89,7 @@ fn settings(dir: &Path) -> Settings {
         record_peer_port,
         systemctl: systemctl.display().to_string(),
         installer: dir.join("maekin-installer").display().to_string(),
+        dmi: dir.join("dmi"),
     }
 }
 

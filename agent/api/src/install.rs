@@ -66,6 +66,17 @@ pub enum Progress {
     Joined,
 }
 
+/// A member that shall be installed anew.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reinstall {
+    /// Its host name, which it keeps.
+    pub name: String,
+    /// Its id, which it does not.
+    pub id: String,
+    /// Until when that is wished.
+    pub until: u64,
+}
+
 /// A machine that asked to boot from the network.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SeenMachine {

@@ -16,6 +16,10 @@ pub struct JoinRequest {
     pub name: String,
     /// Its addresses, for the certificate.
     pub addresses: Vec<String>,
+    /// SMBIOS UUID of its machine, lower case; empty where the firmware tells none. By it a machine that was installed
+    /// anew gets its name back.
+    #[serde(default)]
+    pub machine: String,
 }
 
 /// What a node is told that may join.

@@ -43,8 +43,11 @@ pub const CLUSTER: &str = "/v1/cluster";
 pub const INSTALL_WINDOW: &str = "/v1/install-window";
 /// `GET` list of [`install::Install`].
 pub const INSTALLS: &str = "/v1/installs";
-/// `DELETE`: forget an installation, so that its machine may be installed again.
+/// `DELETE`: forget an installation, so that its machine, if it became no member, may be installed again.
 pub const INSTALL: &str = "/v1/installs/{ticket}";
+/// `POST`: a member's machine shall be installed anew, as that member, when it next boots from the network; answers
+/// [`install::Reinstall`]. `DELETE`: it shall not.
+pub const REINSTALL: &str = "/v1/nodes/{name}/reinstall";
 /// `GET` list of [`install::SeenMachine`]: machines that asked to boot.
 pub const MACHINES: &str = "/v1/machines";
 /// `POST` [`join::NewInvite`], answers [`join::Invite`].

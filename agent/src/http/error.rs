@@ -74,7 +74,7 @@ impl From<InstallError> for ApiError {
             InstallError::Contended => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "contended", "The record is busy", detail)
             }
-            InstallError::NotFound { .. } => {
+            InstallError::NotFound { .. } | InstallError::NoMember(_) => {
                 Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", detail)
             }
             InstallError::Over(_) => {

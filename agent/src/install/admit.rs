@@ -21,6 +21,12 @@ pub(crate) enum Refusal {
     /// The node id is another's.
     #[error("the node id belongs to a member with another key; reinstall this node to give it a new id")]
     Impostor,
+    /// The name is another's.
+    #[error(
+        "the name belongs to a member that is alive, or to another machine; choose another name, or name the member \
+         with `maekin-agent reinstall` while it is off"
+    )]
+    NameTaken,
 }
 
 /// What follows from a secret that is good.
@@ -75,6 +81,7 @@ mod tests {
             mac: String::new(),
             record_url: String::new(),
             signer: false,
+            machine: String::new(),
         }
     }
 

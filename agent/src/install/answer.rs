@@ -140,6 +140,7 @@ mod tests {
             created_at: 0,
             updated_at: 0,
             receipt: serde_json::Value::Null,
+            replaces: None,
         }
     }
 

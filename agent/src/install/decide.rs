@@ -6,15 +6,8 @@ use maekin_api::boot::{Decision, Machine};
 use maekin_api::install::WindowState;
 use sha2::{Digest, Sha256};
 
-use crate::record::values::{TicketValue, WindowValue};
-
-/// SMBIOS UUIDs that boards are sold with by the thousand: they name nobody.
-const NOBODY: [&str; 4] = [
-    "00000000-0000-0000-0000-000000000000",
-    "ffffffff-ffff-ffff-ffff-ffffffffffff",
-    "03000200-0400-0500-0006-000700080009",
-    "12345678-1234-5678-90ab-cddeefaabbcc",
-];
+use super::identity::{member_of, same_board};
+use crate::record::values::{AgainValue, NodeValue, TicketValue, WindowValue};
 
 const CLOSED: &str = "the install window is closed; open it on the console or with POST /v1/install-window";
 
@@ -27,6 +20,13 @@ pub(crate) enum Plan {
     Again {
         /// The ticket.
         ticket: String,
+    },
+    /// Install it anew, as the member that it was.
+    Reinstall {
+        /// The member's id.
+        member: String,
+        /// Its host name.
+        hostname: String,
     },
     /// Let it in, under this name, and take one from the window.
     LetIn {
@@ -43,49 +43,64 @@ pub(crate) fn window_state(window: Option<&WindowValue>, now: u64) -> WindowStat
     }
 }
 
-/// Decides. `names` are the host names that are taken.
-pub(crate) fn plan_boot(
-    machine: &Machine,
-    tickets: &[TicketValue],
-    names: &BTreeSet<String>,
-    window: Option<&WindowValue>,
-    now: u64,
-) -> Plan {
-    if let Some(ticket) = ticket_of(machine, tickets) {
-        return if ticket.retired() {
-            Plan::Say(Decision::Local)
-        } else {
-            Plan::Again { ticket: ticket.ticket.clone() }
+/// What the record knows that a decision depends on.
+pub(crate) struct Known<'a> {
+    pub(crate) tickets: &'a [TicketValue],
+    pub(crate) members: &'a [NodeValue],
+    /// Ids of the members that are alive.
+    pub(crate) alive: &'a BTreeSet<String>,
+    /// Whom a person wants installed anew.
+    pub(crate) again: &'a [AgainValue],
+    pub(crate) window: Option<&'a WindowValue>,
+}
+
+/// Decides.
+pub(crate) fn plan_boot(machine: &Machine, known: &Known<'_>, now: u64) -> Plan {
+    let wait = |reason: String| Plan::Say(Decision::Wait { code: code(machine), reason });
+    let ticket = ticket_of(machine, known.tickets);
+    if let Some(ticket) = ticket.filter(|t| !t.retired()) {
+        return Plan::Again { ticket: ticket.ticket.clone() };
+    }
+    if let Some(member) = member_of(machine, known.members) {
+        let name = &member.name;
+        return match known.again.iter().any(|a| a.id == member.id && now < a.until) {
+            false => Plan::Say(Decision::Local),
+            true if known.alive.contains(&member.id) => {
+                wait(format!("it shall be installed anew as {name}, and {name} was alive a moment ago"))
+            }
+            true => Plan::Reinstall { member: member.id.clone(), hostname: name.clone() },
         };
     }
-    if window_state(window, now).open {
-        return Plan::LetIn { hostname: free_name(names) };
+    if ticket.is_some() {
+        return Plan::Say(Decision::Local);
     }
-    let reason = match window {
+    if window_state(known.window, now).open {
+        let members = known.members.iter().map(|m| m.name.as_str());
+        let names = known.tickets.iter().map(|t| t.hostname.as_str()).chain(members).collect();
+        return Plan::LetIn { hostname: free_name(&names) };
+    }
+    let reason = match known.window {
         None => CLOSED,
         Some(w) if w.until == 0 => CLOSED,
         Some(w) if w.left == 0 => "the install window has let in as many machines as it was opened for",
         Some(_) => "the time of the install window is over",
     };
-    Plan::Say(Decision::Wait { code: code(machine), reason: reason.to_owned() })
+    wait(reason.to_owned())
 }
 
 /// The ticket that a machine has: by its hardware address, else by its UUID (it may boot from another port).
-fn ticket_of<'a>(machine: &Machine, tickets: &'a [TicketValue]) -> Option<&'a TicketValue> {
+pub(crate) fn ticket_of<'a>(machine: &Machine, tickets: &'a [TicketValue]) -> Option<&'a TicketValue> {
     let by_mac = tickets.iter().find(|t| t.mac == machine.mac);
-    let uuid = machine.uuid.as_deref().filter(|uuid| !NOBODY.contains(&uuid.to_ascii_lowercase().as_str()));
-    by_mac.or_else(|| {
-        let uuid = uuid?;
-        tickets.iter().find(|t| t.uuid.as_deref().is_some_and(|have| have.eq_ignore_ascii_case(uuid)))
-    })
+    let uuid = machine.uuid.as_deref().unwrap_or_default();
+    by_mac.or_else(|| tickets.iter().find(|t| t.uuid.as_deref().is_some_and(|have| same_board(have, uuid))))
 }
 
 /// `node-N` with the lowest N that is free.
-fn free_name(names: &BTreeSet<String>) -> String {
+fn free_name(names: &BTreeSet<&str>) -> String {
     let mut n = 1_u64;
     loop {
         let name = format!("node-{n}");
-        if !names.contains(&name) {
+        if !names.contains(name.as_str()) {
             return name;
         }
         n += 1;
@@ -125,6 +140,59 @@ mod tests {
             created_at: 0,
             updated_at: 0,
             receipt: serde_json::Value::Null,
+            replaces: None,
+        }
+    }
+
+    fn member(name: &str, mac: &str) -> NodeValue {
+        NodeValue {
+            id: format!("id-of-{name}"),
+            name: name.into(),
+            address: String::new(),
+            url: String::new(),
+            version: String::new(),
+            key_sha256: String::new(),
+            joined_at: 0,
+            mac: mac.into(),
+            record_url: String::new(),
+            signer: false,
+            machine: String::new(),
+        }
+    }
+
+    /// A member boots from its disk, whatever else is going on, until a person names it.
+    #[test]
+    fn a_member_is_installed_anew_only_when_named_and_not_alive() {
+        let open = WindowValue { until: 100, left: 2 };
+        let joined = vec![ticket("a", None, Progress::Joined)];
+        let again = |until| vec![AgainValue { id: "id-of-node-2".into(), until }];
+        let other = vec![AgainValue { id: "id-of-node-9".into(), until: 100 }];
+        let dead = BTreeSet::new();
+        let alive = BTreeSet::from(["id-of-node-2".to_owned()]);
+        let local = || Some(Plan::Say(Decision::Local));
+        let anew = || Some(Plan::Reinstall { member: "id-of-node-2".into(), hostname: "node-2".into() });
+        let working = vec![ticket("a", None, Progress::Booting)];
+        let goes_on = Some(Plan::Again { ticket: "ticket-of-a".into() });
+        type Row<'a> = (&'a str, Vec<TicketValue>, &'a BTreeSet<String>, Vec<AgainValue>, Option<Plan>);
+        let rows: Vec<Row<'_>> = vec![
+            ("restarts, window open for others", joined.clone(), &dead, vec![], local()),
+            ("joined from a stick, boots the network first", vec![], &dead, vec![], local()),
+            ("named", joined.clone(), &dead, again(51), anew()),
+            ("named, joined from a stick", vec![], &dead, again(51), anew()),
+            ("named, and alive: somebody has its address", joined.clone(), &alive, again(51), None),
+            ("named too long ago", joined.clone(), &dead, again(50), local()),
+            ("another is named", joined, &dead, other, local()),
+            ("its new installation was interrupted", working, &dead, vec![], goes_on),
+        ];
+        for (name, tickets, alive, again, want) in rows {
+            let members = [member("node-2", "a")];
+            let known =
+                Known { tickets: &tickets, members: &members, alive, again: &again, window: Some(&open) };
+            let got = plan_boot(&machine("a", None), &known, 50);
+            match want {
+                Some(want) => assert_eq!(got, want, "{name}"),
+                None => assert!(matches!(got, Plan::Say(Decision::Wait { .. })), "{name}: {got:?}"),
+            }
         }
     }
 
@@ -212,9 +280,11 @@ mod tests {
                 Some(again()),
             ),
         ];
-        let names = ["node-1", "node-2", "other"].map(String::from).into();
+        let members = ["node-1", "node-2", "other"].map(|name| member(name, ""));
+        let (alive, again) = (BTreeSet::new(), []);
         for (name, machine, tickets, window, now, want) in rows {
-            let got = plan_boot(&machine, &tickets, &names, window, now);
+            let known = Known { tickets: &tickets, members: &members, alive: &alive, again: &again, window };
+            let got = plan_boot(&machine, &known, now);
             match want {
                 Some(want) => assert_eq!(got, want, "{name}"),
                 None => assert!(matches!(got, Plan::Say(Decision::Wait { .. })), "{name}: {got:?}"),
@@ -225,7 +295,7 @@ mod tests {
     #[test]
     fn gaps_in_names_are_filled() {
         assert_eq!(free_name(&BTreeSet::new()), "node-1");
-        assert_eq!(free_name(&["node-1", "node-3"].map(String::from).into()), "node-2");
+        assert_eq!(free_name(&["node-1", "node-3"].into()), "node-2");
     }
 
     #[test]

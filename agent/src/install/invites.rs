@@ -7,11 +7,12 @@ use rcgen::PublicKeyData;
 
 use super::admit::{Admission, Refusal, plan_admission};
 use super::answer::Masters;
+use super::identity::plan_place;
 use super::{InstallError, TRIES};
 use crate::pki::ca::key_of_request;
 use crate::pki::random_hex;
 use crate::record::keys::{self, under};
-use crate::record::values::{InviteValue, NodeValue, TicketValue, UsedBy};
+use crate::record::values::{InviteValue, NodeValue, ReplacedValue, TicketValue, UsedBy};
 use crate::record::{Change, Record};
 
 /// Where the record has a secret: under its digest, so that reading the record gives nobody a way in.
@@ -76,6 +77,7 @@ pub(crate) async fn admit(
         };
         let Some(invite) = invite else { return Err(InstallError::Refused(Refusal::Unknown)) };
         let ticket_name = invite.value.ticket.clone();
+        let mut replaces = None;
         let mut change = Change::default()
             .if_unchanged(&invite_key, invite.revision)
             .put(&invite_key, &InviteValue { used: Some(used), ..invite.value })?;
@@ -83,13 +85,39 @@ pub(crate) async fn admit(
             let ticket_key = under(keys::TICKETS, name);
             let ticket = record.get::<TicketValue>(&ticket_key).await?;
             let ticket = ticket.ok_or(InstallError::Refused(Refusal::Unknown))?;
+            replaces = ticket.value.replaces.clone();
             let joined =
                 TicketValue { progress: Progress::Joined, secret: None, updated_at: now, ..ticket.value };
             change = change.if_unchanged(&ticket_key, ticket.revision).put(&ticket_key, &joined)?;
         }
+        change = take_place(record, request, replaces.as_deref(), change, now).await?;
         if record.commit(change).await? {
             return Ok(key_info);
         }
     }
     Err(InstallError::Contended)
+}
+
+/// Adds to `change` that the node takes the place of the member that its machine was, where there is one.
+async fn take_place(
+    record: &Record,
+    request: &JoinRequest,
+    ticket_of: Option<&str>,
+    change: Change,
+    now: u64,
+) -> Result<Change, InstallError> {
+    let nodes = record.list::<NodeValue>(keys::NODES).await?;
+    let alive = record.names(keys::ALIVE).await?.into_iter().collect();
+    let members: Vec<_> = nodes.iter().map(|n| n.value.clone()).collect();
+    let place = plan_place(request, ticket_of, &members, &alive).map_err(InstallError::Refused)?;
+    let Some(old) = place.and_then(|id| nodes.into_iter().find(|n| n.value.id == id)) else {
+        return Ok(change);
+    };
+    let (id, name) = (&old.value.id, &old.value.name);
+    tracing::warn!(name, old = id, new = request.node_id, "a new installation takes the place of a member");
+    let replaced = ReplacedValue { name: name.clone(), by: request.node_id.clone(), at: now };
+    let key = under(keys::NODES, id);
+    // A member that is alive again in this very moment keeps its place.
+    let change = change.if_unchanged(&key, old.revision).if_unchanged(&under(keys::ALIVE, id), 0);
+    Ok(change.delete(&key).delete(&under(keys::AGAIN, id)).put(&under(keys::REPLACED, id), &replaced)?)
 }

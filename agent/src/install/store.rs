@@ -1,15 +1,13 @@
 //! Boot decisions and installations, against the record.
 
-use std::collections::BTreeSet;
-
 use maekin_api::boot::{Decision, Machine, Report};
 use maekin_api::install::{Install, Progress, SeenMachine};
 
-use super::decide::{Plan, code, plan_boot};
+use super::decide::{Known, Plan, code, plan_boot, ticket_of};
 use super::{InstallError, TICKET_VALIDITY, TRIES, invites};
 use crate::pki::random_hex;
 use crate::record::keys::{self, under};
-use crate::record::values::{InviteValue, MachineValue, NodeValue, TicketValue, WindowValue};
+use crate::record::values::{AgainValue, InviteValue, MachineValue, NodeValue, TicketValue, WindowValue};
 use crate::record::{Change, Record, Versioned};
 
 /// Largest receipt that is kept in the record, bytes; etcd takes 1.5 MiB a request.
@@ -28,19 +26,29 @@ pub(crate) async fn decide(record: &Record, machine: &Machine, now: u64) -> Resu
         // is either seen below or has changed the window under us, and then nothing is written.
         let window = record.get::<WindowValue>(keys::WINDOW).await?;
         let tickets: Vec<_> = record.list::<TicketValue>(keys::TICKETS).await?;
-        let nodes = record.list::<NodeValue>(keys::NODES).await?;
-        let values: Vec<_> = tickets.iter().map(|t| t.value.clone()).collect();
-        let names: BTreeSet<_> = values
-            .iter()
-            .map(|t| t.hostname.clone())
-            .chain(nodes.into_iter().map(|n| n.value.name))
-            .collect();
-        let plan = plan_boot(machine, &values, &names, window.as_ref().map(|w| &w.value), now);
-        let (change, decision) = match plan {
+        let again = record.list::<AgainValue>(keys::AGAIN).await?;
+        let members: Vec<_> =
+            record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|n| n.value).collect();
+        let known = Known {
+            tickets: &tickets.iter().map(|t| t.value.clone()).collect::<Vec<_>>(),
+            members: &members,
+            alive: &record.names(keys::ALIVE).await?.into_iter().collect(),
+            again: &again.iter().map(|a| a.value.clone()).collect::<Vec<_>>(),
+            window: window.as_ref().map(|w| &w.value),
+        };
+        let (change, decision) = match plan_boot(machine, &known, now) {
             Plan::Say(decision) => return Ok(decision),
             Plan::Again { ticket } => {
                 let Some(old) = tickets.into_iter().find(|t| t.value.ticket == ticket) else { continue };
-                (again(old, machine, now)?, Decision::Install { ticket })
+                (resume(old, machine, now)?, Decision::Install { ticket })
+            }
+            Plan::Reinstall { member, hostname } => {
+                let Some(wish) = again.into_iter().find(|a| a.value.id == member) else { continue };
+                tracing::warn!(name = hostname, id = member, mac = machine.mac, "a member is installed anew");
+                let old = ticket_of(machine, known.tickets);
+                let old = old.and_then(|old| tickets.iter().find(|t| t.value.ticket == old.ticket));
+                let (change, ticket) = reinstall(&wish, old, machine, hostname, now)?;
+                (change, Decision::Install { ticket })
             }
             Plan::LetIn { hostname } => {
                 let Some(window) = window else { continue };
@@ -56,7 +64,7 @@ pub(crate) async fn decide(record: &Record, machine: &Machine, now: u64) -> Resu
 }
 
 /// A machine begins again with the ticket that it has: its time begins anew, and an address that changed is taken.
-fn again(old: Versioned<TicketValue>, machine: &Machine, now: u64) -> Result<Change, InstallError> {
+fn resume(old: Versioned<TicketValue>, machine: &Machine, now: u64) -> Result<Change, InstallError> {
     let key = under(keys::TICKETS, &old.value.ticket);
     let Some(secret) = old.value.secret.clone() else { return Err(InstallError::Over(old.value.ticket)) };
     let ticket = TicketValue {
@@ -78,9 +86,44 @@ fn let_in(
     hostname: String,
     now: u64,
 ) -> Result<(Change, String), InstallError> {
+    let left = WindowValue { left: window.value.left.saturating_sub(1), ..window.value.clone() };
+    let change = Change::default().if_unchanged(keys::WINDOW, window.revision).put(keys::WINDOW, &left)?;
+    new_ticket(change, machine, hostname, None, now)
+}
+
+/// Gives the machine of a member that is not alive a new ticket in place of its `old` one; the wish is used up.
+fn reinstall(
+    wish: &Versioned<AgainValue>,
+    old: Option<&Versioned<TicketValue>>,
+    machine: &Machine,
+    hostname: String,
+    now: u64,
+) -> Result<(Change, String), InstallError> {
+    let member = &wish.value.id;
+    let key = under(keys::AGAIN, member);
+    let mut change = Change::default()
+        .if_unchanged(&key, wish.revision)
+        .delete(&key)
+        .if_unchanged(&under(keys::ALIVE, member), 0);
+    if let Some(old) = old {
+        let key = under(keys::TICKETS, &old.value.ticket);
+        change = change.if_unchanged(&key, old.revision).delete(&key);
+        if let Some(secret) = &old.value.secret {
+            change = change.delete(&invites::key(secret));
+        }
+    }
+    new_ticket(change, machine, hostname, Some(member.clone()), now)
+}
+
+fn new_ticket(
+    change: Change,
+    machine: &Machine,
+    hostname: String,
+    replaces: Option<String>,
+    now: u64,
+) -> Result<(Change, String), InstallError> {
     let (ticket, secret) = (random_hex::<16>()?, random_hex::<16>()?);
     let key = under(keys::TICKETS, &ticket);
-    let left = WindowValue { left: window.value.left.saturating_sub(1), ..window.value.clone() };
     let invite = InviteValue { expires: now + TICKET_VALIDITY, ticket: Some(ticket.clone()), used: None };
     let value = TicketValue {
         ticket: ticket.clone(),
@@ -93,13 +136,9 @@ fn let_in(
         created_at: now,
         updated_at: now,
         receipt: serde_json::Value::Null,
+        replaces,
     };
-    let change = Change::default()
-        .if_unchanged(keys::WINDOW, window.revision)
-        .if_unchanged(&key, 0)
-        .put(keys::WINDOW, &left)?
-        .put(&key, &value)?
-        .put(&invites::key(&secret), &invite)?;
+    let change = change.if_unchanged(&key, 0).put(&key, &value)?.put(&invites::key(&secret), &invite)?;
     Ok((change, ticket))
 }
 
@@ -176,7 +215,7 @@ pub(crate) async fn ticket(record: &Record, name: &str) -> Result<Versioned<Tick
     record.get(&under(keys::TICKETS, name)).await?.ok_or_else(not_found)
 }
 
-/// Forgets an installation, and with it its secret: its machine may be installed again.
+/// Forgets an installation, and with it its secret: a machine that did not become a member may be installed again.
 ///
 /// # Errors
 /// [`InstallError`].

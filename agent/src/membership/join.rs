@@ -50,6 +50,7 @@ pub(super) async fn ensure(
         node_id: app.node_id.clone(),
         name: app.config.hostname.clone(),
         addresses,
+        machine: app.settings.machine(),
     };
     let reply = ask_all(app, invitation, &request).await?;
     let file =

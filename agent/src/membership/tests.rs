@@ -115,6 +115,7 @@ async fn a_used_secret_admits_nobody_else(first: &App, second: &App, invite: &In
         node_id: app.node_id.clone(),
         name: app.config.hostname.clone(),
         addresses: vec![],
+        machine: String::new(),
     };
     let good = master.post::<JoinReply>(JOIN, &request(second, &invite.secret)).await;
     assert!(good.is_ok(), "the same node may ask again: {good:?}");

@@ -14,6 +14,10 @@ pub(crate) const TICKETS: &str = "/maekin/v1/tickets/";
 pub(crate) const INVITES: &str = "/maekin/v1/invites/";
 /// Machines that asked to boot, [`super::values::MachineValue`] each.
 pub(crate) const MACHINES: &str = "/maekin/v1/machines/";
+/// Members that shall be installed anew, [`super::values::AgainValue`] each.
+pub(crate) const AGAIN: &str = "/maekin/v1/again/";
+/// Members that were, [`super::values::ReplacedValue`] each.
+pub(crate) const REPLACED: &str = "/maekin/v1/replaced/";
 
 /// Key of one thing under a prefix. `name` is one of ours (hex digits, a UUID, a hardware address).
 pub(crate) fn under(prefix: &str, name: &str) -> String {

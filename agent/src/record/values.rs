@@ -31,6 +31,26 @@ pub(crate) struct NodeValue {
     pub(crate) record_url: String,
     /// Holds the CA's key, and so can sign members in.
     pub(crate) signer: bool,
+    /// SMBIOS UUID of its machine, lower case; empty where the firmware tells none.
+    #[serde(default)]
+    pub(crate) machine: String,
+}
+
+/// A person's wish that a member's machine be installed anew, as that member. Used once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AgainValue {
+    /// The member.
+    pub(crate) id: String,
+    pub(crate) until: u64,
+}
+
+/// A member whose machine was installed anew: its key and certificate are nobody's any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReplacedValue {
+    pub(crate) name: String,
+    /// Id of the new member.
+    pub(crate) by: String,
+    pub(crate) at: u64,
 }
 
 /// A node's sign of life.
@@ -64,6 +84,9 @@ pub(crate) struct TicketValue {
     /// What the installer left, as it told it.
     #[serde(default)]
     pub(crate) receipt: serde_json::Value,
+    /// Id of the member whose place the machine takes.
+    #[serde(default)]
+    pub(crate) replaces: Option<String>,
 }
 
 impl TicketValue {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use maekin_api::install::{Install, OpenWindow, SeenMachine, WindowState};
+use maekin_api::install::{Install, OpenWindow, Reinstall, SeenMachine, WindowState};
 use maekin_api::join::{Invite, JoinReply, JoinRequest, NewInvite};
 
 use super::{Body, parse};
@@ -14,7 +14,7 @@ use crate::app::App;
 use crate::clock::now;
 use crate::http::error::ApiError;
 use crate::install::decide::window_state;
-use crate::install::{InstallError, invites, store, window};
+use crate::install::{InstallError, again, invites, store, window};
 use crate::pki::ca::Subject;
 use crate::record::keys;
 use crate::record::values::NodeValue;
@@ -48,6 +48,15 @@ pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Vec<Install>> {
 pub(super) async fn forget(State(app): State<Arc<App>>, Path(ticket): Path<String>) -> Answer<()> {
     store::forget(&app.member()?.record, &ticket).await?;
     tracing::info!(ticket, "installation forgotten");
+    Ok(Json(()))
+}
+
+pub(super) async fn reinstall(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<Reinstall> {
+    Ok(Json(again::wish(&app.member()?.record, &name, now()).await?))
+}
+
+pub(super) async fn withdraw(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<()> {
+    again::withdraw(&app.member()?.record, &name).await?;
     Ok(Json(()))
 }
 

@@ -12,6 +12,7 @@ fn ticket(progress: Progress) -> TicketValue {
         created_at: 1,
         updated_at: 1,
         receipt: serde_json::Value::Null,
+        replaces: None,
     }
 }
 

@@ -1,0 +1,47 @@
+//! A person's wish that a member's machine be installed anew when it next boots from the network, as that same member.
+//! Until somebody says so, a member boots from its disk, and nothing else that happens changes that.
+
+use maekin_api::install::Reinstall;
+
+use super::InstallError;
+use crate::record::keys::{self, under};
+use crate::record::values::{AgainValue, NodeValue};
+use crate::record::{Change, Record};
+
+/// How long a wish stands, seconds.
+const VALIDITY: u64 = 24 * 3600;
+
+/// Writes the wish down.
+///
+/// # Errors
+/// [`InstallError::NoMember`], or [`InstallError::Invalid`] for a member that the cluster cannot spare.
+pub(crate) async fn wish(record: &Record, name: &str, now: u64) -> Result<Reinstall, InstallError> {
+    let member = member(record, name).await?;
+    if member.signer || !member.record_url.is_empty() {
+        let text =
+            format!("{name} holds the cluster's record or its CA, which a new installation would not have");
+        return Err(InstallError::Invalid(text));
+    }
+    let value = AgainValue { id: member.id.clone(), until: now + VALIDITY };
+    let key = under(keys::AGAIN, &member.id);
+    record.commit(Change::default().put(&key, &value)?).await?;
+    tracing::warn!(name, id = member.id, until = value.until, "a member shall be installed anew");
+    Ok(Reinstall { name: member.name, id: member.id, until: value.until })
+}
+
+/// Takes the wish back.
+///
+/// # Errors
+/// As [`wish`].
+pub(crate) async fn withdraw(record: &Record, name: &str) -> Result<(), InstallError> {
+    let member = member(record, name).await?;
+    record.commit(Change::default().delete(&under(keys::AGAIN, &member.id))).await?;
+    tracing::info!(name, id = member.id, "a member shall not be installed anew");
+    Ok(())
+}
+
+async fn member(record: &Record, name: &str) -> Result<NodeValue, InstallError> {
+    let nodes = record.list::<NodeValue>(keys::NODES).await?;
+    let found = nodes.into_iter().map(|n| n.value).find(|n| n.name == name);
+    found.ok_or_else(|| InstallError::NoMember(name.chars().filter(|c| !c.is_control()).take(64).collect()))
+}
