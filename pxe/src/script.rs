@@ -9,6 +9,8 @@ use crate::hw::HwAddr;
 
 /// What the kernel writes to: screen and first serial line, which is also SOL on most BMCs.
 const CONSOLES: &str = "console=tty0 console=ttyS0,115200n8";
+/// Seconds that words stay on the screen before the firmware goes on.
+const SHOWN: u32 = 3;
 /// Seconds between two questions of a machine that waits.
 const ASK_AGAIN: u32 = 10;
 
@@ -73,11 +75,19 @@ fn install(ticket: &str, target: &Target<'_>) -> String {
     )
 }
 
-/// BIOS: into the first disk's boot record. UEFI: an error back to the firmware, which then takes its next boot
-/// entry (after success EDK2 would show its menu).
+/// BIOS: into the first disk's boot record, or the second's where the first has none; else the BIOS goes on in its own
+/// order. UEFI: an error back to the firmware, which then takes its next boot entry (after success EDK2 would show its
+/// menu). A machine whose boot drives were replaced finds nothing there: it says what to do.
 fn local(arch: u16) -> String {
-    let go = if boot::is_bios(arch) { "sanboot --no-describe --drive 0x80 || exit 1" } else { "exit 1" };
-    format!("#!ipxe\necho Maekin: this machine is installed, booting from its disk\n{go}\n")
+    let words =
+        "echo Maekin: if its drives are new: maekin-agent reinstall NAME on a member, then restart it";
+    let go = if boot::is_bios(arch) {
+        let disk = |drive: &str| format!("sanboot --no-describe --drive {drive} ||\n");
+        format!("{}{}{words}\nsleep {SHOWN}\nexit 1\n", disk("0x80"), disk("0x81"))
+    } else {
+        format!("{words}\nexit 1\n")
+    };
+    format!("#!ipxe\necho Maekin: this machine is installed, booting from its disk\n{go}")
 }
 
 fn wait(first: &str, second: &str, target: &Target<'_>) -> String {
@@ -144,7 +154,8 @@ mod tests {
     #[test]
     fn an_installed_machine_goes_to_its_disk_in_the_way_its_firmware_needs() {
         let rows = [
-            (0, "sanboot --no-describe --drive 0x80"),
+            (0, "\nsanboot --no-describe --drive 0x80 ||\nsanboot --no-describe --drive 0x81 ||\necho "),
+            (0, "\nsleep 3\nexit 1\n"),
             (7, "\nexit 1\n"),
             (9, "\nexit 1\n"),
             (16, "\nexit 1\n"),
