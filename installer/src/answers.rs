@@ -21,8 +21,10 @@ pub use wire::{After, Transport};
 /// Answers that contradict neither themselves nor the rules of the node file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answers {
-    /// Host name.
+    /// Host name; empty with `keep_identity`.
     pub hostname: String,
+    /// The node becomes who the machine was.
+    pub keep_identity: bool,
     /// Password of user `admin`.
     pub password: Option<Password>,
     /// Keys that may log in by ssh.

@@ -53,6 +53,9 @@ pub struct Facts {
     /// Maker, model, serial number.
     #[serde(default)]
     pub dmi: Dmi,
+    /// Who this machine was, as a receipt on the install medium says that names this very machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub receipt: Option<PreviousNode>,
     /// Drives, by kernel name.
     pub disks: Vec<Disk>,
     /// Ethernet interfaces, by kernel name.

@@ -4,6 +4,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`select`] | which drives |
+//! | `identity` | who the node becomes |
 //! | [`consent`] | the token that stands for "this content may be destroyed" |
 //! | [`kept`] | what stays untouched, and who the machine was |
 //! | [`ports`] | whether the machine has the network interfaces that are named |
@@ -14,6 +15,7 @@
 pub(crate) mod build;
 pub mod consent;
 pub mod describe;
+mod identity;
 pub mod kept;
 pub mod ports;
 pub mod select;
@@ -122,6 +124,13 @@ pub fn plan(facts: &Facts, answers: &Answers, manifest: &Manifest, seed: Uuid) -
             Vec::new()
         }
     };
+    let hostname = identity::hostname(facts, answers).unwrap_or_else(|refusal| {
+        refusals.push(refusal);
+        String::new()
+    });
+    if !refusals.is_empty() {
+        refusals.splice(0..0, identity::done_before(facts));
+    }
     let smallest = chosen.iter().map(|d| d.size).min().unwrap_or_default();
     let layout = match plan_layout(smallest) {
         Ok(layout) if refusals.is_empty() => layout,
@@ -129,7 +138,7 @@ pub fn plan(facts: &Facts, answers: &Answers, manifest: &Manifest, seed: Uuid) -
     };
     let (kept, previous) = (kept::kept(facts, &chosen), kept::previous(facts, &chosen));
     let drives: Vec<Drive> = chosen.into_iter().map(planned_drive).collect();
-    let node = node_file(answers, &drives, seed);
+    let node = NodeConfig { hostname, ..node_file(answers, &drives, seed) };
     let steps = build::steps(facts.firmware, &drives, &layout, manifest, &node).map_err(|missing| {
         let remedy = "use a complete install medium".to_owned();
         Refusals(vec![Refusal { disk: None, reason: missing.to_string(), remedy }])

@@ -4,6 +4,7 @@
 pub mod checked;
 pub mod http;
 pub mod medium;
+pub mod receipts;
 
 use std::fs::File;
 use std::io::Read;

@@ -7,7 +7,7 @@ use maekin_rootfs::validate::validate;
 use uuid::Uuid;
 
 use super::drives::check_mirror;
-use super::wire::{AnswerFile, Cluster, Mode};
+use super::wire::{AnswerFile, Cluster, Identity, Mode};
 use super::{Answers, Password, Problem, Problems};
 
 /// A password shorter than this is guessed.
@@ -35,9 +35,21 @@ impl TryFrom<AnswerFile> for Answers {
         let mirror = check_mirror(&file.disks.mirror, &mut found);
         let consent = check_consent(&file.disks.consent, &mut found);
         check_interfaces(&file.network, &mut found);
+        let keep_identity = file.install.identity == Identity::Keep;
+        match (file.node.hostname.is_empty(), keep_identity) {
+            (true, false) => found.add(
+                "node.hostname",
+                "is missing: give a host name, 1 to 63 of a-z, 0-9 and -, or identity = \"keep\" in [install]",
+            ),
+            (false, true) => {
+                found.add("node.hostname", "contradicts install.identity = \"keep\": give one of the two");
+            }
+            _ => {}
+        }
         let cluster = check_cluster(&file.cluster, &mut found);
         let answers = Self {
             hostname: file.node.hostname,
+            keep_identity,
             password,
             ssh_keys: file.admin.ssh_keys,
             mirror,
@@ -77,7 +89,10 @@ impl Answers {
             Some(Password::Hash(hash)) => Some(hash.clone()),
             _ => None,
         };
-        let config = self.node_config(Uuid::nil(), "1".repeat(32), hash);
+        let mut config = self.node_config(Uuid::nil(), "1".repeat(32), hash);
+        if self.keep_identity {
+            "kept".clone_into(&mut config.hostname);
+        }
         for invalid in validate(&config) {
             let key = if invalid.field == "hostname" { "node.hostname".to_owned() } else { invalid.field };
             if !found.0.iter().any(|p| p.key == key) {

@@ -15,6 +15,7 @@ pub struct AnswerFile {
     #[schemars(range(min = 1, max = 1))]
     pub version: u32,
     /// The node itself.
+    #[serde(default)]
     pub node: Node,
     /// Who may administer it.
     #[serde(default)]
@@ -39,10 +40,11 @@ pub struct AnswerFile {
 }
 
 /// The node itself.
-#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Node {
-    /// Host name, one DNS label: 1 to 63 of `a-z`, `0-9` and `-`.
+    /// Host name, one DNS label: 1 to 63 of `a-z`, `0-9` and `-`. Left out only with `identity = "keep"` in `[install]`.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     #[schemars(regex(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$"))]
     pub hostname: String,
 }
@@ -221,6 +223,8 @@ pub enum Mode {
 pub struct Install {
     /// What to do when the installation is finished.
     pub after: After,
+    /// Who the node becomes.
+    pub identity: Identity,
 }
 
 /// What to do when the installation is finished.
@@ -232,4 +236,16 @@ pub enum After {
     Reboot,
     /// Switch the machine off.
     Poweroff,
+}
+
+/// Who a node becomes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Identity {
+    /// Somebody new, named by `hostname` in `[node]`.
+    #[default]
+    New,
+    /// Who this machine was: as an old boot drive says that is still in it, or the receipt on the install medium. Only its
+    /// host name is kept; what it stored is on the drives that are not installed on.
+    Keep,
 }

@@ -49,6 +49,7 @@ pub fn probe_facts() -> Result<Facts> {
         boot: efivars::read(Path::new(EFIVARS)),
         cpu: Cpu::parse(&text("/proc/cpuinfo")),
         memory: parse_meminfo(&text("/proc/meminfo")),
+        receipt: None,
         dmi: dmi::read(Path::new("/sys/class/dmi/id")),
         disks,
         nics: probe_nics(Path::new("/sys/class/net")),

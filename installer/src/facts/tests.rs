@@ -42,6 +42,7 @@ pub(crate) fn machine(firmware: Firmware, disks: Vec<Disk>) -> Facts {
         memory: 2 * GIB,
         cpu: Cpu::default(),
         dmi: Dmi::default(),
+        receipt: None,
         disks,
         nics: vec![nic],
     }

@@ -37,11 +37,13 @@ pub fn kept(facts: &Facts, chosen: &[&Disk]) -> Vec<Kept> {
     kept
 }
 
-/// The node that this machine was: as a chosen drive says, or else another one.
+/// The node that this machine was: as a chosen drive says, or else another one, or else a receipt.
 #[must_use]
 pub fn previous(facts: &Facts, chosen: &[&Disk]) -> Option<PreviousNode> {
     let all = chosen.iter().copied().chain(&facts.disks);
-    all.filter(|disk| !disk.holds_medium).find_map(|disk| disk.contents.previous.clone())
+    all.filter(|disk| !disk.holds_medium)
+        .find_map(|disk| disk.contents.previous.clone())
+        .or_else(|| facts.receipt.clone())
 }
 
 #[cfg(test)]

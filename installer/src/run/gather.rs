@@ -17,7 +17,7 @@ use crate::cmdline::{self, Cmdline};
 use crate::facts::Facts;
 use crate::facts::probe::probe_facts;
 use crate::source::http::Master;
-use crate::source::{Release, Source, medium};
+use crate::source::{Release, Source, medium, receipts};
 use crate::trial::Carrier;
 
 /// How long the install master may take to answer: link, DHCP lease and its own start included.
@@ -112,7 +112,11 @@ fn complete(
     });
     let answers = answer.map(|text| answers::parse(&text).map_err(|e| e.to_string()));
     note("looking at the drives");
-    Ok(Gathered { release: Arc::new(release), master, answers, facts: probe_facts()?, carrier })
+    let mut facts = probe_facts()?;
+    if master.is_none() {
+        facts.receipt = receipts::find_receipt(&facts.dmi.uuid);
+    }
+    Ok(Gathered { release: Arc::new(release), master, answers, facts, carrier })
 }
 
 fn master(words: &Cmdline) -> Result<Option<Master>> {

@@ -20,9 +20,9 @@ pub const ANSWER_LABEL: &str = "MAEKIN";
 /// Name of the answer file on it.
 pub const ANSWER_FILE: &str = "answer.toml";
 /// Directory of receipts on it.
-const RECEIPTS: &str = "receipts";
+pub(super) const RECEIPTS: &str = "receipts";
 const MEDIUM: &str = "/run/maekin/medium";
-const ANSWERS: &str = "/run/maekin/answers";
+pub(super) const ANSWERS: &str = "/run/maekin/answers";
 /// How long the medium may take to appear: sticks behind hubs and virtual media are slow.
 const LIMIT: Duration = Duration::from_secs(45);
 
@@ -52,7 +52,7 @@ pub fn find_release() -> Result<DirSource> {
 }
 
 /// The smallest device that carries the file system `label`: a partition before the whole of its stick.
-fn find(devices: &[BlockDevice], label: &str) -> Option<PathBuf> {
+pub(super) fn find(devices: &[BlockDevice], label: &str) -> Option<PathBuf> {
     devices.iter().filter(|device| holds_label(device, label)).find_map(|device| {
         find(&device.children, label)
             .or_else(|| (device.label.as_deref() == Some(label)).then(|| device.path.clone()))
