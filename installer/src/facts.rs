@@ -9,6 +9,7 @@
 //! | [`machine`] | processor, network interfaces |
 //! | [`ondisk`] | reading superblocks |
 //! | [`probe`] | looking at the machine |
+//! | [`table`] | the facts in words |
 //! | [`virtual_media`] | media of management controllers, which look like drives |
 
 pub mod contents;
@@ -17,6 +18,7 @@ pub mod health;
 pub mod machine;
 pub mod ondisk;
 pub mod probe;
+pub mod table;
 pub mod virtual_media;
 
 use std::fmt;

@@ -8,11 +8,12 @@ use clap::{Parser, Subcommand};
 use maekin_host::kmsg::{self, Level};
 use maekin_host::{file, tty};
 use maekin_image::manifest::PUBLIC_KEY_PATH;
+use maekin_installer::facts::Facts;
 use maekin_installer::facts::probe::probe_facts;
-use maekin_installer::facts::{Facts, size_text};
+use maekin_installer::facts::table::table;
 use maekin_installer::heal::plan::Choice;
 use maekin_installer::heal::{self, Form};
-use maekin_installer::plan::{consent, describe, plan};
+use maekin_installer::plan::{describe, plan};
 use maekin_installer::source::{DirSource, Release};
 use maekin_installer::{answers, boot, run};
 use uuid::Uuid;
@@ -186,7 +187,7 @@ fn print_plan(answers: &Path, rest: &Rest) -> Result<()> {
     match plan(&facts, &answers, &release.manifest, Uuid::nil()) {
         Ok(plan) => print!("{}", describe::full(&plan)),
         Err(refusals) => {
-            print_table(&facts);
+            print!("{}", table(&facts));
             return Err(refusals.into());
         }
     }
@@ -198,35 +199,7 @@ fn print_facts(json: bool) -> Result<()> {
     if json {
         println!("{}", serde_json::to_string_pretty(&facts)?);
     } else {
-        print_table(&facts);
+        print!("{}", table(&facts));
     }
     Ok(())
-}
-
-fn print_table(facts: &Facts) {
-    println!(
-        "{} {}, {}, {} of memory",
-        facts.dmi.vendor,
-        facts.dmi.product,
-        facts.firmware,
-        size_text(facts.memory)
-    );
-    for disk in &facts.disks {
-        let medium = if disk.holds_medium { " (install medium)" } else { "" };
-        println!("drive {}{medium}", disk.title());
-        for line in disk.contents.words() {
-            println!("    {line}");
-        }
-        if !disk.contents.is_free() {
-            println!("    consent token: {}", consent::token(disk));
-        }
-    }
-    for nic in &facts.nics {
-        let link = match nic.link {
-            Some(true) => "link",
-            Some(false) => "no link",
-            None => "down",
-        };
-        println!("network {} {} {} {link}", nic.name, nic.mac, nic.driver);
-    }
 }

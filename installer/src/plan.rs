@@ -248,4 +248,6 @@ fn check_release(manifest: &Manifest) -> Vec<Refusal> {
 }
 
 #[cfg(test)]
+mod machines;
+#[cfg(test)]
 pub(crate) mod tests;

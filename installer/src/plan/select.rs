@@ -89,6 +89,16 @@ pub fn unconsented(disk: &Disk, answers: &Answers) -> Option<Refusal> {
     })
 }
 
+/// The refusal of a drive that says that it is failing: it is taken only when it is named.
+fn failing(disk: &Disk) -> Option<Refusal> {
+    let health = disk.health.as_ref().filter(|health| !health.passed)?;
+    Some(Refusal {
+        disk: Some(disk.title()),
+        reason: format!("it is failing ({})", health.words()),
+        remedy: "replace it, or name it in disks.mirror to use it all the same".to_owned(),
+    })
+}
+
 fn choose_named<'a>(
     facts: &'a Facts,
     answers: &Answers,
@@ -116,7 +126,34 @@ fn choose_named<'a>(
             Err(refusal) => refusals.push(refusal),
         }
     }
+    refusals.extend(dependent(&chosen));
     if refusals.is_empty() { Ok(chosen) } else { Err(refusals) }
+}
+
+/// Why two drives are no two drives: what takes one takes the other.
+fn dependent(chosen: &[&Disk]) -> Option<Refusal> {
+    let [a, b] = chosen else { return None };
+    let one = !a.serial.is_empty() && a.serial == b.serial && a.model == b.model;
+    let both = format!("{} and {}", a.name, b.name);
+    let refuse =
+        |reason: String, remedy: &str| Some(Refusal { disk: None, reason, remedy: remedy.to_owned() });
+    if one && a.namespace.is_some() && a.namespace != b.namespace {
+        return refuse(
+            format!("{both} are namespaces of one drive (serial {}), which fails as one", a.serial),
+            "name another drive for the other half, or one of them alone",
+        );
+    }
+    // Only these reach one drive by two paths without the kernel joining them.
+    let shared = ["sas", "fc", "iscsi", ""].contains(&a.transport.as_str());
+    if shared && one && a.size == b.size && a.wwn.is_empty() && b.wwn.is_empty() && a.contents == b.contents {
+        return refuse(
+            format!(
+                "{both} report the same serial number and no world-wide name: they may be one drive seen by two paths"
+            ),
+            "name one of them alone",
+        );
+    }
+    None
 }
 
 /// The drives that `selector` means: one, or as many as its rules say.
@@ -165,7 +202,11 @@ fn choose_auto<'a>(facts: &'a Facts, answers: &Answers) -> Result<Vec<&'a Disk>,
         let mut against = objections(facts, disk);
         let fixed = !(disk.removable || disk.transport == "usb");
         let unconsented = unconsented(disk, answers);
-        used += usize::from(fixed && against.is_empty() && unconsented.is_some());
+        let failing = failing(disk);
+        // Nobody means an OSD for the other half.
+        let half = fixed && against.is_empty() && disk.contents.osds().is_empty();
+        used += usize::from(half && (unconsented.is_some() || failing.is_some()));
+        against.extend(failing);
         against.extend(unconsented);
         if !fixed {
             against.push(Refusal {
@@ -202,7 +243,10 @@ fn choose_auto<'a>(facts: &'a Facts, answers: &Answers) -> Result<Vec<&'a Disk>,
             });
             Err(refusals)
         }
-        (_, Some(pair)) if pair.len() == 2 => Ok(pair),
+        (_, Some(pair)) if pair.len() == 2 => match dependent(&pair) {
+            None => Ok(pair),
+            Some(refusal) => Err(vec![refusal]),
+        },
         _ => Err(vec![Refusal {
             disk: None,
             reason: format!("which drives become the mirror is not clear: {}", candidates(&suitable)),
