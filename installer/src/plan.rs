@@ -250,4 +250,6 @@ fn check_release(manifest: &Manifest) -> Vec<Refusal> {
 #[cfg(test)]
 mod machines;
 #[cfg(test)]
+mod properties;
+#[cfg(test)]
 pub(crate) mod tests;

@@ -101,7 +101,7 @@ impl Contents {
     #[must_use]
     pub fn is_blank(&self) -> bool {
         let found_nothing = self.signatures.is_empty() && self.partitions.is_empty() && self.ends.is_empty();
-        found_nothing && self.unreadable.is_none()
+        found_nothing && self.details.is_empty() && self.previous.is_none() && self.unreadable.is_none()
     }
 
     /// Nothing here needs anyone's consent to be overwritten.
