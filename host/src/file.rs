@@ -2,10 +2,11 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{FallocateFlags, fallocate};
+use nix::unistd::{Whence, lseek};
 
 /// A file operation failed; the message names the file.
 #[derive(Debug, thiserror::Error)]
@@ -87,6 +88,37 @@ pub fn punch(file: &File, offset: u64, len: u64) -> io::Result<()> {
     Ok(fallocate(file, how, from, count)?)
 }
 
+/// Copies `len` bytes from `offset` of `from` to the beginning of `to`, which must be empty, and gives it that length.
+/// Holes stay holes.
+///
+/// # Errors
+/// The system's error.
+pub fn copy_sparse(from: &File, offset: u64, len: u64, to: &File) -> io::Result<()> {
+    let end = offset.checked_add(len).ok_or(io::ErrorKind::InvalidInput)?;
+    to.set_len(len)?;
+    let find = |at: u64, whence| -> io::Result<Option<u64>> {
+        let at = i64::try_from(at).map_err(|_| io::ErrorKind::InvalidInput)?;
+        match lseek(from, at, whence) {
+            Ok(found) => Ok(u64::try_from(found).ok()),
+            Err(nix::errno::Errno::ENXIO) => Ok(None), // nothing more
+            Err(e) => Err(e.into()),
+        }
+    };
+    let mut at = offset;
+    let mut chunk = vec![0; 1 << 20];
+    while let Some(data) = find(at, Whence::SeekData)?.filter(|data| *data < end) {
+        let hole = find(data, Whence::SeekHole)?.unwrap_or(end).min(end);
+        at = data;
+        while at < hole {
+            let n = usize::try_from((hole - at).min(1 << 20)).unwrap_or(1 << 20);
+            from.read_exact_at(&mut chunk[..n], at)?;
+            to.write_all_at(&chunk[..n], at - offset)?;
+            at += n as u64;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,6 +146,22 @@ mod tests {
         assert_eq!(ends, [7, 0, 0]);
         let meta = file.metadata().unwrap();
         assert!(meta.len() == 1 << 20 && meta.blocks() * 512 < 1 << 19);
+    }
+
+    #[test]
+    fn copies_keep_content_and_holes() {
+        use std::os::unix::fs::MetadataExt;
+        let (from, to) = (tempfile::tempfile().unwrap(), tempfile::tempfile().unwrap());
+        from.set_len(64 << 20).unwrap();
+        from.write_all_at(b"begin", 1 << 20).unwrap();
+        from.write_all_at(b"end", (33 << 20) - 3).unwrap();
+        copy_sparse(&from, 1 << 20, 32 << 20, &to).unwrap();
+        let mut ends = [0; 8];
+        to.read_exact_at(&mut ends[..5], 0).unwrap();
+        to.read_exact_at(&mut ends[5..], (32 << 20) - 3).unwrap();
+        assert_eq!(&ends, b"beginend");
+        let meta = to.metadata().unwrap();
+        assert!(meta.len() == 32 << 20 && meta.blocks() * 512 < 4 << 20);
     }
 
     #[test]
