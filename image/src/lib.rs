@@ -13,13 +13,17 @@
 //! | [`bootcode`] | GRUB's BIOS boot code, made to fit a disk |
 //! | [`grubenv`] | GRUB's environment block: which slot boots |
 //! | [`esp`] | what lies on the EFI system partition |
+//! | [`drivers`] | which devices an initrd can serve |
+//! | [`fat`] | reading a FAT32 file system as firmware does |
 //! | [`sign`] | signing a manifest, the same bytes every time |
 //! | [`sums`] | `SHA256SUMS` |
 //! | [`sizes`] | the budget of every artifact's size |
 //! | [`medium`] | the bootable medium: its menu, its partitions |
 
 pub mod bootcode;
+pub mod drivers;
 pub mod esp;
+pub mod fat;
 pub mod gpt;
 pub mod gpt_check;
 pub mod grubenv;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, ensure};
 use maekin_host::file;
+use maekin_image::drivers::Drivers;
 use maekin_rootfs::glob;
 use maekin_rootfs::lock::Lock;
 use maekin_rootfs::modules::{self, Rules};
@@ -59,6 +60,15 @@ impl Kernel {
         let dep = modules::parse_dep(&read("modules.dep")?);
         let builtin: Vec<String> = read("modules.builtin")?.lines().map(str::to_owned).collect();
         Ok(modules::select(rules, &dep, &builtin)?)
+    }
+
+    /// What these modules, and what is built in, serve.
+    pub(crate) fn drivers(&self, modules: &BTreeSet<String>) -> Result<Drivers> {
+        let path = |name| self.modules_dir().join(name);
+        let alias = file::read_text(&path("modules.alias"), LIST_LIMIT)?;
+        let builtin = file::read_text(&path("modules.builtin"), LIST_LIMIT)?;
+        let modinfo = file::read_bytes(&path("modules.builtin.modinfo"), LIST_LIMIT)?;
+        Ok(Drivers::collect(modules.iter().map(String::as_str), &alias, &builtin, &modinfo))
     }
 
     /// A tree with these modules and what they ask for of firmware. Uncompressed modules are better where the whole

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use maekin_host::file;
+use maekin_image::drivers::DRIVERS;
 use maekin_image::manifest::{
     FileEntry, INITRD, KeyKind, MANIFEST, Manifest, ROOT, RootImage, SIGNATURE, VMLINUZ,
 };
@@ -22,6 +23,9 @@ pub(crate) fn write(context: &Context<'_>, dir: &Path) -> Result<Manifest> {
     initrd::Maker { context }.write(&dir.join(INITRD))?;
     let root = root::Maker { context }.write(&dir.join(ROOT))?;
     context.loaders.write(context.tools, dir)?;
+    let modules = context.kernel.select(&context.definition.modules.initrd)?;
+    let drivers = context.kernel.drivers(&modules)?.text();
+    file::write_atomic(&dir.join(DRIVERS), drivers.as_bytes(), 0o644)?;
     context.steps.run("manifest", "reading and signing everything", || sign(context, dir, root))
 }
 
