@@ -19,6 +19,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use maekin_host::md;
 use maekin_image::bootcode;
+use maekin_image::drivers::{Device, Drivers};
 use maekin_image::esp::{self, EspFile};
 use maekin_image::gpt::{BOOT_CODE, protective_mbr};
 use maekin_image::manifest::{FileEntry, sha256_hex};
@@ -140,6 +141,9 @@ pub(crate) fn apply_step(
             fill_esp(partitions, files, &generated, release, target, meter)
         }
         Step::VerifyEsp { partition } => verify_esp(partition, target),
+        Step::CheckDrivers { partition, list, devices, same_kernel } => {
+            check_drivers(partition, list, devices, *same_kernel, target)
+        }
         Step::MakeState { array, uuid } => target.make_ext4(&md::device(array), *uuid, "maekin-state"),
         Step::WriteState { array, files } => write_state(&md::device(array), files, target),
         Step::CommitEsp { partition, file, mark } => commit_esp(partition, file, mark, release, target),
@@ -227,6 +231,32 @@ fn verify_esp(partition: &Path, target: &mut dyn Target) -> Result<()> {
         }
     }
     target.unmount(partition)
+}
+
+fn check_drivers(
+    partition: &Path,
+    list: &str,
+    devices: &[Device],
+    same_kernel: bool,
+    target: &mut dyn Target,
+) -> Result<()> {
+    target.mount(partition, FileSystem::Vfat)?;
+    let text = target.read_file(partition, list)?;
+    target.unmount(partition)?;
+    let drivers = Drivers::parse(&String::from_utf8_lossy(&text));
+    let lacking: Vec<String> = devices
+        .iter()
+        .filter(|device| !drivers.serves(device, same_kernel))
+        .map(|device| format!("{} ({}, served by {} now)", device.path, device.modalias, device.driver))
+        .collect();
+    if lacking.is_empty() {
+        return Ok(());
+    }
+    bail!(
+        "the installed system has no driver for {}, which a boot drive hangs on: it would not start here; use a \
+         release that has one, or other drives",
+        lacking.join(" and ")
+    );
 }
 
 fn write_state(device: &Path, files: &[TextFile], target: &mut dyn Target) -> Result<()> {

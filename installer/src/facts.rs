@@ -14,6 +14,7 @@
 
 pub mod contents;
 pub mod detail;
+pub mod devices;
 pub mod health;
 pub mod machine;
 pub mod ondisk;
@@ -29,6 +30,7 @@ use maekin_host::block::BlockDevice;
 use maekin_host::block::Signature;
 use maekin_host::dmi::Dmi;
 use maekin_host::efivars::BootList;
+use maekin_image::drivers::Device;
 use serde::{Deserialize, Serialize};
 
 pub use contents::{Contents, PreviousNode};
@@ -47,6 +49,9 @@ pub struct Facts {
     /// What the firmware boots, and in which order; empty under BIOS.
     #[serde(default)]
     pub boot: BootList,
+    /// Release of the running kernel; empty where it is not known.
+    #[serde(default)]
+    pub kernel: String,
     /// Bytes of memory.
     pub memory: u64,
     /// The processor.
@@ -129,6 +134,9 @@ pub struct Disk {
     pub write_zeroes: bool,
     /// Where it or a part of it is mounted.
     pub mounted: Vec<String>,
+    /// What it hangs on, itself first: every device that has to have a driver for it to be reached.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub devices: Vec<Device>,
     /// What is on it.
     pub contents: Contents,
 }

@@ -17,6 +17,7 @@
 //! | [`trial`] | trying a network before it is installed |
 //! | [`boot`] | `boot`: starting the installed system |
 //! | [`heal`] | `heal`: making boot drives whole again while the node runs |
+//! | [`judge`] | what a machine with these drives would do |
 //! | [`cmdline`] | our words on the kernel command line |
 
 pub mod answers;
@@ -25,6 +26,7 @@ pub mod boot;
 pub mod cmdline;
 pub mod facts;
 pub mod heal;
+pub mod judge;
 pub mod plan;
 pub mod run;
 pub mod source;

@@ -15,7 +15,7 @@ use maekin_installer::heal::plan::Choice;
 use maekin_installer::heal::{self, Form};
 use maekin_installer::plan::{describe, plan};
 use maekin_installer::source::{DirSource, Release};
-use maekin_installer::{answers, boot, run};
+use maekin_installer::{answers, boot, judge, run};
 use uuid::Uuid;
 
 /// Installs Maekin on this machine, and starts it where it is installed.
@@ -72,6 +72,8 @@ enum Command {
         #[arg(long)]
         consent: Vec<String>,
     },
+    /// Say what a machine with these drives would do, and why it does not start. Writes nothing.
+    Judge(judge::command::Args),
     /// Start the installed system that the kernel command line names (the job of the initrd).
     Boot,
 }
@@ -130,6 +132,7 @@ fn main() -> ExitCode {
             let choice = Choice { disk, consent };
             if apply { heal::heal(&choice, form) } else { heal::show(&choice, form) }
         }
+        Command::Judge(args) => judge::command::run(&args),
         Command::Boot => told(boot::TAG, boot::boot()),
     };
     match outcome {

@@ -24,6 +24,7 @@ pub mod steps;
 use std::fmt;
 use std::path::PathBuf;
 
+use maekin_image::drivers::Device;
 use maekin_image::esp;
 use maekin_image::layout::{ESP_SIZE, Extent, SYSTEM_SIZE, plan_layout};
 use maekin_image::manifest::{Manifest, ROOT};
@@ -82,6 +83,8 @@ pub struct Drive {
     pub old: Vec<(u64, u64)>,
     /// First bytes of those among them that UEFI firmware would look into.
     pub esps: Vec<u64>,
+    /// What it hangs on.
+    pub devices: Vec<Device>,
     /// What the node file keeps of it.
     pub identity: BootDisk,
 }
@@ -139,7 +142,7 @@ pub fn plan(facts: &Facts, answers: &Answers, manifest: &Manifest, seed: Uuid) -
     let (kept, previous) = (kept::kept(facts, &chosen), kept::previous(facts, &chosen));
     let drives: Vec<Drive> = chosen.into_iter().map(planned_drive).collect();
     let node = NodeConfig { hostname, ..node_file(answers, &drives, seed) };
-    let steps = build::steps(facts.firmware, &drives, &layout, manifest, &node).map_err(|missing| {
+    let steps = build::steps(facts, &drives, &layout, manifest, &node).map_err(|missing| {
         let remedy = "use a complete install medium".to_owned();
         Refusals(vec![Refusal { disk: None, reason: missing.to_string(), remedy }])
     })?;
@@ -184,6 +187,7 @@ pub(crate) fn planned_drive(disk: &Disk) -> Drive {
         write_zeroes: disk.write_zeroes,
         old: disk.contents.partitions.iter().map(|p| (p.start, p.size)).collect(),
         esps: disk.contents.partitions.iter().filter(|p| p.is_esp()).map(|p| p.start).collect(),
+        devices: disk.devices.clone(),
         identity: BootDisk { serial: disk.serial.clone(), model: disk.model.clone(), size: disk.size },
     }
 }

@@ -218,7 +218,10 @@ impl Target for RealTarget {
         let point = mount_point(device);
         let (from, to) = (point.join(from), point.join(to));
         let dir = to.parent().unwrap_or(&point);
+        // vfat enters a renamed file without its content, and adds where that is when the file itself is flushed: to
+        // flush the directory first would leave an empty file for a moment (Linux fs/fat/namei_vfat.c, vfat_rename).
         fs::rename(&from, &to)
+            .and_then(|()| File::open(&to)?.sync_all())
             .and_then(|()| File::open(dir)?.sync_all())
             .with_context(|| format!("cannot rename {} to {}", from.display(), to.display()))
     }

@@ -30,6 +30,9 @@ fn release(spoil: Option<&str>) -> Release {
     let mut bundle = BTreeMap::new();
     for (path, entry) in &mut manifest.files {
         let mut bytes = path.as_bytes().repeat(1000);
+        if path == "drivers" {
+            bytes = b"driver virtio_blk\nalias pci:v00001AF4d*sv*sd*bc*sc*i* virtio_pci\n".to_vec();
+        }
         if path == "boot/bios/boot.img" {
             bytes = vec![0x11; 512];
             bytes[510..].copy_from_slice(&[0x55, 0xaa]);
@@ -196,6 +199,39 @@ fn firmware_without_variables_is_reported_and_not_fatal() {
     apply(&plan, &release, &mut target, &mut heard).unwrap();
     assert_eq!(heard.notes.len(), 2);
     assert!(heard.notes[0].contains("boots without"), "{}", heard.notes[0]);
+}
+
+#[test]
+fn a_driver_that_the_installed_system_lacks_is_an_error_before_the_commit() {
+    let on = |modalias: &str, driver: &str| Device {
+        path: format!("pci0000:00/{driver}"),
+        modalias: modalias.to_owned(),
+        driver: driver.to_owned(),
+        module: Some(driver.to_owned()),
+    };
+    let virtio = on("pci:v00001AF4d00001042sv00001AF4sd00001100bc01sc00i00", "virtio_pci");
+    let vmd = on("pci:v00008086d0000467Fsv00001028sd00000A6Bbc01sc04i00", "vmd");
+    let release = release(None);
+    for (name, devices, want) in
+        [("served", vec![virtio.clone()], None), ("one is not", vec![virtio, vmd], Some("vmd"))]
+    {
+        let drive = |disk: Disk| Disk { devices: devices.clone(), ..disk };
+        let plan = planned(&release, pair().into_iter().map(drive).collect(), Firmware::Uefi);
+        let mut target = pair_target();
+        let result = apply(&plan, &release, &mut target, &mut Heard::default());
+        match want {
+            None => drop(result.unwrap()),
+            Some(driver) => {
+                let err = format!("{:#}", result.unwrap_err());
+                for part in [driver, "d0000467F", "pci0000:00/vmd", "use a release that has one"] {
+                    assert!(err.contains(part), "{name}: {part}: {err}");
+                }
+                assert!(!err.contains("virtio"), "{err}");
+                let boot = target.bootable(Path::new("/dev/vda")).unwrap();
+                assert!(!boot.bios && !boot.uefi && boot.unfinished.is_some(), "{name}");
+            }
+        }
+    }
 }
 
 #[test]

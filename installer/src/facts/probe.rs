@@ -15,9 +15,10 @@ use maekin_image::bootcode;
 use maekin_image::manifest::sha256_hex;
 
 use super::contents::STATE_LABEL;
+use super::devices::probe_devices;
 use super::ondisk::bytes::DeviceRange;
 use super::ondisk::{self, previous};
-use super::{Cpu, Disk, Facts, Firmware, Health, Nic, health, is_drive};
+use super::{Contents, Cpu, Disk, Facts, Firmware, Health, Nic, health, is_drive};
 
 /// How much of both ends of a drive is looked at.
 const END: u64 = 1 << 20;
@@ -48,6 +49,7 @@ pub fn probe_facts() -> Result<Facts> {
         secure_boot: efi::secure_boot(),
         boot: efivars::read(Path::new(EFIVARS)),
         cpu: Cpu::parse(&text("/proc/cpuinfo")),
+        kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
         memory: parse_meminfo(&text("/proc/meminfo")),
         receipt: None,
         dmi: dmi::read(Path::new("/sys/class/dmi/id")),
@@ -58,6 +60,7 @@ pub fn probe_facts() -> Result<Facts> {
 
 fn probe_disk(disk: &mut Disk, links: &BTreeMap<String, Vec<PathBuf>>) {
     disk.links = links.get(&disk.name).cloned().unwrap_or_default();
+    disk.devices = probe_devices(Path::new("/sys"), &disk.name);
     disk.write_zeroes = block::offers_write_zeroes(&disk.name);
     if disk.transport.is_empty() && disk.name.starts_with("vd") {
         disk.transport = "virtio".to_owned();
@@ -86,10 +89,27 @@ fn probe_health(path: &Path) -> Option<Health> {
         .and_then(|json| health::parse(&json))
 }
 
+/// What is on a drive, or on an image of one, of `size` bytes, as far as its own signatures and its ends tell.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn probe_whole(path: &Path, size: u64) -> Result<Contents> {
+    let cannot = |what: &str| format!("cannot read {what}{}", path.display());
+    let head = block::read_at(path, 0, END).with_context(|| cannot(""))?;
+    let tail = block::read_at(path, size.saturating_sub(END), END).with_context(|| cannot("the end of "))?;
+    Ok(Contents {
+        signatures: block::signatures(path)?,
+        unfinished: bootcode::unfinished_install(&head),
+        ends: digest_ends(&head, &tail),
+        ..Contents::default()
+    })
+}
+
 fn probe_contents(disk: &mut Disk) -> Result<()> {
     let cannot = |what: &str| format!("cannot read {what}");
+    let whole = probe_whole(&disk.path, disk.size)?;
+    disk.contents = Contents { partitions: std::mem::take(&mut disk.contents.partitions), ..whole };
     let contents = &mut disk.contents;
-    contents.signatures = block::signatures(&disk.path)?;
     let whole = DeviceRange::open(&disk.path, 0, disk.size).with_context(|| cannot(&disk.name))?;
     contents.details =
         ondisk::look(&whole, disk.sector, &contents.signatures).with_context(|| cannot(&disk.name))?;
@@ -109,11 +129,6 @@ fn probe_contents(disk: &mut Disk) -> Result<()> {
             contents.previous = previous::read(Box::new(range)).with_context(|| cannot(&name))?;
         }
     }
-    let head = block::read_at(&disk.path, 0, END).with_context(|| cannot(&disk.name))?;
-    let tail = block::read_at(&disk.path, disk.size.saturating_sub(END), END)
-        .with_context(|| cannot(&format!("the end of {}", disk.name)))?;
-    contents.unfinished = bootcode::unfinished_install(&head);
-    contents.ends = digest_ends(&head, &tail);
     Ok(())
 }
 

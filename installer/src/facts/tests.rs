@@ -36,6 +36,7 @@ pub(crate) fn used(name: &str, gib: u64) -> Disk {
 pub(crate) fn machine(firmware: Firmware, disks: Vec<Disk>) -> Facts {
     let nic = Nic { name: "enp1s0".to_owned(), mac: "52:54:00:00:00:01".to_owned(), ..Nic::default() };
     Facts {
+        kernel: "6.12".to_owned(),
         firmware,
         secure_boot: None,
         boot: Default::default(),

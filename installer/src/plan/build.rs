@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use maekin_host::block::partition_path;
 use maekin_host::md::{Create, Metadata};
+use maekin_image::drivers::{DRIVERS, Device};
 use maekin_image::esp::{self, Missing};
 use maekin_image::gpt::TablePart;
 use maekin_image::grubenv::GrubEnv;
@@ -15,7 +16,7 @@ use uuid::Uuid;
 
 use super::Drive;
 use super::steps::{Step, TextFile};
-use crate::facts::Firmware;
+use crate::facts::{Facts, Firmware};
 
 const MIB: u64 = 1 << 20;
 /// Both allocation tables and the root directory of an ESP lie within this many bytes.
@@ -32,7 +33,7 @@ pub(crate) const CORE_IMG: &str = "boot/bios/core.img";
 
 /// All steps of an installation, in order.
 pub(super) fn steps(
-    firmware: Firmware,
+    facts: &Facts,
     drives: &[Drive],
     layout: &[Extent; 6],
     manifest: &Manifest,
@@ -48,8 +49,9 @@ pub(super) fn steps(
     }
     steps.extend(builder.system()?);
     steps.extend(builder.esps()?);
+    steps.push(builder.drivers(facts)?);
     steps.extend(builder.state(node));
-    steps.extend(builder.commit(firmware, &node.hostname)?);
+    steps.extend(builder.commit(facts.firmware, &node.hostname)?);
     Ok(steps)
 }
 
@@ -167,6 +169,27 @@ impl Builder<'_> {
         });
         steps.extend(partitions.into_iter().map(|partition| Step::VerifyEsp { partition }));
         Ok(steps)
+    }
+
+    /// What was written is held against the machine that it has to start on.
+    fn drivers(&self, facts: &Facts) -> Result<Step, Missing> {
+        self.entry(DRIVERS)?;
+        let mut devices: Vec<Device> = Vec::new();
+        for device in self.drives.iter().flat_map(|drive| &drive.devices) {
+            if !devices.contains(device) {
+                devices.push(device.clone());
+            }
+        }
+        let partition = partition_path(
+            &self.drives.first().map(|d| d.path.clone()).unwrap_or_default(),
+            Part::Esp.number(),
+        );
+        Ok(Step::CheckDrivers {
+            partition,
+            list: format!("{}/{DRIVERS}", esp::slot_dir(SLOT)),
+            devices,
+            same_kernel: facts.kernel == self.manifest.kernel,
+        })
     }
 
     fn state(&self, node: &NodeConfig) -> Vec<Step> {

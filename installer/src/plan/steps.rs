@@ -12,6 +12,7 @@
 use std::path::{Path, PathBuf};
 
 use maekin_host::md::Create;
+use maekin_image::drivers::Device;
 use maekin_image::esp::EspFile;
 use maekin_image::gpt::TablePart;
 use maekin_image::manifest::FileEntry;
@@ -153,6 +154,17 @@ pub enum Step {
         /// The partition.
         partition: PathBuf,
     },
+    /// Hold the drivers of the installed initrd against the devices that the boot drives hang on.
+    CheckDrivers {
+        /// The ESP whose list is read.
+        partition: PathBuf,
+        /// The list on it.
+        list: String,
+        /// The devices.
+        devices: Vec<Device>,
+        /// The installed kernel is the running one.
+        same_kernel: bool,
+    },
     /// Make the ext4 file system for `/var`.
     MakeState {
         /// The array.
@@ -234,6 +246,9 @@ impl Step {
             Self::MakeEsp { partition, .. } => format!("making the ESP on {}", name(partition)),
             Self::FillEsp { partitions, .. } => format!("writing boot files to {}", names(partitions)),
             Self::VerifyEsp { partition } => format!("reading boot files back from {}", name(partition)),
+            Self::CheckDrivers { .. } => {
+                "checking that the installed system has the drivers for its drives".into()
+            }
             Self::MakeState { array, .. } => format!("making the file system on {array}"),
             Self::WriteState { array, .. } => format!("writing the node's settings to {array}"),
             Self::CommitEsp { partition, .. } => format!("making {} bootable by UEFI", name(partition)),

@@ -15,6 +15,7 @@ pub(crate) fn manifest() -> Manifest {
         "boot/efi/shimx64.efi",
         "boot/efi/grubx64.efi",
         "boot/efi/mmx64.efi",
+        "drivers",
     ];
     let entry = |name: &&str| ((*name).to_owned(), FileEntry { size: 4096, sha256: "0".repeat(64) });
     Manifest {
