@@ -11,6 +11,7 @@
 //! | [`accel`] | hardware virtualisation where it truly works, else translation |
 //! | [`firmware`] | OVMF and its variables |
 //! | [`disk`] | drive files |
+//! | [`power_cut`] | what a power cut leaves on drives |
 //! | [`recorder`] | drives that log every write and flush, or fail |
 //! | [`ports`] | free ports of the host |
 //! | [`machine`] | a node's power, and what hangs on it |
@@ -38,6 +39,7 @@ pub mod fixture;
 pub mod machine;
 pub mod node;
 pub mod ports;
+pub mod power_cut;
 pub mod progress;
 pub mod qmp;
 pub mod rack;
