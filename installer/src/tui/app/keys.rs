@@ -119,15 +119,15 @@ impl App {
         let (lines, losses) = self.plan.as_ref().map(view::plan::lengths).unwrap_or_default();
         let last = lines.saturating_sub(view::plan::ROOM);
         let draft = self.draft.as_mut()?;
+        if key != Key::Enter {
+            self.problems.clear();
+        }
         match key {
             Key::Char(c) if draft.word.len() < 20 => draft.word.push(c),
             Key::Backspace => {
                 draft.word.pop();
             }
-            Key::Esc => {
-                self.page = Page::Trial;
-                self.problems.clear();
-            }
+            Key::Esc => self.page = Page::Trial,
             Key::Up => self.scroll = self.scroll.saturating_sub(1),
             Key::PageUp => self.scroll = self.scroll.saturating_sub(view::plan::ROOM),
             Key::Down => self.scroll = (self.scroll + 1).min(last),

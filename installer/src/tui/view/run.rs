@@ -79,14 +79,9 @@ pub(super) fn failed(app: &App, width: usize, height: usize) -> Vec<Line<'static
         ("The installation failed.", "Nothing half installed will boot.")
     };
     let mut lines = vec![red(format!("! {heading}")), Line::raw("")];
-    let end = [
-        vec![
-            Line::raw(""),
-            Line::raw(format!("{rest} r looks at the machine anew and begins from the start.")),
-        ],
-        saved(app, width),
-    ]
-    .concat();
+    let end =
+        [vec![Line::raw(""), Line::raw(format!("{rest} r begins anew, from the start."))], saved(app, width)]
+            .concat();
     let reason: Vec<String> = failure.reasons().flat_map(|line| wrapped(line, width)).collect();
     let room = height.saturating_sub(lines.len() + end.len() + 1);
     let hidden = reason.len().saturating_sub(room);
