@@ -17,6 +17,7 @@
 //! | [`machine`] | a node's power, and what hangs on it |
 //! | [`qmp`] | QEMU's machine protocol: screen, buttons, drives, cables |
 //! | [`serial`] | the serial line: what was said, waiting, typing |
+//! | [`terminal`] | the serial line as a person sees it |
 //! | [`switch`] | the network between nodes |
 //! | [`api`] | a node's HTTP API |
 //! | [`answer`] | the first node's answer file |
@@ -48,6 +49,7 @@ pub mod release;
 pub mod serial;
 pub mod ssh;
 pub mod switch;
+pub mod terminal;
 pub mod view;
 
 /// The emulator.

@@ -107,7 +107,7 @@ impl Observer<'_> {
         self.lacp();
         let address = self.address();
         if self.stopped() {
-            return self.findings;
+            return self.stop_here("router");
         }
         let Some(address) = address else {
             self.findings.push(judge::skipped("router", "without an address it cannot be asked"));
@@ -116,12 +116,18 @@ impl Observer<'_> {
         self.gateway(address);
         for url in &self.trial.masters {
             if self.stopped() {
-                break;
+                return self.stop_here(&format!("master {url}"));
             }
             (self.tell)(&format!("asking {url}"));
             let error = master::ask(url, &self.trial.ca_sha256).err().map(|e| format!("{e:#}"));
             self.findings.push(judge::master(url, error.as_deref()));
         }
+        self.findings
+    }
+
+    /// What was seen until the person had enough; the last of it was not waited for.
+    fn stop_here(mut self, what: &str) -> Vec<Finding> {
+        self.findings.push(judge::skipped(what, "stopped"));
         self.findings
     }
 
@@ -178,7 +184,10 @@ impl Observer<'_> {
         };
         let address = self.until("waiting for an address", LEASE_LIMIT, || has(self.link()?));
         if first.is_none() {
-            self.findings.push(judge::lease(self.trial, address));
+            self.findings.push(match (address, self.stopped()) {
+                (None, true) => judge::skipped("address by DHCP", "stopped"),
+                _ => judge::lease(self.trial, address),
+            });
             return address;
         }
         let own = self.link().and_then(|link| arp::parse_mac(&link.mac));
@@ -206,7 +215,10 @@ impl Observer<'_> {
                 ip::neighbour(device, gateway).ok().flatten()
             })
         });
-        self.findings.push(judge::gateway(self.trial, gateway, mac.as_deref()));
+        self.findings.push(match (&mac, self.stopped()) {
+            (None, true) => judge::skipped("router", "stopped"),
+            _ => judge::gateway(self.trial, gateway, mac.as_deref()),
+        });
     }
 }
 
