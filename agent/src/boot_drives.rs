@@ -16,6 +16,7 @@
 //! | [`entries`] | boot entries of UEFI firmware |
 //! | [`compare`] | the halves compared once a month |
 //! | [`proof`] | which drive this boot was started from |
+//! | [`trial`] | the trial boot of the other drive |
 //! | [`memory`] | what is remembered across restarts |
 
 mod alarms;
@@ -29,6 +30,7 @@ mod memory;
 mod observe;
 mod proof;
 mod pulse;
+mod trial;
 mod watch;
 
 use std::path::PathBuf;
@@ -76,6 +78,8 @@ struct Shared {
     asked: Option<StartHeal>,
     /// A person wants the halves compared now.
     compare_now: bool,
+    /// A person wants a trial boot now.
+    try_now: bool,
 }
 
 impl Keeper {
@@ -129,6 +133,24 @@ impl Keeper {
         self.wake.notify_all();
     }
 
+    /// Tries the other drive now: the node restarts.
+    ///
+    /// # Errors
+    /// Why not.
+    pub(crate) fn try_boot(&self) -> Result<(), String> {
+        let mut shared = self.lock();
+        let trial = &shared.report.trial;
+        if !trial.impossible.is_empty() {
+            return Err(trial.impossible.clone());
+        }
+        if trial::plan(&shared.memory, &shared.report, true, true, 0).is_none() {
+            return Err("the boot drives are not whole, or something is being done to them".to_owned());
+        }
+        shared.try_now = true;
+        self.wake.notify_all();
+        Ok(())
+    }
+
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -149,7 +171,7 @@ impl Keeper {
     fn wait(&self, limit: Duration) {
         let shared = self.lock();
         let wish = |s: &mut Shared| {
-            s.asked.is_none() && !s.compare_now && s.look.is_none_or(|at| at > Instant::now())
+            s.asked.is_none() && !s.compare_now && !s.try_now && s.look.is_none_or(|at| at > Instant::now())
         };
         drop(self.wake.wait_timeout_while(shared, limit, wish));
     }

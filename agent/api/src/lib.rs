@@ -35,6 +35,8 @@ pub const NODE_BOOT: &str = "/v1/node/boot";
 pub const NODE_BOOT_SETTINGS: &str = "/v1/node/boot/settings";
 /// `POST` [`boot_drives::StartHeal`]: go ahead with what [`boot_drives::Heal::Asks`] offers, or try again now.
 pub const NODE_BOOT_HEAL: &str = "/v1/node/boot/heal";
+/// `POST`: restart into the boot drive that this start did not come from; see [`boot_drives::Trial`].
+pub const NODE_BOOT_TRIAL: &str = "/v1/node/boot/trial";
 /// `POST`: compare the halves of the mirrors now, byte by byte; see [`boot_drives::Comparison`].
 pub const NODE_BOOT_COMPARE: &str = "/v1/node/boot/compare";
 /// `GET` [`cluster::Cluster`]: the cluster as its record has it; the same from every member.

@@ -12,8 +12,8 @@ use maekin_rootfs::heal::{End, Findings};
 
 use super::compare::{self, Run};
 use super::heal::{self, Case, Decision};
-use super::memory::Healed;
-use super::{Keeper, entries, look};
+use super::memory::{Healed, TrialRun};
+use super::{Keeper, entries, look, trial, watch};
 use crate::app::App;
 use crate::clock::now;
 use crate::errors::chain;
@@ -72,6 +72,7 @@ impl Worker<'_> {
         }
         if self.healing.is_none() {
             compare::turn(self.app, self.keeper, &mut self.comparing);
+            self.try_boot();
         }
     }
 
@@ -253,6 +254,27 @@ impl Worker<'_> {
             }
             _ => Heal::Done { at, action: action.to_owned() },
         };
+    }
+
+    /// Restarts into the other drive, where that is due.
+    fn try_boot(&self) {
+        let place = {
+            let mut shared = self.keeper.lock();
+            let wanted = std::mem::take(&mut shared.try_now);
+            trial::plan(&shared.memory, &shared.report, watch::uefi(self.app), wanted, now())
+        };
+        let Some(place) = place else { return };
+        let run = TrialRun { at: now(), place, boot_id: watch::boot_id() };
+        // Noted first: a start that nobody knows the reason of would be no trial.
+        self.keeper.remember(|memory| memory.trial = Some(run));
+        let restart = || self.systemctl(&["reboot"]).map(drop).map_err(|e| chain(&e));
+        match trial::begin(self.app.config.install_id, place).and_then(|()| restart()) {
+            Ok(()) => tracing::warn!(drive = place + 1, "trial boot: restarting"),
+            Err(error) => {
+                tracing::error!(drive = place + 1, error, "no trial boot");
+                self.keeper.remember(|memory| memory.trial = None);
+            }
+        }
     }
 
     fn unit_runs(&self) -> bool {

@@ -65,6 +65,8 @@ pub(crate) struct TrialRun {
     pub(crate) at: u64,
     /// Of which place.
     pub(crate) place: u8,
+    /// The boot that it was begun in.
+    pub(crate) boot_id: String,
 }
 
 /// Under what a proof is kept: it is worth something only for that very drive in that very place.

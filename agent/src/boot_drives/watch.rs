@@ -5,17 +5,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use maekin_api::alarm::Severity;
-use maekin_api::boot_drives::{Comparison, Drive, HalfState, Proof, Trial};
+use maekin_api::boot_drives::{Comparison, Drive, HalfState, Proof};
 use maekin_host::events::Events;
 use maekin_host::md_sysfs::{self, MemberState};
 use maekin_host::{md, mount};
+use maekin_rootfs::boot_state::Firmware;
 use maekin_rootfs::node::BootDisk;
 use uuid::Uuid;
 
 use super::judge::{Inputs, judge};
 use super::observe::{self, Disk, Seen};
 use super::pulse::{Pulse, Reader};
-use super::{Keeper, Shared, alarms, compare, proof};
+use super::{Keeper, Shared, alarms, compare, proof, trial};
 use crate::app::App;
 use crate::clock::now;
 use crate::errors::chain;
@@ -171,7 +172,7 @@ fn tell(app: &App, seen: &Seen, pulses: [Pulse; 2], failing: Vec<String>) {
         entry: shared.entries.entry,
         heal: shared.heal.clone(),
         comparison: comparison(&shared),
-        trial: Trial::default(),
+        trial: trial::report(&shared.memory, uefi(app), seen.places.iter().flatten().count()),
         started_from: app.started_from,
         notes: &notes,
     });
@@ -222,6 +223,7 @@ fn learn(app: &App, keeper: &Keeper, seen: &Seen, now: u64) {
         if memory.begun == 0 {
             memory.begun = now;
         }
+        trial::conclude(memory, &boot_id(), app.started_from, now);
         memory.mirror |= whole.len() == 2;
         for (place, disk) in (0_u8..).zip(&seen.places) {
             let Some(disk) = disk else { continue };
@@ -243,7 +245,13 @@ fn learn(app: &App, keeper: &Keeper, seen: &Seen, now: u64) {
     });
 }
 
-fn boot_id() -> String {
+/// Whether this start went by UEFI.
+pub(crate) fn uefi(app: &App) -> bool {
+    app.boot.as_ref().is_some_and(|boot| boot.firmware == Firmware::Uefi)
+}
+
+/// Names this very start.
+pub(crate) fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned()
 }
 

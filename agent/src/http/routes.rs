@@ -61,6 +61,7 @@ fn v1(app: Arc<App>) -> Router {
         .route(api::NODE_BOOT_SETTINGS, get(boot_drives::settings).put(boot_drives::set))
         .route(api::NODE_BOOT_HEAL, post(boot_drives::heal))
         .route(api::NODE_BOOT_COMPARE, post(boot_drives::compare))
+        .route(api::NODE_BOOT_TRIAL, post(boot_drives::try_boot))
         .route(api::CLUSTER, get(cluster::get))
         .route(
             api::INSTALL_WINDOW,

@@ -44,6 +44,13 @@ pub(super) async fn compare(State(app): State<Arc<App>>) -> Answer<()> {
     Ok(Json(()))
 }
 
+pub(super) async fn try_boot(State(app): State<Arc<App>>) -> Answer<()> {
+    installed(&app)?;
+    let title = "There can be no trial boot now";
+    app.boot_drives.try_boot().map_err(|e| ApiError::new(StatusCode::CONFLICT, "trial-refused", title, e))?;
+    Ok(Json(()))
+}
+
 fn installed(app: &App) -> Result<(), ApiError> {
     let title = "This node has no boot drives of ours";
     let refuse =
