@@ -26,7 +26,7 @@ const FIRST: Duration = Duration::from_secs(10);
 /// Between two looks without a reason.
 const DAILY: Duration = Duration::from_secs(86_400);
 /// After a look that failed.
-const AGAIN: Duration = Duration::from_secs(600);
+const AGAIN: Duration = Duration::from_secs(120);
 /// How long a look may take: it reads the EFI system partitions.
 const LOOK_LIMIT: Duration = Duration::from_secs(900);
 /// What a healing says, bytes.
@@ -176,9 +176,8 @@ impl Worker<'_> {
         let whole =
             findings.places.iter().filter(|p| p.state == maekin_rootfs::heal::PlaceState::Whole).count();
         if whole >= expected {
-            let serials = findings.candidates.iter().map(|c| c.serial.clone()).filter(|s| !s.is_empty());
-            let serials: Vec<String> = serials.collect();
-            self.keeper.remember(|memory| memory.known = serials);
+            let names = findings.candidates.iter().map(heal::name).collect();
+            self.keeper.remember(|memory| memory.known = names);
         }
     }
 

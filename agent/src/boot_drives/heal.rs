@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use maekin_api::boot_drives::{Heal, HealPolicy, StartHeal};
-use maekin_rootfs::heal::{Action, End, Findings, Line};
+use maekin_rootfs::heal::{Action, Candidate, End, Findings, Line};
 
 use super::memory::Healed;
 
@@ -36,7 +36,7 @@ pub(crate) struct Case<'a> {
     /// What a person said.
     pub(crate) asked: Option<&'a StartHeal>,
     pub(crate) last: Option<&'a Healed>,
-    /// Serial numbers of drives that were there while all was well: spares for something else.
+    /// Names ([`name`]) of drives that were there while all was well: spares for something else.
     pub(crate) known: &'a [String],
     /// Device nodes of drives that do not answer.
     pub(crate) failing: &'a [String],
@@ -66,7 +66,7 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
     }
     let taken = case.findings.candidates.iter().find(|c| c.disk.display().to_string() == disk);
     // A drive that was there while all was well was put in for something else: it is not taken unasked.
-    let spare = taken.is_some_and(|c| case.known.contains(&c.serial));
+    let spare = taken.is_some_and(|c| case.known.contains(&name(c)));
     if case.policy == HealPolicy::Ask || spare || !plan.dies.is_empty() || plan.token.is_some() {
         let reason = if spare && plan.dies.is_empty() {
             format!("{}; it was in before, so it may be meant for something else", plan.reason)
@@ -82,11 +82,15 @@ pub(crate) fn decide(case: &Case<'_>) -> Decision {
     }
 }
 
+/// What a drive is known by: its serial number, or what else there is.
+pub(crate) fn name(candidate: &Candidate) -> String {
+    if candidate.serial.is_empty() { candidate.title.clone() } else { candidate.serial.clone() }
+}
+
 /// What cannot be done by itself: a drive that could be taken with consent, one that cannot, or none at all.
 fn refused(case: &Case<'_>) -> Decision {
     let findings = case.findings;
-    let free =
-        |c: &&maekin_rootfs::heal::Candidate| c.action != Action::Refuse && !case.known.contains(&c.serial);
+    let free = |c: &&Candidate| c.action != Action::Refuse && !case.known.contains(&name(c));
     if let Some(candidate) = findings.candidates.iter().find(free) {
         return Decision::Ask(Heal::Asks {
             action: action_name(candidate.action),
@@ -95,7 +99,7 @@ fn refused(case: &Case<'_>) -> Decision {
             token: candidate.token.clone().unwrap_or_default(),
         });
     }
-    let candidate = findings.candidates.iter().find(|c| !case.known.contains(&c.serial));
+    let candidate = findings.candidates.iter().find(|c| !case.known.contains(&name(c)));
     if candidate.is_none() && findings.plan.disk.is_none() {
         return Decision::Nothing; // no drive to do anything with: that one is missing is said already
     }

@@ -25,7 +25,7 @@ pub(crate) struct Memory {
     pub(crate) proved_boot: String,
     /// Both places were whole once: from then on the node is one of two drives.
     pub(crate) mirror: bool,
-    /// Serial numbers of other drives that were there while all was well.
+    /// Names (serial numbers, mostly) of other drives that were there while all was well.
     pub(crate) known: Vec<String>,
     /// When each alarm that is on was first seen.
     pub(crate) alarms: BTreeMap<String, u64>,
