@@ -94,6 +94,10 @@ pub(crate) fn turn(app: &App, keeper: &Keeper, running: &mut Option<Run>) {
         let whole = arrays.values().all(|a| a.in_sync == a.wanted && a.action == "idle");
         (whole && shared.memory.mirror && shared.memory.begun > 0 && now() >= due(&shared.memory), wanted)
     };
+    if running.is_some() && arrays.values().any(|a| a.in_sync < a.wanted) {
+        tracing::info!("not compared any further: a half is missing; it is done again when both are there");
+        *running = None;
+    }
     if running.is_none() && (due || wanted) {
         let queue = Array::ALL.iter().map(|array| array.name().to_owned()).collect();
         *running = Some(Run { queue, ..Run::default() });
