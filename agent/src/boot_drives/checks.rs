@@ -113,7 +113,7 @@ impl Worker<'_> {
         // An entry for a drive whose loader is damaged would only lead astray.
         let sound = [0, 1]
             .map(|p| disks[p].clone().filter(|_| !matches!(esp[p], Esp::Damaged { .. } | Esp::Unknown)));
-        let entries = entries::check(install, &sound, true);
+        let entries = entries::ensure(install, &sound);
         let mut shared = self.keeper.lock();
         if let Some(findings) = &findings {
             shared.installed_on = findings.drives.clamp(1, 2);

@@ -49,10 +49,9 @@ pub(crate) fn plan(memory: &Memory, boot: &BootDrives, uefi: bool, wanted: bool,
 /// Why not.
 pub(crate) fn begin(install: Uuid, place: u8) -> Result<(), String> {
     let text = |e| crate::errors::chain(&e);
-    let vars = entries::read().map_err(text)?;
-    let number = entries::number(&vars, install, place)
+    let number = entries::number(&entries::read(), install, place)
         .ok_or_else(|| format!("the firmware has no boot entry for boot drive {}", place + 1))?;
-    Cmd::new("efibootmgr").args(["--quiet", "--bootnext", number]).run().map_err(text)
+    Cmd::new("efibootmgr").args(["--quiet", "--bootnext", &format!("{number:04X}")]).run().map_err(text)
 }
 
 /// Takes in how a trial went, in the start after it. Pure.
