@@ -35,6 +35,9 @@ enum Command {
         /// The answer file.
         #[arg(long)]
         toml: PathBuf,
+        /// The installation, by its id, that may be replaced without a person choosing so in the medium's menu.
+        #[arg(long)]
+        again: Option<uuid::Uuid>,
         /// Where the build's output lies; `out` of the checkout where not given.
         #[arg(long)]
         out: Option<PathBuf>,
@@ -118,7 +121,9 @@ fn run(command: Command) -> Result<()> {
     match command {
         Command::Build(args) => build::build(&options(args)?, VERSION),
         Command::Relock(common) => build::relock(&options(Build { common, ..Build::default() })?),
-        Command::Answer { iso, toml, out } => build::put_answer(&iso, &toml, &or_in_repo(out, OUT)?),
+        Command::Answer { iso, toml, again, out } => {
+            build::put_answer(&iso, &toml, again, &or_in_repo(out, OUT)?)
+        }
         Command::Verify { release, iso, key } => build::verify(
             &or_in_repo(release, "out/release")?,
             &or_in_repo(key, "keys/throw-away.pub")?,

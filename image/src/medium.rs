@@ -39,6 +39,12 @@ pub fn readme(version: &str) -> String {
     include_str!("../files/medium/README.txt").replace("@VERSION@", version).replace('\n', "\r\n")
 }
 
+/// The text for whoever looks into [`AGAIN_DIR`].
+#[must_use]
+pub fn again_readme() -> String {
+    include_str!("../files/medium/again.txt").replace('\n', "\r\n")
+}
+
 /// First byte and length of partition `number` (from 1), from the first [`TABLE_LEN`] bytes of a medium: a GPT with
 /// sectors of 512 bytes (UEFI specification section 5.3). `None` where there is none such.
 #[must_use]

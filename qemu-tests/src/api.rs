@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maekin_api::boot_drives::BootDrives;
 use maekin_api::cluster::Cluster;
-use maekin_api::install::{Install, OpenWindow, WindowState};
+use maekin_api::install::{Install, OpenWindow, Reinstall, WindowState};
 use maekin_api::node::Node;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -104,6 +104,14 @@ impl Api {
     /// As [`Api::node`].
     pub fn open_window(&self, minutes: u32, count: u32) -> anyhow::Result<WindowState> {
         self.post(maekin_api::INSTALL_WINDOW, &OpenWindow { minutes, count })
+    }
+
+    /// `POST /v1/nodes/{name}/reinstall`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn reinstall(&self, name: &str) -> anyhow::Result<Reinstall> {
+        self.post(&maekin_api::REINSTALL.replace("{name}", name), &())
     }
 
     /// The status of a `GET` with no password or, where given, with that one.

@@ -64,9 +64,18 @@ impl Release {
             .arg(to)
             .limit(Duration::from_secs(300))
             .run()?;
+        self.write_answer(answer, None, to)
+    }
+
+    /// Writes the answer file into the ISO or stick `to`, and the wish that the installation `again` be replaced.
+    ///
+    /// # Errors
+    /// What the tool says.
+    pub fn write_answer(&self, answer: &str, again: Option<&str>, to: &Path) -> anyhow::Result<()> {
         let toml = to.with_extension("toml");
         std::fs::write(&toml, answer).with_context(|| format!("cannot write {}", toml.display()))?;
-        self.tool("answer").arg("--iso").arg(to).arg("--toml").arg(&toml).run()?;
+        let wish = again.iter().flat_map(|id| ["--again", id]);
+        self.tool("answer").arg("--iso").arg(to).arg("--toml").arg(&toml).args(wish).run()?;
         Ok(())
     }
 

@@ -6,12 +6,14 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use maekin_host::cmd::{self, Cmd};
-use maekin_image::medium::{ANSWER_FILE, ANSWER_LABEL, ANSWER_PARTITION, TABLE_LEN, partition};
+use maekin_image::medium::{AGAIN_DIR, ANSWER_FILE, ANSWER_LABEL, ANSWER_PARTITION, TABLE_LEN, partition};
+use uuid::Uuid;
 
 use super::tools::Tools;
 
-/// Writes `toml` as the answer file of the medium `iso`. `out` is where a build may have left word of its tools.
-pub(crate) fn put_answer(iso: &Path, toml: &Path, out: &Path) -> Result<()> {
+/// Writes `toml` as the answer file of the medium `iso`, and the wish that the installation `again` may be replaced.
+/// `out` is where a build may have left word of its tools.
+pub(crate) fn put_answer(iso: &Path, toml: &Path, again: Option<Uuid>, out: &Path) -> Result<()> {
     let mut table = vec![0; TABLE_LEN];
     File::open(iso)
         .and_then(|mut file| file.read_exact(&mut table))
@@ -22,13 +24,15 @@ pub(crate) fn put_answer(iso: &Path, toml: &Path, out: &Path) -> Result<()> {
     File::open(toml).with_context(|| format!("cannot read the answer file {}", toml.display()))?;
     let mut image = iso.as_os_str().to_owned();
     image.push(format!("@@{start}"));
-    mcopy(out)?
-        .args(["-o", "-i"])
-        .arg(image)
-        .arg(toml)
-        .arg(format!("::/{ANSWER_FILE}"))
-        .run()
-        .with_context(|| format!("cannot write to the partition {ANSWER_LABEL} of {}", iso.display()))
+    let put = |file: &Path, name: &str| {
+        let copied = mcopy(out)?.args(["-o", "-i"]).arg(&image).arg(file).arg(format!("::/{name}")).run();
+        copied.with_context(|| format!("cannot write to the partition {ANSWER_LABEL} of {}", iso.display()))
+    };
+    put(toml, ANSWER_FILE)?;
+    match again {
+        Some(id) => put(Path::new("/dev/null"), &format!("{AGAIN_DIR}/{id}")),
+        None => Ok(()),
+    }
 }
 
 /// The host's mcopy, or that of an earlier build.

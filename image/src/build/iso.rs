@@ -68,6 +68,9 @@ fn write_efi(context: &Context<'_>, release: &Path, stub: &Path, image: &Path) -
 fn write_answers(context: &Context<'_>, image: &Path) -> Result<()> {
     let readme = image.with_extension("txt");
     file::write_atomic(&readme, medium::readme(context.version).as_bytes(), 0o644)?;
+    let again = image.with_extension("again");
+    file::write_atomic(&again, medium::again_readme().as_bytes(), 0o644)?;
+    let wishes = format!("{}/README.txt", medium::AGAIN_DIR);
     let volume = Volume { size: medium::ANSWER_SIZE, label: medium::ANSWER_LABEL, serial: 0x4d41_4502 };
-    volume.create(context.tools, image, context.lock.epoch, &[("README.txt", &readme)])
+    volume.create(context.tools, image, context.lock.epoch, &[("README.txt", &readme), (&wishes, &again)])
 }

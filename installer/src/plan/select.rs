@@ -81,7 +81,14 @@ pub fn unconsented(disk: &Disk, answers: &Answers) -> Option<Refusal> {
     let token = consent::token(disk);
     let known = disk.contents.unreadable.is_none(); // what cannot be read is objected to already
     // The medium may have been forgotten in a machine that is installed already.
-    let start = if disk.contents.is_ours() { "to start it, boot from this drive; " } else { "" };
+    let start = match &disk.contents.previous {
+        Some(previous) => format!(
+            "to start it, restart: the medium's menu starts installation {} unless told otherwise; ",
+            previous.install_id
+        ),
+        None if disk.contents.is_ours() => "to start it, boot from this drive; ".to_owned(),
+        None => String::new(),
+    };
     (known && !disk.contents.is_free() && !answers.consent.contains(&token)).then(|| Refusal {
         disk: Some(disk.title()),
         reason: format!("it is not blank: {}", disk.contents.brief()),

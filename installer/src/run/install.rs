@@ -89,6 +89,7 @@ fn receipt(
         "machine": dmi::read(Path::new("/sys/class/dmi/id")),
         "drives": plan.node.disks,
         "lost": crate::plan::describe::losses(plan),
+        "kept": crate::plan::describe::kept(plan),
         "seconds": seconds,
         "steps": timings,
         "notes": notes,
