@@ -19,6 +19,8 @@ use crate::record::values::{AliveValue, WindowValue};
 use crate::testing::{EndEtcd, agent, have_etcd, restarted, serve};
 use maekin_host::pin;
 
+mod reinstall;
+
 /// Longest time that a node may take to become a member.
 const LIMIT: Duration = Duration::from_secs(60);
 
