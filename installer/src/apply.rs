@@ -301,4 +301,4 @@ fn commit_esp(
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -169,3 +169,6 @@ impl Source for Held {
         "the running boot drive".to_owned()
     }
 }
+
+#[cfg(test)]
+mod tests;

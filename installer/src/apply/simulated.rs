@@ -1,6 +1,8 @@
 //! A machine in memory: drives that take writes, mirrors that pass them on to their members, file systems as maps. It
 //! records every call, fails at the call it is told to, and answers what firmware would make of its drives.
 
+mod heal;
+
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -116,7 +118,7 @@ pub struct Bootable {
 }
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct SimulatedTarget {
     /// Every call, in words.
     pub log: Vec<String>,
@@ -127,6 +129,8 @@ pub struct SimulatedTarget {
     disks: BTreeMap<PathBuf, SparseDisk>,
     parts: BTreeMap<PathBuf, (PathBuf, u64, u64)>,
     arrays: BTreeMap<PathBuf, Vec<PathBuf>>,
+    /// Members that are being brought up to date, by the array's node.
+    syncing: BTreeMap<PathBuf, Vec<PathBuf>>,
     files: BTreeMap<PathBuf, Files>,
     mounted: Vec<PathBuf>,
 }

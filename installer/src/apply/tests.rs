@@ -25,7 +25,7 @@ impl Source for Bundle {
 }
 
 /// A release whose files are there; `spoil` changes one of them after the manifest was made.
-fn release(spoil: Option<&str>) -> Release {
+pub(crate) fn release(spoil: Option<&str>) -> Release {
     let mut manifest = manifest();
     let mut bundle = BTreeMap::new();
     for (path, entry) in &mut manifest.files {
@@ -47,10 +47,10 @@ fn release(spoil: Option<&str>) -> Release {
 }
 
 #[derive(Default)]
-struct Heard {
-    steps: Vec<String>,
+pub(crate) struct Heard {
+    pub(crate) steps: Vec<String>,
     work: Vec<(u64, u64)>,
-    notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl Progress for Heard {
@@ -65,15 +65,15 @@ impl Progress for Heard {
     }
 }
 
-fn planned(release: &Release, disks: Vec<Disk>, firmware: Firmware) -> Plan {
+pub(crate) fn planned(release: &Release, disks: Vec<Disk>, firmware: Firmware) -> Plan {
     plan::plan(&machine(firmware, disks), &answers(""), &release.manifest, SEED).unwrap()
 }
 
-fn pair() -> Vec<Disk> {
+pub(crate) fn pair() -> Vec<Disk> {
     vec![disk("vda", 12), disk("vdb", 12)]
 }
 
-fn pair_target() -> SimulatedTarget {
+pub(crate) fn pair_target() -> SimulatedTarget {
     SimulatedTarget::new(&[("/dev/vda", 12 * GIB), ("/dev/vdb", 12 * GIB)])
 }
 

@@ -286,6 +286,3 @@ fn work(here: &[maekin_image::layout::Extent; 6], arrays: &[Array]) -> u64 {
 fn arrays_with(seen: &Observed, place: u8, halves: &[Half]) -> Vec<Array> {
     seen.arrays.keys().copied().filter(|array| halves.contains(&seen.half(place, *array))).collect()
 }
-
-#[cfg(test)]
-mod tests;

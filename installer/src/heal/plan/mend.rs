@@ -58,8 +58,10 @@ pub fn arrays(context: &Context<'_>, place: u8, choice: &Choice) -> Option<Plann
     };
     steps.extend(boot.before);
     steps.extend(joins);
-    steps.push(HealStep::AwaitSync { arrays: out.clone(), work: work(&here.extents, &out) });
-    steps.extend(context.compare(|part| here.partition(part), &out));
+    // Those that an interrupted healing has put back already are not whole either.
+    let halves = arrays_with(context.seen, place, &[Half::Out, Half::Faulty, Half::Resyncing]);
+    steps.push(HealStep::AwaitSync { work: work(&here.extents, &halves), arrays: halves.clone() });
+    steps.extend(context.compare(|part| here.partition(part), &halves));
     steps.extend(boot.commit);
     let reason = format!("{} was away, and is brought up to date from the other drive", here.disk.title());
     Some(Planned::doing(Action::ReAdd, place, &here.disk, &reason, steps))
