@@ -139,7 +139,7 @@ pub fn wanted(known: &Known<'_>, good: Option<&EspSeen>, other: Option<&EspSeen>
     }
     wanted.files.remove(esp::GRUB_ENV);
     wanted.files.remove(esp::INVENTORY);
-    let env = both().find_map(|seen| seen.env.clone());
+    let env = both().find_map(|seen| seen.env.clone().filter(|env| slot(env).is_some()));
     wanted.env = env.unwrap_or_else(|| GrubEnv::booting(known.slot));
     wanted
 }
@@ -154,6 +154,11 @@ fn listed_menu(seen: &EspSeen) -> Option<&str> {
 fn with_drives(menu: &str, drives: usize) -> String {
     let word = |n: usize| format!(" maekin.drives={n} ");
     menu.replace(&word(3 - drives.clamp(1, 2)), &word(drives))
+}
+
+/// The slot that an environment block boots; `None`: it makes no sense.
+fn slot(env: &GrubEnv) -> Option<&str> {
+    env.get(maekin_image::grubenv::SLOT).filter(|slot| ["a", "b"].contains(slot))
 }
 
 impl Wanted {
@@ -176,7 +181,6 @@ impl Wanted {
         if seen.inventory.as_ref() != Some(&self.files) {
             wrong.push(esp::INVENTORY.to_owned());
         }
-        let slot = |env: &GrubEnv| env.get(maekin_image::grubenv::SLOT).map(str::to_owned);
         if seen.env.as_ref().is_none_or(|env| slot(env) != slot(&self.env)) {
             wrong.push(esp::GRUB_ENV.to_owned());
         }
