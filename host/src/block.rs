@@ -243,6 +243,16 @@ pub fn drop_cache(device: &Path) -> Result<(), CmdError> {
     Cmd::new("blockdev").arg("--flushbufs").arg(device).run()
 }
 
+/// Whether someone has claimed the block device for himself: a mount, an array, LVM, a storage daemon (open(2), O_EXCL
+/// without O_CREAT).
+#[must_use]
+pub fn is_claimed(device: &Path) -> bool {
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = (nix::fcntl::OFlag::O_EXCL | nix::fcntl::OFlag::O_CLOEXEC).bits();
+    let opened = File::options().read(true).custom_flags(flags).open(device);
+    opened.is_err_and(|e| e.raw_os_error() == Some(nix::errno::Errno::EBUSY as i32))
+}
+
 /// The bytes that an open device or file has; it stands at its first byte afterwards.
 ///
 /// # Errors
@@ -317,6 +327,12 @@ mod tests {
             "rota":"0","serial":null,"log-sec":"512","mountpoints":[null]}]}"#;
         assert_eq!(parse_lsblk(new).unwrap(), parse_lsblk(old).unwrap());
         assert!(parse_lsblk("{}").is_err() && parse_lsblk("").is_err());
+    }
+
+    #[test]
+    fn what_nobody_has_claimed_is_not_claimed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        assert!(!is_claimed(file.path()) && !is_claimed(Path::new("/nowhere")));
     }
 
     #[test]

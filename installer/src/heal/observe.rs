@@ -80,7 +80,16 @@ pub fn observe(key: &str) -> Result<Observed> {
 
 /// What uses each drive, besides mounts.
 fn busy(facts: &Facts) -> BTreeMap<PathBuf, Vec<String>> {
-    let of = |disk: &Disk| (disk.path.clone(), holders(Path::new("/sys/block"), &disk.name));
+    let of = |disk: &Disk| {
+        let mut users = holders(Path::new("/sys/block"), &disk.name);
+        let partitions = disk.contents.partitions.iter();
+        let mut parts = partitions.map(|p| block::partition_path(&disk.path, p.number));
+        // What has no node of its own in sysfs: a storage daemon, DRBD.
+        if users.is_empty() && (block::is_claimed(&disk.path) || parts.any(|part| block::is_claimed(&part))) {
+            users.push("a program that has it for itself".to_owned());
+        }
+        (disk.path.clone(), users)
+    };
     facts.disks.iter().map(of).collect()
 }
 
