@@ -1,9 +1,17 @@
 //! UEFI: whether the machine booted by it, Secure Boot, and boot entries (through efibootmgr(8)).
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use uuid::Uuid;
+
+use crate::block;
 use crate::cmd::{Cmd, CmdError};
+use crate::efivars::{self, BootList, BootOption, EFIVARS};
+
+/// Where udev links partitions by their GUIDs.
+const BY_PARTUUID: &str = "/dev/disk/by-partuuid";
 
 /// Whether the running system was booted by UEFI.
 #[must_use]
@@ -19,44 +27,59 @@ pub fn secure_boot() -> Option<bool> {
     fs::read(path).ok()?.get(4).map(|value| *value == 1)
 }
 
-/// A boot entry as efibootmgr(8) lists it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Entry {
-    /// Four hex digits.
-    pub number: String,
-    /// Its label.
-    pub label: String,
+/// The entries of `list` that a new one called `label` on `partition` replaces: those that start the same partition
+/// under this label, and those whose label begins with `family` and whose partition is not among `present`. Everybody
+/// else's stay, and so do those that lead somewhere.
+#[must_use]
+pub fn replaced<'a>(
+    list: &'a BootList,
+    label: &str,
+    family: &str,
+    partition: Uuid,
+    present: &BTreeSet<Uuid>,
+) -> Vec<&'a BootOption> {
+    let same = |option: &BootOption| option.label == label && option.partition == Some(partition);
+    let vanished = |option: &BootOption| {
+        option.label.starts_with(family) && option.partition.is_some_and(|part| !present.contains(&part))
+    };
+    list.entries.iter().filter(|option| same(option) || vanished(option)).collect()
 }
 
-/// Parses what `efibootmgr` prints.
-#[must_use]
-pub fn parse_entries(text: &str) -> Vec<Entry> {
-    text.lines()
-        .filter_map(|line| {
-            let rest = line.strip_prefix("Boot")?;
-            let number = rest.get(..4).filter(|n| n.bytes().all(|b| b.is_ascii_hexdigit()))?;
-            let rest = rest.get(4..)?.strip_prefix('*').or_else(|| rest.get(4..)?.strip_prefix(' '))?;
-            let label = rest.trim_start().split('\t').next().unwrap_or_default();
-            Some(Entry { number: number.to_owned(), label: label.trim_end().to_owned() })
-        })
-        .collect()
+/// The GUIDs of the partitions that are here, from a directory like `/dev/disk/by-partuuid`.
+fn partitions(dir: &Path) -> BTreeSet<Uuid> {
+    let names = fs::read_dir(dir).into_iter().flatten().flatten();
+    names.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
 }
 
 /// Makes `label` an entry that starts `loader` (with `\`) from partition `part` of `disk`, first in the boot order.
-/// Entries of the same label are removed before.
+/// Entries that it replaces are removed before, so that a machine's variables do not fill up; those that led nowhere
+/// are returned in words. Labels that differ only in the number at their end are of one family.
 ///
 /// # Errors
 /// [`CmdError`], also where the firmware keeps no variables.
-pub fn set_entry(label: &str, disk: &Path, part: u32, loader: &str) -> Result<(), CmdError> {
-    let listed = parse_entries(&Cmd::new("efibootmgr").text()?);
-    for old in listed.iter().filter(|e| e.label == label) {
-        Cmd::new("efibootmgr").args(["--quiet", "--bootnum", &old.number, "--delete-bootnum"]).run()?;
+pub fn set_entry(label: &str, disk: &Path, part: u32, loader: &str) -> Result<Vec<String>, CmdError> {
+    let mut told = Vec::new();
+    let partition = block::partition_path(disk, part);
+    let guid =
+        Cmd::new("blkid").args(["-p", "-o", "value", "-s", "PART_ENTRY_UUID"]).arg(partition).text()?;
+    if let Ok(guid) = guid.trim().parse() {
+        let present = partitions(Path::new(BY_PARTUUID));
+        let list = efivars::read(Path::new(EFIVARS));
+        let family = label.trim_end_matches(|c: char| c.is_ascii_digit());
+        for old in replaced(&list, label, family, guid, &present) {
+            let number = format!("{:04X}", old.number);
+            Cmd::new("efibootmgr").args(["--quiet", "--bootnum", &number, "--delete-bootnum"]).run()?;
+            if old.partition != Some(guid) {
+                told.push(format!("Boot{number} \"{}\"", old.label));
+            }
+        }
     }
     Cmd::new("efibootmgr")
         .args(["--quiet", "--create", "--disk"])
         .arg(disk)
         .args(["--part", &part.to_string(), "--label", label, "--loader", loader])
-        .run()
+        .run()?;
+    Ok(told)
 }
 
 #[cfg(test)]
@@ -64,19 +87,32 @@ mod tests {
     use super::*;
 
     #[test]
-    fn entries_are_parsed_in_both_styles_of_efibootmgr() {
-        let text = "BootCurrent: 0001\nTimeout: 0 seconds\nBootOrder: 0001,0000\n\
-            Boot0000* UiApp\tFvVol(7cb8bdc9)/FvFile(462caa21)\nBoot0001* Maekin disk 1\tHD(2,GPT)\nBoot0002  off\n";
-        let got: Vec<(String, String)> =
-            parse_entries(text).into_iter().map(|e| (e.number, e.label)).collect();
-        let want = [("0000", "UiApp"), ("0001", "Maekin disk 1"), ("0002", "off")];
-        assert_eq!(got, want.map(|(n, l)| (n.to_owned(), l.to_owned())));
-    }
-
-    #[test]
-    fn hostile_lines_are_no_entries() {
-        for text in ["Boot", "Boot00", "Bootäöü*", "Boot0001", "BootOrder: 0001"] {
-            assert!(parse_entries(text).is_empty(), "{text}");
-        }
+    fn only_entries_that_lead_nowhere_or_here_are_replaced() {
+        let [here, other, gone] = [1, 2, 3].map(Uuid::from_u128);
+        let option = |number, label: &str, partition| BootOption {
+            number,
+            label: label.to_owned(),
+            partition,
+            ..BootOption::default()
+        };
+        let list = BootList {
+            entries: vec![
+                option(0, "Maekin disk 1", Some(here)),
+                option(1, "Maekin disk 1", Some(other)),
+                option(2, "Maekin disk 1", Some(gone)),
+                option(3, "Maekin disk 2", Some(gone)),
+                option(4, "debian", Some(gone)),
+                option(5, "Maekin disk 1", None),
+                option(6, "UEFI PXEv4", None),
+                option(7, "Maekin disk 2", Some(here)),
+            ],
+            ..BootList::default()
+        };
+        let present = BTreeSet::from([here, other]);
+        let numbers = |label| -> Vec<u16> {
+            replaced(&list, label, "Maekin disk ", here, &present).iter().map(|o| o.number).collect()
+        };
+        assert_eq!(numbers("Maekin disk 1"), [0, 2, 3]);
+        assert_eq!(numbers("Maekin disk 2"), [2, 3, 7]);
     }
 }

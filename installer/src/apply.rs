@@ -47,6 +47,9 @@ pub struct Timing {
     pub step: String,
     /// Seconds it took.
     pub seconds: f64,
+    /// What was worth a note.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
 }
 
 /// Carries out `plan`; returns how long each step took.
@@ -68,9 +71,10 @@ pub fn apply(
         let start = Instant::now();
         let mut meter = Meter::new(progress, done, step.weight(), total);
         apply_step(step, release, target, &mut meter).with_context(|| format!("while {label}"))?;
+        let notes = meter.notes;
         done += step.weight();
         progress.work(done, total);
-        timings.push(Timing { step: label, seconds: start.elapsed().as_secs_f64() });
+        timings.push(Timing { step: label, seconds: start.elapsed().as_secs_f64(), notes });
     }
     Ok(timings)
 }
@@ -82,12 +86,18 @@ pub(crate) struct Meter<'a> {
     limit: u64,
     total: u64,
     here: u64,
+    notes: Vec<String>,
 }
 
 impl<'a> Meter<'a> {
     /// Of a step that has `limit` of `total`, after `base`.
     pub(crate) fn new(progress: &'a mut dyn Progress, base: u64, limit: u64, total: u64) -> Self {
-        Self { progress, base, limit, total, here: 0 }
+        Self { progress, base, limit, total, here: 0, notes: Vec::new() }
+    }
+
+    fn note(&mut self, text: String) {
+        self.progress.note(&text);
+        self.notes.push(text);
     }
 
     fn advance(&mut self, bytes: u64) {
@@ -161,10 +171,15 @@ pub(crate) fn apply_step(
             target.write(disk, 0, &protective_mbr(*size, *sector, &code))
         }
         Step::BootEntry { disk, part, label, loader } => {
-            if let Err(e) = target.boot_entry(label, disk, *part, loader) {
-                meter
-                    .progress
-                    .note(&format!("no boot entry for {} ({e:#}); it boots without", disk.display()));
+            match target.boot_entry(label, disk, *part, loader) {
+                Ok(removed) => {
+                    for old in removed {
+                        meter.note(format!("a boot entry that leads nowhere was removed: {old}"));
+                    }
+                }
+                Err(e) => {
+                    meter.note(format!("no boot entry for {} ({e:#}); it boots without", disk.display()));
+                }
             }
             Ok(())
         }

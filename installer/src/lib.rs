@@ -13,6 +13,7 @@
 //! | [`apply`] | steps to effects, through one trait: the machine, or a simulation |
 //! | [`source`] | the release: install medium, or install master over HTTP |
 //! | [`run`] | `run`: the installer as the initrd's job |
+//! | [`receipt`] | what stays of an installation, signed |
 //! | [`tui`] | its screens |
 //! | [`trial`] | trying a network before it is installed |
 //! | [`boot`] | `boot`: starting the installed system |
@@ -28,6 +29,7 @@ pub mod facts;
 pub mod heal;
 pub mod judge;
 pub mod plan;
+pub mod receipt;
 pub mod run;
 pub mod source;
 pub mod trial;

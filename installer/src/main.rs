@@ -15,7 +15,7 @@ use maekin_installer::heal::plan::Choice;
 use maekin_installer::heal::{self, Form};
 use maekin_installer::plan::{describe, plan};
 use maekin_installer::source::{DirSource, Release};
-use maekin_installer::{answers, boot, judge, run};
+use maekin_installer::{answers, boot, judge, receipt, run};
 use uuid::Uuid;
 
 /// Installs Maekin on this machine, and starts it where it is installed.
@@ -71,6 +71,14 @@ enum Command {
         /// Consent to lose exactly what this token stands for.
         #[arg(long)]
         consent: Vec<String>,
+    },
+    /// Check a receipt against its signature.
+    Receipt {
+        /// The receipt; its signature is beside it, with `.minisig` behind its name.
+        file: PathBuf,
+        /// The public key, from somewhere that you trust; else the one beside the receipt, which came along with it.
+        #[arg(long)]
+        key: Option<PathBuf>,
     },
     /// Say what a machine with these drives would do, and why it does not start. Writes nothing.
     Judge(judge::command::Args),
@@ -132,6 +140,7 @@ fn main() -> ExitCode {
             let choice = Choice { disk, consent };
             if apply { heal::heal(&choice, form) } else { heal::show(&choice, form) }
         }
+        Command::Receipt { file, key } => verify_receipt(&file, key.as_deref()),
         Command::Judge(args) => judge::command::run(&args),
         Command::Boot => told(boot::TAG, boot::boot()),
     };
@@ -193,6 +202,23 @@ fn print_plan(answers: &Path, rest: &Rest) -> Result<()> {
             print!("{}", table(&facts));
             return Err(refusals.into());
         }
+    }
+    Ok(())
+}
+
+fn verify_receipt(path: &Path, key: Option<&Path>) -> Result<()> {
+    let beside = |suffix: &str| PathBuf::from(format!("{}{suffix}", path.display()));
+    let came_along = beside(".pub");
+    let named = key.unwrap_or(&came_along);
+    let comment = receipt::verify(
+        &file::read_bytes(path, 16 << 20)?,
+        &file::read_text(&beside(".minisig"), 4096)?,
+        &file::read_text(named, 4096)?,
+    )
+    .with_context(|| path.display().to_string())?;
+    println!("{}: signed by the key in {}: {comment}", path.display(), named.display());
+    if key.is_none() {
+        println!("That key came along with it: this proves only that both belong together.");
     }
     Ok(())
 }

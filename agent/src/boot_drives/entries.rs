@@ -50,7 +50,7 @@ pub(crate) fn ensure(install: Uuid, disks: &[Option<Disk>; 2]) -> Checked {
         }
         let label = format!("Maekin disk {}", place + 1);
         match efi::set_entry(&label, &disk.device, Part::Esp.number(), ENTRY_LOADER) {
-            Ok(()) => tracing::info!(drive = place + 1, "boot entry added"),
+            Ok(removed) => tracing::info!(drive = place + 1, ?removed, "boot entry added"),
             Err(e) => tracing::warn!(drive = place + 1, error = %chain(&e), "boot entry not added"),
         }
     }

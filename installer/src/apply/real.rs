@@ -243,9 +243,8 @@ impl Target for RealTarget {
         }
     }
 
-    fn boot_entry(&mut self, label: &str, disk: &Path, part: u32, loader: &str) -> Result<()> {
-        efi::set_entry(label, disk, part, loader)?;
-        Ok(())
+    fn boot_entry(&mut self, label: &str, disk: &Path, part: u32, loader: &str) -> Result<Vec<String>> {
+        Ok(efi::set_entry(label, disk, part, loader)?)
     }
 }
 

@@ -348,11 +348,11 @@ impl Target for SimulatedTarget {
         self.read_file(device, path).map(|bytes| sha256_hex(&bytes))
     }
 
-    fn boot_entry(&mut self, label: &str, disk: &Path, _part: u32, _loader: &str) -> Result<()> {
+    fn boot_entry(&mut self, label: &str, disk: &Path, _part: u32, _loader: &str) -> Result<Vec<String>> {
         self.call(format!("boot entry {label} for {}", disk.display()))?;
         if self.no_nvram {
             bail!("the firmware keeps no variables");
         }
-        Ok(())
+        Ok(Vec::new())
     }
 }

@@ -61,6 +61,6 @@ pub trait Target {
     fn read_file(&mut self, device: &Path, path: &str) -> Result<Vec<u8>>;
     /// SHA-256 of a file of a mounted device.
     fn digest_file(&mut self, device: &Path, path: &str) -> Result<String>;
-    /// Makes a UEFI boot entry.
-    fn boot_entry(&mut self, label: &str, disk: &Path, part: u32, loader: &str) -> Result<()>;
+    /// Makes a UEFI boot entry. Entries of the same maker whose partition is gone are removed, and returned in words.
+    fn boot_entry(&mut self, label: &str, disk: &Path, part: u32, loader: &str) -> Result<Vec<String>>;
 }

@@ -178,7 +178,8 @@ fn a_half_that_reads_back_wrong_is_named() {
     // The second member's first block is changed behind the mirror, between writing and reading back.
     for step in &plan.steps {
         let mut heard = Heard::default();
-        let mut meter = Meter { progress: &mut heard, base: 0, limit: 1, total: 1, here: 0 };
+        let mut meter =
+            Meter { progress: &mut heard, base: 0, limit: 1, total: 1, here: 0, notes: Vec::new() };
         if matches!(step, Step::Compare { .. }) {
             target.write(Path::new("/dev/vdb3"), 0, b"x").unwrap();
             let err = apply_step(step, &release, &mut target, &mut meter).unwrap_err().to_string();

@@ -8,18 +8,14 @@ use std::time::Instant;
 use anyhow::Result;
 use maekin_host::{dmi, md};
 use maekin_image::ids::Array;
-use serde_json::json;
 
 use crate::apply::real::RealTarget;
 use crate::apply::target::{FileSystem, Target};
-use crate::apply::{Progress, Timing, apply};
+use crate::apply::{Progress, apply};
 use crate::plan::Plan;
+use crate::receipt::{self, Signed};
 use crate::source::{Release, medium};
 use crate::tui::event::{Done, Event, Failure};
-
-/// Where the receipt and the log lie on the state file system.
-const RECEIPT: &str = "lib/maekin/receipt.json";
-const LOG: &str = "lib/maekin/install.log";
 
 /// Passes progress on as events, and keeps the log.
 struct Teller<'a> {
@@ -61,8 +57,17 @@ pub fn install_and_send(plan: &Plan, release: &Release, sender: &Sender<Event>) 
     let outcome = match outcome {
         Ok(timings) => {
             let seconds = teller.start.elapsed().as_secs_f64();
-            let receipt = receipt(plan, release, &timings, &teller.notes, seconds);
-            let places = keep(plan, &receipt, &mut target, &mut teller);
+            let done = receipt::Done {
+                timings: &timings,
+                notes: &teller.notes,
+                log: &teller.log,
+                seconds,
+                machine: &dmi::read(Path::new("/sys/class/dmi/id")),
+            };
+            let signed = receipt(plan, release, &done);
+            let places = keep(plan, signed.as_ref(), &mut target, &mut teller);
+            let receipt =
+                signed.ok().and_then(|(signed, _)| serde_json::to_value(signed).ok()).unwrap_or_default();
             Ok(Done { receipt, after: plan.after, seconds, places })
         }
         Err(e) => Err(Failure::failed(format!("{e:#}"))),
@@ -70,53 +75,28 @@ pub fn install_and_send(plan: &Plan, release: &Release, sender: &Sender<Event>) 
     let _ = sender.send(Event::Finished(outcome));
 }
 
-fn receipt(
-    plan: &Plan,
-    release: &Release,
-    timings: &[Timing],
-    notes: &[String],
-    seconds: f64,
-) -> serde_json::Value {
-    json!({
-        "format": 1,
-        "install_id": plan.install,
-        "hostname": plan.node.hostname,
-        "version": plan.version,
-        "key": release.manifest.key,
-        "root_sha256": release.manifest.file("root").map(|f| f.sha256.clone()),
-        "source": release.source.describe(),
-        "firmware": plan.firmware,
-        "machine": dmi::read(Path::new("/sys/class/dmi/id")),
-        "drives": plan.node.disks,
-        "lost": crate::plan::describe::losses(plan),
-        "kept": crate::plan::describe::kept(plan),
-        "seconds": seconds,
-        "steps": timings,
-        "notes": notes,
-    })
+/// Makes the receipt and signs it; returns the key's private half with it.
+fn receipt(plan: &Plan, release: &Release, done: &receipt::Done<'_>) -> Result<(Signed, String)> {
+    let key = receipt::Key::make()?;
+    let signed = key.sign(receipt::receipt(plan, release, done), &plan.install.to_string());
+    Ok((signed, key.private_text()))
 }
 
 /// Keeps receipt and log on the node, and the receipt on the stick; says where they are and where not. The node boots
 /// without them: a failure is a note.
 fn keep(
     plan: &Plan,
-    receipt: &serde_json::Value,
+    receipt: std::result::Result<&(Signed, String), &anyhow::Error>,
     target: &mut RealTarget,
     teller: &mut Teller<'_>,
 ) -> Vec<String> {
     let mut places = Vec::new();
-    let text = format!("{receipt:#}\n");
-    let device = md::device(Array::State.name());
-    let log = teller.log.clone();
-    let mut write = || -> Result<()> {
-        let on = [device.clone()];
-        target.mount(&device, FileSystem::Ext4)?;
-        target.write_file(&on, RECEIPT, 0o600, &mut Cursor::new(text.as_bytes()))?;
-        target.write_file(&on, LOG, 0o600, &mut Cursor::new(log.as_bytes()))?;
-        target.unmount(&device)
+    let kept = match receipt {
+        Ok((signed, private)) => keep_on_node(signed, private, target),
+        Err(e) => Err(anyhow::anyhow!("it could not be signed: {e:#}")),
     };
-    places.push(match write() {
-        Ok(()) => format!("on the node: /var/{RECEIPT}, /var/{LOG}"),
+    places.push(match kept {
+        Ok(()) => format!("on the node: /var/{}", receipt::RECEIPT),
         Err(e) => {
             teller.note(&format!("the receipt could not be kept on the node: {e:#}"));
             format!("NOT on the node: {e:#}")
@@ -128,9 +108,14 @@ fn keep(
             teller.note(&format!("{} could not be released: {e:#}", drive.path.display()));
         }
     }
-    if Path::new("/run/maekin/medium").is_dir() {
+    if let (true, Ok((signed, _))) = (Path::new("/run/maekin/medium").is_dir(), receipt) {
         let name = format!("{}-{}.json", plan.node.hostname, plan.install);
-        places.push(match medium::leave_receipt(&name, &text) {
+        let files = [
+            (name.clone(), &signed.receipt),
+            (format!("{name}.minisig"), &signed.signature),
+            (format!("{name}.pub"), &signed.public_key),
+        ];
+        places.push(match medium::leave_receipt(&files) {
             Ok(()) => format!("on the install medium: receipts/{name}"),
             Err(e) => {
                 tracing::info!("no receipt on the medium: {e:#}");
@@ -139,4 +124,20 @@ fn keep(
         });
     }
     places
+}
+
+/// The private half goes nowhere else.
+fn keep_on_node(signed: &Signed, private: &str, target: &mut RealTarget) -> Result<()> {
+    let device = md::device(Array::State.name());
+    let on = [device.clone()];
+    target.mount(&device, FileSystem::Ext4)?;
+    for (path, text) in [
+        (receipt::PRIVATE_KEY, private),
+        (receipt::PUBLIC_KEY, &signed.public_key),
+        (receipt::RECEIPT, &signed.receipt),
+        (receipt::SIGNATURE, &signed.signature),
+    ] {
+        target.write_file(&on, path, 0o600, &mut Cursor::new(text.as_bytes()))?;
+    }
+    target.unmount(&device)
 }

@@ -125,15 +125,18 @@ fn read_answer(device: &Path, fstype: &str) -> Result<Option<String>> {
     Ok(text?)
 }
 
-/// Leaves a receipt on the partition labelled `MAEKIN`.
+/// Leaves files (name and content) on the partition labelled `MAEKIN`, in the directory of receipts.
 ///
 /// # Errors
 /// When there is none, or it cannot be written.
-pub fn leave_receipt(name: &str, receipt: &str) -> Result<()> {
+pub fn leave_receipt(files: &[(String, &String)]) -> Result<()> {
     let device = find(&block::list()?, ANSWER_LABEL).context("there is no partition labelled MAEKIN")?;
     let dir = PathBuf::from(ANSWERS);
     mount::attach(&device.display().to_string(), "vfat", &dir, Access::ReadWrite, "nosuid,nodev,noexec")?;
-    let written = file::write_atomic(&dir.join(RECEIPTS).join(name), receipt.as_bytes(), 0o644);
+    let write = |(name, text): &(String, &String)| {
+        file::write_atomic(&dir.join(RECEIPTS).join(name), text.as_bytes(), 0o644)
+    };
+    let written = files.iter().try_for_each(write);
     mount::detach(&dir)?;
     Ok(written?)
 }

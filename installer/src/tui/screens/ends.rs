@@ -49,7 +49,7 @@ fn progress_tells_rate_and_time_and_takes_no_keys() {
 fn success_says_where_the_receipt_is() {
     let mut app = installing();
     app.update(done(&[
-        "on the node: /var/lib/maekin/receipt.json, /var/lib/maekin/install.log",
+        "on the node: /var/lib/maekin/receipt.json",
         "on the install medium: receipts/node-1-00000000-0000-0000-0000-000000000009.json",
     ]));
     golden("done", &app);
