@@ -170,6 +170,12 @@ impl Args {
         self.add("-smp", spec.vcpus.to_string());
         self.add("-m", format!("{}M", spec.memory_mib));
         self.add("-uuid", spec.uuid.to_string());
+        for text in &spec.oem_strings {
+            self.add("-smbios", format!("type=11,value={}", text.replace(',', ",,")));
+        }
+        for (name, file) in &spec.fw_cfg {
+            self.add("-fw_cfg", format!("name={name},file={}", escape(file)));
+        }
         self.add("-rtc", "base=utc");
         self.add("-boot", "menu=off,strict=on");
         self.add("-display", "none");

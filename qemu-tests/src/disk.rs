@@ -39,6 +39,19 @@ pub fn create_in_use(file: &Path, size: u64, label: &str) -> Result<(), CmdError
     Ok(())
 }
 
+/// Makes a drive of `size` bytes that begins with `head`, as another system would have left it.
+///
+/// # Errors
+/// What `qemu-img` says, or that the file cannot be written.
+pub fn create_with(file: &Path, size: u64, head: &[u8]) -> anyhow::Result<()> {
+    let raw = file.with_extension("raw");
+    std::fs::write(&raw, head)?;
+    Cmd::new("qemu-img").args(["resize", "-q", "-f", "raw"]).arg(&raw).arg(size.to_string()).run()?;
+    Cmd::new("qemu-img").args(["convert", "-f", "raw", "-O", "qcow2"]).args([&raw, file]).run()?;
+    let _ = std::fs::remove_file(&raw); // it lies in the rack's directory, which goes as a whole
+    Ok(())
+}
+
 /// Whether nothing was ever written to a drive made by [`create`]. Works while a guest has it.
 ///
 /// # Errors

@@ -156,6 +156,12 @@ pub struct NodeSpec {
     pub nics: Vec<Nic>,
     /// Boot order; what is not in it is not booted from.
     pub boot: Vec<BootFrom>,
+    /// OEM strings in its SMBIOS tables (type 11).
+    #[serde(default)]
+    pub oem_strings: Vec<String>,
+    /// Files that it finds in fw_cfg: name, file on the host.
+    #[serde(default)]
+    pub fw_cfg: Vec<(String, PathBuf)>,
 }
 
 impl NodeSpec {

@@ -31,6 +31,8 @@ fn spec() -> NodeSpec {
             },
         ],
         boot: vec![BootFrom::Nic(0), BootFrom::Drive(0), BootFrom::Drive(1)],
+        oem_strings: Vec::new(),
+        fw_cfg: Vec::new(),
     }
 }
 
@@ -86,6 +88,15 @@ fn what_a_node_is_made_of_reaches_qemu() {
                 "-global driver=cfi.pflash01,property=secure,value=on",
                 "unit=0,format=raw,readonly=on,file=/fw/code.fd",
             ],
+            &[],
+        ),
+        (
+            "what a hypervisor tells",
+            |s| {
+                s.oem_strings = vec!["a=b,c".to_owned()];
+                s.fw_cfg = vec![("opt/x".to_owned(), PathBuf::from("/r/a,b"))];
+            },
+            &["-smbios type=11,value=a=b,,c", "-fw_cfg name=opt/x,file=/r/a,,b"],
             &[],
         ),
         (

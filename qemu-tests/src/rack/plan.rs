@@ -122,6 +122,8 @@ fn plan_node(dir: &Path, plan: &Plan, number: usize, ports: &[u16]) -> NodeSpec 
             Nic::Host { mac: mac(1), forwards },
         ],
         boot,
+        oem_strings: Vec::new(),
+        fw_cfg: Vec::new(),
         name,
     }
 }
