@@ -11,10 +11,12 @@
 //! | [`steps`] | what a step is |
 //! | `build` | the steps, in order |
 //! | [`describe`] | the plan in words |
+//! | [`details`] | a step in full |
 
 pub(crate) mod build;
 pub mod consent;
 pub mod describe;
+pub mod details;
 mod identity;
 pub mod kept;
 pub mod ports;

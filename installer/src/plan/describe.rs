@@ -5,6 +5,7 @@ use std::fmt::Write;
 use maekin_rootfs::node::ClusterIntent;
 
 use super::Plan;
+use super::details::details;
 use crate::facts::size_text;
 
 /// What will happen, and what will be lost: a few lines for a screen.
@@ -83,6 +84,9 @@ pub fn full(plan: &Plan) -> String {
     let _ = writeln!(text, "\nsteps:");
     for (i, step) in (1..).zip(&plan.steps) {
         let _ = writeln!(text, "  {i:>2} {}", step.label());
+        for line in details(plan, step) {
+            let _ = writeln!(text, "       {line}");
+        }
     }
     text
 }
