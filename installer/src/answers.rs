@@ -171,20 +171,65 @@ pub struct Problems(pub Vec<Problem>);
 /// Largest answer file that is read, in bytes.
 pub const LIMIT: u64 = 256 << 10;
 
+/// What stands in for wrong values that a file cannot do without, so that the rest can be read.
+const STAND_INS: [(&str, &str); 3] =
+    [("version", "1"), ("node.hostname", "\"node\""), ("cluster.mode", "\"join\"")];
+/// Most problems that are looked for: a file with more is no answer file.
+const MOST: usize = 50;
+
 /// Parses and checks an answer file.
 ///
 /// # Errors
-/// [`Problems`].
+/// [`Problems`]: all of them, in order of lines.
 pub fn parse(text: &str) -> Result<Answers, Problems> {
-    let file: wire::AnswerFile =
-        toml::from_str(text).map_err(|e| Problems(vec![locate::explain(text, &e)]))?;
-    Answers::try_from(file).map_err(|mut problems| {
-        for problem in &mut problems.0 {
+    let (file, mut problems) = read(text);
+    let wrong: Vec<String> = problems.iter().map(|p| p.key.clone()).collect();
+    let checked = file.map(Answers::try_from);
+    if let Some(Err(more)) = &checked {
+        // What follows only from an entry that was left out is no problem of its own.
+        let follows = |p: &&Problem| {
+            let by_mode = p.key.starts_with("cluster.") && wrong.iter().any(|key| key == "cluster.mode");
+            by_mode || wrong.iter().any(|key| *key == p.key || key.starts_with(&format!("{}.", p.key)))
+        };
+        problems.extend(more.0.iter().filter(|p| !follows(p)).cloned().map(|mut problem| {
             problem.line = locate::line_of(text, &problem.key);
+            problem
+        }));
+    }
+    match checked {
+        Some(Ok(answers)) if problems.is_empty() => Ok(answers),
+        _ => {
+            problems.sort_by_key(|p| p.line.unwrap_or(usize::MAX));
+            Err(Problems(problems))
         }
-        problems.0.sort_by_key(|p| p.line.unwrap_or(usize::MAX));
-        problems
-    })
+    }
+}
+
+/// The file as far as it has the right form, and what has not. The reader gives up at the first wrong entry: that one is
+/// left out, and the rest is read again.
+fn read(text: &str) -> (Option<wire::AnswerFile>, Vec<Problem>) {
+    let mut problems: Vec<Problem> = Vec::new();
+    let mut rest = text.to_owned();
+    loop {
+        let error = match toml::from_str(&rest) {
+            Ok(file) => return (Some(file), problems),
+            Err(error) => error,
+        };
+        let problem = locate::explain(&rest, &error);
+        if let Some(name) = problem.reason.strip_prefix("missing field `") {
+            let key = format!("{}.{}", problem.key, name.trim_end_matches('`'));
+            if !problems.iter().any(|p| p.key == key.trim_start_matches('.')) {
+                problems.push(problem); // else it is missing because it was left out
+            }
+            return (None, problems);
+        }
+        let stand_in = STAND_INS.iter().find(|(key, _)| *key == problem.key).map(|(_, value)| *value);
+        problems.push(problem);
+        match locate::without(&rest, &error, stand_in) {
+            Some(shorter) if problems.len() < MOST => rest = shorter,
+            _ => return (None, problems),
+        }
+    }
 }
 
 #[cfg(test)]

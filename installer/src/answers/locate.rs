@@ -81,3 +81,32 @@ fn inside(value: &Spanned<DeValue<'_>>, at: usize) -> Option<String> {
         _ => value.span().contains(&at).then(String::new),
     }
 }
+
+/// The text without the entry that the TOML reader found wrong, or with `stand_in` for its value; every other one stays
+/// on its line. `None` where that cannot be: nothing is there, it is a whole table, or what remains would be no TOML.
+#[must_use]
+pub fn without(text: &str, error: &toml::de::Error, stand_in: Option<&str>) -> Option<String> {
+    let document = DeTable::parse(text).ok()?;
+    let (key, value, end) = entry_at(document.get_ref(), error.span()?.start)?;
+    let start = if stand_in.is_some() { value } else { key };
+    let lines = text.get(start..end)?.chars().filter(|c| *c == '\n').collect::<String>();
+    let shorter =
+        format!("{}{}{lines}{}", text.get(..start)?, stand_in.unwrap_or_default(), text.get(end..)?);
+    DeTable::parse(&shorter).is_ok().then_some(shorter)
+}
+
+/// Where the key, the value and the end of the innermost `key = value` around the byte offset `at` are.
+fn entry_at(table: &DeTable<'_>, at: usize) -> Option<(usize, usize, usize)> {
+    table.iter().find_map(|(name, value)| {
+        let inner = match value.get_ref() {
+            DeValue::Table(inner) => return entry_at(inner, at),
+            DeValue::Array(items) => items.iter().find_map(|item| match item.get_ref() {
+                DeValue::Table(inner) => entry_at(inner, at),
+                _ => None,
+            }),
+            _ => None,
+        };
+        let (key, value, end) = (name.span().start, value.span().start, value.span().end);
+        inner.or_else(|| (key..end).contains(&at).then_some((key, value, end)))
+    })
+}

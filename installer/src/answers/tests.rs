@@ -505,6 +505,39 @@ fn all_problems_are_told_at_once_in_order_of_lines() {
 }
 
 #[test]
+fn what_has_the_wrong_form_hides_nothing_else() {
+    let text = good()
+        .replace("\"node-1\"", "7")
+        .replace("addresses = [\"10.77.0.1/24\"]", "addresses = [\"10.77.0.1\"]\nvlan = 5\ndhcp = \"yes\"")
+        .replace("correct horse", "short")
+        .replace("\"create\"", "\"found\"");
+    let problems = parse(&format!("{text}[disks]\nmirror = [1]\ncolour = \"red\"\n")).unwrap_err();
+    let got: Vec<(usize, &str)> = problems.0.iter().map(|p| (p.line.unwrap_or(0), p.key.as_str())).collect();
+    let want = [
+        (3, "node.hostname"),
+        (5, "admin.password"),
+        (8, "network.interface[0].addresses"),
+        (9, "network.interface[0].vlan"),
+        (10, "network.interface[0].dhcp"),
+        (12, "cluster.mode"),
+        (15, "disks.mirror[0]"),
+        (16, "disks.colour"),
+    ];
+    assert_eq!(got, want, "{problems}");
+
+    let text =
+        good().replace("correct horse", "short").replace("[[network", "ssh_keys = 1\ncolour = 1\n[[network");
+    let problems = parse(&format!("{text}[disks]\nmirror = [1]\n")).unwrap_err();
+    let got: Vec<&str> = problems.0.iter().map(|p| p.key.as_str()).collect();
+    assert_eq!(got, ["admin.password", "admin.ssh_keys", "admin.colour", "disks.mirror[0]"], "{problems}");
+
+    // What follows from an entry that is left out is not told as well.
+    let text = good().replace("password = \"correct horse\"", "ssh_keys = \"ssh-ed25519 AAAA x\"");
+    let problems = parse(&text).unwrap_err();
+    assert_eq!(problems.0.len(), 1, "{problems}");
+}
+
+#[test]
 fn a_password_does_not_show_in_debug_output() {
     let answers = parse(&good()).unwrap();
     assert!(!format!("{answers:?}").contains("horse"));

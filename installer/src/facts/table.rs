@@ -75,7 +75,8 @@ fn drive(text: &mut String, disk: &Disk, before: &[Disk]) {
     for line in disk.contents.words() {
         let _ = writeln!(text, "    {line}");
     }
-    if !disk.contents.is_free() && select::never_offered(disk).is_none() {
+    let known = disk.contents.unreadable.is_none() && select::never_offered(disk).is_none();
+    if known && !disk.contents.is_free() {
         let _ = writeln!(text, "    consent token: {}", consent::token(disk));
     }
 }
