@@ -18,7 +18,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 /// What `ceph-osd --mkfs` wrote at the start of a device.
 const OSD: &[u8] = include_bytes!("../../installer/fixtures/bluestore-label.bin");
 /// Longest OEM string that is used here: management controllers allow little.
-const PIECE: usize = 200;
+const PIECE: usize = 100;
 
 /// One boot shows that both sources are heard, which one wins, and that an OSD is recognised and left alone.
 #[test]
