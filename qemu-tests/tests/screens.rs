@@ -5,7 +5,7 @@
 #[path = "screens/neighbour.rs"]
 mod neighbour;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use maekin_host::cmd::Cmd;
@@ -16,7 +16,6 @@ use maekin_qemu_tests::rack::{Plan, Rack, TestRack};
 use maekin_qemu_tests::release::{Release, out};
 use maekin_qemu_tests::terminal::Terminal;
 use neighbour::Neighbour;
-use serde::Deserialize;
 
 const TOOL: &str = env!("CARGO_BIN_EXE_rack");
 const DOWN: &str = "\x1b[B";
@@ -207,27 +206,12 @@ fn installation_that_fails(person: &mut Person, rack: &TestRack) {
     person.press("q", &["! The installation failed."], "");
 }
 
-#[derive(Deserialize)]
-struct Sfdisk {
-    partitiontable: PartitionTable,
-}
-
-#[derive(Deserialize)]
-struct PartitionTable {
-    partitions: Vec<Partition>,
-}
-
-#[derive(Deserialize)]
-struct Partition {
-    start: u64,
-}
-
 /// A file of the FAT partition of a stick, read as another computer would.
 fn read_off(stick: &Path, name: &str, dir: &Path) -> String {
-    let table: Sfdisk = Cmd::new("sfdisk").arg("--json").arg(stick).json().unwrap();
-    let copy: PathBuf = dir.join("copy.txt");
-    let found = table.partitiontable.partitions.iter().any(|partition| {
-        let image = format!("{}@@{}", stick.display(), partition.start * 512);
+    let starts = Cmd::new("partx").args(["--show", "--raw", "--noheadings", "--output", "START"]).arg(stick);
+    let copy = dir.join("copy.txt");
+    let found = starts.text().unwrap().split_whitespace().any(|start| {
+        let image = format!("{}@@{}", stick.display(), start.parse::<u64>().unwrap() * 512);
         Cmd::new("mcopy").args(["-n", "-i", &image, &format!("::{name}")]).arg(&copy).run().is_ok()
     });
     assert!(found, "{name} is on no partition of {}", stick.display());

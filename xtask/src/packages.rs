@@ -36,9 +36,15 @@ impl Purpose {
         match self {
             Self::Compile => &["gcc", "libc6-dev", "libprotobuf-dev", "protobuf-compiler"],
             Self::Image => &["debian-archive-keyring", "mmdebstrap", "mtools", "uidmap", "xorriso"],
-            Self::Rack => {
-                &["e2fsprogs", "ipxe-qemu", "openssh-client", "ovmf", "qemu-system-x86", "qemu-utils"]
-            }
+            Self::Rack => &[
+                "e2fsprogs",
+                "ipxe-qemu",
+                "mtools",
+                "openssh-client",
+                "ovmf",
+                "qemu-system-x86",
+                "qemu-utils",
+            ],
             Self::Test => &["etcd-server", "iproute2", "minisign", "nftables"],
         }
     }
