@@ -230,7 +230,10 @@ impl App {
         answers: Option<Result<Answers, String>>,
     ) -> Option<Action> {
         self.dirty = true;
-        self.draft = Some(Draft::new(&facts));
+        self.draft = Some(match (self.draft.take(), &self.facts) {
+            (Some(draft), Some(before)) => draft.renewed(before, &facts),
+            _ => Draft::new(&facts),
+        });
         self.manifest = Some(manifest.clone());
         self.facts = Some(facts);
         self.problems.clear();

@@ -12,7 +12,7 @@ use maekin_rootfs::validate::is_label;
 use super::form::{Field, Form};
 use crate::answers::wire::{Admin, AnswerFile, Cluster, Disks, Install, Mode, Node};
 use crate::answers::{Answers, Problem, Problems};
-use crate::facts::{Disk, Facts, Nic};
+use crate::facts::{Disk, Facts, Nic, PreviousNode};
 use crate::plan::{consent, kept, select};
 
 const CREATE: &str = "create a new cluster";
@@ -35,7 +35,7 @@ pub struct Draft {
     pub cluster: Form,
     /// The word of consent.
     pub word: String,
-    /// Whose name the host name is, where one was found.
+    /// Who this machine was, and what says so.
     pub previous: Option<String>,
 }
 
@@ -73,8 +73,29 @@ impl Draft {
                 Field::secret("Secret", "one-time secret shown there").when("Cluster", JOIN),
             ]),
             word: String::new(),
-            previous: previous.map(|previous| previous.words()),
+            previous: previous
+                .map(|previous| format!("{}, says {}", previous.words(), witness(facts, &previous))),
         }
+    }
+
+    /// A draft after another look at this machine: what was typed before stays.
+    #[must_use]
+    pub fn renewed(self, before: &Facts, facts: &Facts) -> Self {
+        let mut new = Self::new(facts);
+        let ports = |facts: &Facts| facts.nics.iter().map(|nic| nic.mac.clone()).collect::<Vec<_>>();
+        let chosen: Vec<usize> = self
+            .chosen(before)
+            .into_iter()
+            .filter_map(|disk| facts.disks.iter().position(|d| d.is_same_drive(disk)))
+            .filter(|i| select::objections(facts, &facts.disks[*i]).is_empty())
+            .collect();
+        if !chosen.is_empty() {
+            new.drives = chosen;
+        }
+        if ports(before) == ports(facts) {
+            new.network = self.network;
+        }
+        Self { node: self.node, cluster: self.cluster, ..new }
     }
 
     /// Takes in what has become of the network interfaces.
@@ -161,6 +182,15 @@ impl Draft {
             router: None,
         }))
     }
+}
+
+/// What says who this machine was.
+fn witness(facts: &Facts, previous: &PreviousNode) -> String {
+    let disk = facts.disks.iter().find(|disk| disk.contents.previous.as_ref() == Some(previous));
+    disk.map_or_else(
+        || "the receipt on the install medium".to_owned(),
+        |disk| format!("its drive {}", disk.name),
+    )
 }
 
 fn is_free(facts: &Facts, disk: &Disk) -> bool {

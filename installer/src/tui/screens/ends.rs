@@ -94,3 +94,18 @@ fn a_log_that_cannot_be_saved_says_what_to_do() {
     app.update(Event::Saved(Err(format!("there is no such stick; {advice}"))));
     golden("failed-long-not-saved", &app);
 }
+
+#[test]
+fn trying_again_keeps_what_was_typed_and_looks_at_the_drives_anew() {
+    let mut app = installing();
+    app.update(failed("while writing the system to maekin-a: Input/output error"));
+    assert!(matches!(app.key(Key::Char('r')), Some(Action::Gather)));
+    let mut facts = facts();
+    facts.disks.remove(0); // another order, other names: vda is now what was vdb
+    app.gathered(facts, &manifest(), None);
+    let draft = app.draft.as_ref().unwrap();
+    assert_eq!(draft.node.value("Password"), "correct horse");
+    let chosen: Vec<&str> =
+        draft.chosen(app.facts.as_ref().unwrap()).iter().map(|disk| disk.serial.as_str()).collect();
+    assert_eq!(chosen, ["S-vdb", "S-vda"]);
+}

@@ -104,3 +104,18 @@ fn a_port_that_carries_the_installation_is_not_tried() {
     assert!(press(&mut app, &[Key::Enter]).is_none());
     golden("trial-cannot", &app);
 }
+
+#[test]
+fn many_ports_are_all_in_sight_while_they_are_chosen() {
+    let mut app = App::new(Uuid::from_u128(9));
+    let mut facts = facts();
+    facts.nics = (1..=12)
+        .map(|i| Nic { name: format!("ens{i}"), mac: format!("52:54:00:00:00:{i:02x}"), ..Nic::default() })
+        .collect();
+    app.gathered(facts, &manifest(), None);
+    to_network(&mut app);
+    press(&mut app, &[Key::Right, Key::Down, Key::Down]);
+    golden("network-many", &app);
+    press(&mut app, &[Key::Up]);
+    golden("network-many-choosing", &app);
+}

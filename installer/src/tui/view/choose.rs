@@ -3,7 +3,7 @@
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 
-use super::{cut, item, marked, problems, red};
+use super::{cut, item, marked, problems, red, wrapped};
 use crate::facts::{Disk, Facts};
 use crate::plan::select;
 use crate::tui::app::{App, WELCOME};
@@ -30,7 +30,7 @@ pub(super) fn welcome(app: &App, width: usize) -> Vec<Line<'static>> {
         )));
     }
     if let Some(previous) = app.draft.as_ref().and_then(|draft| draft.previous.as_ref()) {
-        lines.push(Line::raw(cut(&format!("This machine was {previous}."), width)));
+        lines.extend(wrapped(&format!("This machine was {previous}."), width).into_iter().map(Line::raw));
     }
     lines.push(Line::raw(""));
     lines.extend(WELCOME.iter().enumerate().map(|(i, text)| item(text, i == app.cursor)));
@@ -107,8 +107,8 @@ fn health(disk: &Disk, width: usize) -> Option<Line<'static>> {
 pub(super) fn node(app: &App, width: usize) -> Vec<Line<'static>> {
     let mut lines = form(app, "How is this node called, and who may administer it?", |d| &d.node, width);
     if let Some(previous) = app.draft.as_ref().and_then(|draft| draft.previous.as_ref()) {
-        let text = format!("The host name proposed is that of {previous}, found on this machine.");
-        lines.insert(1, Line::raw(text));
+        lines.insert(1, Line::raw("The host name proposed is its old one. This machine was"));
+        lines.insert(2, Line::raw(cut(&format!("{previous}."), width)));
     }
     lines
 }

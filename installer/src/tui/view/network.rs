@@ -11,9 +11,17 @@ use crate::tui::app::{App, TRIAL, Trying};
 
 pub(super) fn form(app: &App, width: usize, height: usize) -> Vec<Line<'static>> {
     let (Some(draft), Some(facts)) = (&app.draft, &app.facts) else { return Vec::new() };
-    let below = fields(&draft.network, width);
-    // The form is always whole; of many ports those around the chosen one are shown.
-    let room = height.saturating_sub(below.len() + 4).max(1);
+    let mut below = fields(&draft.network, width);
+    let problems = problems(app);
+    let room = |below: &[Line<'_>]| height.saturating_sub(below.len() + problems.len() + 3).max(1);
+    // While ports are being chosen their list comes first; what is below goes out of sight.
+    let choosing = draft.network.focused().is_some_and(|field| ["Port", "Ports"].contains(&field.label));
+    if choosing && room(&below) < facts.nics.len() {
+        let rest = below.split_off(2);
+        below.push(Line::raw("   ..."));
+        below.extend(rest.into_iter().rev().take(2).rev());
+    }
+    let room = room(&below);
     let chosen = draft.network.value("Port");
     let at =
         facts.nics.iter().position(|nic| !chosen.is_empty() && chosen.starts_with(&format!("{} ", nic.name)));
@@ -31,7 +39,7 @@ pub(super) fn form(app: &App, width: usize, height: usize) -> Vec<Line<'static>>
     let hidden = facts.nics.len().saturating_sub(room);
     lines.push(Line::raw(if hidden > 0 { format!("    ... {hidden} more") } else { String::new() }));
     lines.extend(below);
-    lines.extend(problems(app));
+    lines.extend(problems);
     lines
 }
 
