@@ -45,3 +45,6 @@ pub(super) fn ask(url: &str, ca_sha256: &str) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod on_screens;
