@@ -77,7 +77,9 @@ impl Terminal {
     /// # Errors
     /// As [`Terminal::see`].
     pub fn type_and_see(&mut self, keys: &str, wanted: &[&str], limit: Duration) -> anyhow::Result<String> {
-        self.serial.send(keys)?;
+        if !keys.is_empty() {
+            self.serial.send(keys)?;
+        }
         self.see(&format!("the screen after {keys:?}"), wanted, limit)
     }
 

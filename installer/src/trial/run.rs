@@ -105,6 +105,12 @@ impl Observer<'_> {
             return self.findings;
         }
         self.lacp();
+        // A bond whose ports the kernel does not use has none, and whatever is asked over it gets no answer.
+        if !self.link().is_some_and(|link| link.carrier) {
+            let why = format!("{} has no link", self.trial.device);
+            self.findings.push(judge::skipped("address, router", &why));
+            return self.findings;
+        }
         let address = self.address();
         if self.stopped() {
             return self.stop_here("router");

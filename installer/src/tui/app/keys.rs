@@ -61,7 +61,10 @@ impl App {
                 self.page = Page::Starting;
                 return Some(Action::Gather);
             }
-            Key::Esc => self.page = Page::Welcome,
+            Key::Esc => {
+                self.page = Page::Welcome;
+                self.cursor = 0; // not on "Reboot", where another menu may have left it
+            }
             Key::Enter if draft.drives.is_empty() => {
                 self.problems = vec!["choose one drive, or two for a mirror, with the space bar".to_owned()];
             }
