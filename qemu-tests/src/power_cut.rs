@@ -9,10 +9,12 @@
 //! | --- | --- |
 //! | [`points`] | at which instants, and what is lost there; pure |
 //! | [`capture`] | a recorded installation, made once for an image |
+//! | [`landmarks`] | the instants that matter; pure |
 //! | [`judge`] | what a machine with such drives would do: the product's own judgement |
 
 pub mod capture;
 pub mod judge;
+pub mod landmarks;
 pub mod points;
 
 use std::fs::{File, OpenOptions};

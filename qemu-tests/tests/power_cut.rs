@@ -4,16 +4,25 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
+use maekin_qemu_tests::node::Firmware;
 use maekin_qemu_tests::power_cut::Replay;
 use maekin_qemu_tests::power_cut::capture::{Capture, Which};
 use maekin_qemu_tests::power_cut::judge::{Judge, Judgement, Outcome};
+use maekin_qemu_tests::power_cut::landmarks::Landmarks;
 use maekin_qemu_tests::power_cut::points::{self, Loss, Point};
+use maekin_qemu_tests::progress::{INSTALLER, READY};
+use maekin_qemu_tests::recorder::log::Log;
 use maekin_qemu_tests::release::out;
 
 const TOOL: &str = env!("CARGO_BIN_EXE_rack");
 /// The same points in every run.
 const SEED: u64 = 20_261_120;
+/// Power-on to the end of what the machine does, by hardware virtualisation.
+const LIMIT: Duration = Duration::from_secs(5 * 60);
+/// How often each installation is tried in the long run, at up to 900 points.
+const LONG_ROUNDS: u64 = 3;
 /// Writes at both ends of an installation of which each is a point.
 const ENDS: usize = 60;
 
@@ -77,9 +86,9 @@ impl Allowed {
 }
 
 /// Tries `count` points of an installation.
-fn try_points(which: Which, count: usize) {
+fn try_points(which: Which, count: usize, seed: u64) {
     let capture = Capture::get(TOOL.as_ref()).unwrap();
-    let scratch = Scratch::new(&format!("power-cut-{which:?}").to_lowercase());
+    let scratch = Scratch::new(&format!("power-cut-{which:?}-{seed}").to_lowercase());
     let mut judge = Judge::start(&scratch.0).unwrap();
     let allowed = Allowed::find(&capture, which, &mut judge, &scratch.0);
     let log = capture.log(which).unwrap();
@@ -87,7 +96,7 @@ fn try_points(which: Which, count: usize) {
     let mut replay = Replay::start(&log, &drives).unwrap();
     let mut survived: BTreeMap<(&str, &str), usize> = BTreeMap::new();
     let mut dead = Vec::new();
-    let points = points::plan(&log.entries, count, ENDS, SEED);
+    let points = points::plan(&log.entries, count, ENDS, seed);
     for Point { done, loss } in &points {
         replay.advance(*done).unwrap();
         let judgement = replay.cut(*loss, || judge.ask(&drives)).unwrap().unwrap();
@@ -102,6 +111,7 @@ fn try_points(which: Which, count: usize) {
     }
     println!("{which:?}: {} points tried, {} did not survive; {survived:?}", points.len(), dead.len());
     assert!(points.len() >= count.min(log.entries.len()));
+    assert!(points.len() >= 200, "{} points are too few", points.len());
     for firmware in ["BIOS", "UEFI"] {
         let seen: Vec<&str> =
             survived.keys().filter(|(f, _)| *f == firmware).map(|(_, word)| *word).collect();
@@ -114,12 +124,111 @@ fn try_points(which: Which, count: usize) {
     assert!(dead.is_empty(), "{} points:\n{}", dead.len(), dead.join("\n"));
 }
 
+/// Cuts the power at a point and switches the machine on, with the stick in and last in the boot order: it does what it
+/// was judged to do, to the end.
+fn boots(name: &str, which: Which, firmware: Firmware, point: impl FnOnce(&Log) -> Point) {
+    let capture = Capture::get(TOOL.as_ref()).unwrap();
+    let log = capture.log(which).unwrap();
+    let rack = capture.rack(which, firmware, &format!("cut-{name}"), TOOL.as_ref()).unwrap();
+    let spec = rack.nodes()[0].clone();
+    let machine = rack.machine(&spec);
+    let drives = capture.drives_before(which, machine.dir()).unwrap();
+    let point = point(&log);
+    let mut replay = Replay::start(&log, &drives).unwrap();
+    replay.advance(point.done).unwrap();
+    replay.stop(point.loss).unwrap();
+    let judgement = Judge::start(rack.dir()).unwrap().ask(&drives).unwrap();
+    let judged = if firmware == Firmware::Uefi { judgement.uefi } else { judgement.bios };
+    println!("{name}: {} of {} done, {:?}: {judged:?}", point.done, log.entries.len(), point.loss);
+
+    let mut serial = machine.serial();
+    machine.power_on(&spec).unwrap();
+    let limit = rack.limit(LIMIT);
+    let ends = [
+        READY.to_owned(),
+        format!("{INSTALLER}done"),
+        format!("{INSTALLER}refused"),
+        format!("{INSTALLER}failed"),
+    ];
+    let ends: Vec<&str> = ends.iter().map(String::as_str).collect();
+    let (end, line) = serial.expect_any("the machine to come up, or to be installed", &ends, limit).unwrap();
+    match judged {
+        Outcome::Boots { install, .. } => {
+            assert_eq!(end, 0, "{name}: it was to start {install}: {line}");
+            let log = std::fs::read(machine.serial_log()).unwrap();
+            assert!(
+                String::from_utf8_lossy(&log).contains(&install),
+                "{name}: it started another than {install}"
+            );
+        }
+        Outcome::Installs => assert_eq!(end, 1, "{name}: it was to be installed again: {line}"),
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+fn at(which: impl FnOnce(Landmarks) -> usize, loss: Loss) -> impl FnOnce(&Log) -> Point {
+    move |log| Point { done: which(Landmarks::find(&log.entries).unwrap()), loss }
+}
+
+#[test]
+fn one_drive_marked_starts_the_old_bios() {
+    boots("one-marked", Which::Again, Firmware::Bios, at(|l| l.one_marked, Loss::Nothing));
+}
+
+#[test]
+fn one_drive_unbootable_starts_the_old_uefi() {
+    boots("one-unbootable", Which::Again, Firmware::Uefi, at(|l| l.one_unbootable, Loss::Nothing));
+}
+
+#[test]
+fn in_the_middle_installs_again_uefi() {
+    boots("middle", Which::Again, Firmware::Uefi, at(|l| l.middle, Loss::Some(SEED)));
+}
+
+#[test]
+fn right_before_the_commit_installs_again_bios() {
+    boots("before-commit", Which::Fresh, Firmware::Bios, at(|l| l.before_commit, Loss::Nothing));
+}
+
+#[test]
+fn between_the_commits_of_the_esps_starts_the_new_uefi() {
+    boots("one-esp", Which::Fresh, Firmware::Uefi, at(|l| l.one_esp, Loss::Everything));
+}
+
+#[test]
+fn between_the_commits_of_the_boot_code_starts_the_new_bios() {
+    boots("one-mbr", Which::Again, Firmware::Bios, at(|l| l.one_mbr, Loss::Everything));
+}
+
+#[test]
+#[ignore = "long: thousands of points"]
+fn thousands_of_points() {
+    for which in [Which::Fresh, Which::Again] {
+        for round in 0..LONG_ROUNDS {
+            try_points(which, 2000, SEED + 1 + round);
+        }
+    }
+}
+
+#[test]
+#[ignore = "long: sixty starts"]
+fn sixty_starts() {
+    for n in 0..60 {
+        let which = if n % 2 == 0 { Which::Fresh } else { Which::Again };
+        let firmware = if n % 4 < 2 { Firmware::Bios } else { Firmware::Uefi };
+        boots(&format!("sample-{n}"), which, firmware, |log| {
+            let points = points::plan(&log.entries, 400, ENDS, SEED + 100);
+            points[usize::try_from(points::mix(SEED, n)).unwrap_or(0) % points.len()]
+        });
+    }
+}
+
 #[test]
 fn blank_drives() {
-    try_points(Which::Fresh, 400);
+    try_points(Which::Fresh, 400, SEED);
 }
 
 #[test]
 fn an_installed_node() {
-    try_points(Which::Again, 400);
+    try_points(Which::Again, 400, SEED);
 }
