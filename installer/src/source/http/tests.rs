@@ -1,3 +1,4 @@
+use super::resume::{CUTS, FRUITLESS};
 use super::*;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -16,10 +17,14 @@ fn fake(scripts: Vec<Vec<u8>>) -> Fake {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let log = asked.clone();
     thread::spawn(move || {
+        let mut open = Vec::new(); // a master that says nothing more does not hang up
         for script in scripts {
             let (stream, _) = listener.accept().unwrap();
             log.lock().unwrap().push(read_head(&stream));
             (&stream).write_all(&script).unwrap();
+            if script.ends_with(b"...") {
+                open.push(stream);
+            }
         }
     });
     Fake { base, asked }
@@ -37,7 +42,17 @@ fn read_head(stream: &TcpStream) -> String {
 }
 
 fn response(status: &str, length: usize, body: &str) -> Vec<u8> {
-    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{body}").into_bytes()
+    with(status, length, "", body)
+}
+
+fn with(status: &str, length: usize, headers: &str, body: &str) -> Vec<u8> {
+    format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}Connection: close\r\n\r\n{body}")
+        .into_bytes()
+}
+
+/// The part of 10 bytes from `first`.
+fn part(first: usize, body: &str) -> Vec<u8> {
+    with("206 Partial Content", 10 - first, &format!("Content-Range: bytes {first}-9/10\r\n"), body)
 }
 
 fn download(fake: &Fake, size: u64) -> Result<String> {
@@ -49,11 +64,7 @@ fn download(fake: &Fake, size: u64) -> Result<String> {
 
 #[test]
 fn a_cut_transfer_goes_on_where_it_was_cut() {
-    let fake = fake(vec![
-        response("200 OK", 10, "01234"),
-        response("206 Partial Content", 5, "56"),
-        response("206 Partial Content", 3, "789"),
-    ]);
+    let fake = fake(vec![response("200 OK", 10, "01234"), part(5, "56"), part(7, "789")]);
     assert_eq!(download(&fake, 10).unwrap(), "0123456789");
     let asked = fake.asked.lock().unwrap().join("\n").to_lowercase();
     assert!(asked.contains("get /release/root ") && asked.contains("bytes=5-") && asked.contains("bytes=7-"));
@@ -69,10 +80,61 @@ fn a_master_that_cannot_resume_is_given_up_with_the_reason() {
 #[test]
 fn a_transfer_that_gains_nothing_is_given_up() {
     let mut scripts = vec![response("200 OK", 10, "0")];
-    scripts.extend((0..FRUITLESS).map(|_| response("206 Partial Content", 9, "")));
+    scripts.extend((0..FRUITLESS).map(|_| part(1, "")));
     let fake = fake(scripts);
     let err = format!("{:#}", download(&fake, 10).unwrap_err());
-    assert!(err.contains("cut 5 times at byte 1"), "{err}");
+    assert!(err.contains("cut 5 times, now at byte 1"), "{err}");
+}
+
+#[test]
+fn a_master_that_changes_or_mixes_up_its_files_is_given_up_with_the_reason() {
+    let tagged = || with("200 OK", 10, "ETag: \"abc\"\r\n", "01234");
+    let rows = [
+        (
+            "another file",
+            vec![tagged(), with("200 OK", 10, "ETag: \"def\"\r\n", "9876543210")],
+            "was changed on",
+        ),
+        (
+            "another part",
+            vec![tagged(), with("206 Partial Content", 3, "Content-Range: bytes 7-9/10\r\n", "789")],
+            "bytes 7-9/10",
+        ),
+        (
+            "a part of what it does not say",
+            vec![tagged(), response("206 Partial Content", 5, "56789")],
+            "cannot be resumed",
+        ),
+    ];
+    for (name, scripts, want) in rows {
+        let fake = fake(scripts);
+        let err = format!("{:#}", download(&fake, 10).unwrap_err());
+        assert!(err.contains(want), "{name}: {err}");
+        let asked = fake.asked.lock().unwrap().join("\n").to_lowercase();
+        assert!(asked.contains("if-range: \"abc\""), "{name}: {asked}");
+    }
+}
+
+#[test]
+fn a_master_that_falls_silent_is_asked_again() {
+    let fake = fake(vec![response("200 OK", 10, "01..."), part(5, "56789")]);
+    let master = Master::patient(&fake.base, "t1", Duration::from_millis(300)).unwrap();
+    let mut text = String::new();
+    master.open("root", Some(10)).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "01...56789");
+}
+
+#[test]
+fn a_transfer_that_is_cut_for_ever_is_given_up() {
+    let size = CUTS as usize * 2;
+    let part = |at: usize| {
+        let headers = format!("Content-Range: bytes {at}-{}/{size}\r\n", size - 1);
+        with("206 Partial Content", size - at, &headers, "x")
+    };
+    let scripts = std::iter::once(response("200 OK", size, "x")).chain((1..size).map(part)).collect();
+    let fake = fake(scripts);
+    let err = format!("{:#}", download(&fake, size as u64).unwrap_err());
+    assert!(err.contains(&format!("cut {CUTS} times, now at byte {CUTS}")), "{err}");
 }
 
 #[test]
