@@ -22,7 +22,8 @@ fn device(devices: &Path, dir: &Path) -> Option<Device> {
         path: dir.strip_prefix(devices).unwrap_or(dir).display().to_string(),
         modalias,
         driver: served,
-        module: name(&driver.join("module")),
+        // What is built in has a directory of parameters there too, but was never loaded.
+        module: name(&driver.join("module")).filter(|_| driver.join("module/initstate").exists()),
     })
 }
 
@@ -37,20 +38,21 @@ mod tests {
         let sys = dir.path();
         let virtio = sys.join("devices/pci0000:00/0000:00:02.0/0000:01:00.0/virtio1");
         let block = virtio.join("block/vda");
-        for path in [&block, &sys.join("class/block"), &sys.join("module/virtio_blk")] {
+        for path in
+            [&block, &sys.join("class/block"), &sys.join("module/virtio_blk"), &sys.join("module/portdrv")]
+        {
             fs::create_dir_all(path).unwrap();
         }
-        let serve = |dir: &Path, modalias: &str, driver: &str, module: bool| {
+        fs::write(sys.join("module/virtio_blk/initstate"), "live\n").unwrap();
+        let serve = |dir: &Path, modalias: &str, driver: &str, module: &str| {
             let bus = sys.join("bus/drivers").join(driver);
             fs::create_dir_all(&bus).unwrap();
-            if module {
-                symlink(sys.join("module/virtio_blk"), bus.join("module")).unwrap();
-            }
+            symlink(sys.join("module").join(module), bus.join("module")).unwrap();
             fs::write(dir.join("modalias"), modalias).unwrap();
             symlink(&bus, dir.join("driver")).unwrap();
         };
-        serve(&virtio, "virtio:d00000002v00001AF4\n", "virtio_blk", true);
-        serve(&sys.join("devices/pci0000:00/0000:00:02.0"), "pci:v1b36bc06sc04i00\n", "pcieport", false);
+        serve(&virtio, "virtio:d00000002v00001AF4\n", "virtio_blk", "virtio_blk");
+        serve(&sys.join("devices/pci0000:00/0000:00:02.0"), "pci:v1b36bc06sc04i00\n", "pcieport", "portdrv");
         fs::write(virtio.join("../modalias"), "pci:nobody serves it\n").unwrap();
         symlink(&block, sys.join("class/block/vda")).unwrap();
         let got = probe_devices(sys, "vda");
