@@ -5,6 +5,7 @@
 //! | --- | --- |
 //! | [`gather`] | the release, the answers and the facts |
 //! | [`install`] | applying a plan: events, log, receipt |
+//! | [`names`] | name servers for the initrd |
 //! | [`network`] | an address for the initrd |
 //! | [`watch`] | cables and switches while a person is asked |
 //! | [`save`] | the log on a stick |
@@ -12,6 +13,7 @@
 
 pub mod gather;
 pub mod install;
+pub mod names;
 pub mod network;
 pub mod report;
 pub mod save;

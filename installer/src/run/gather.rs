@@ -9,7 +9,7 @@ use maekin_api::boot::Report;
 use maekin_host::{block, file};
 use maekin_image::manifest::{KeyKind, PUBLIC_KEY_PATH};
 
-use super::network;
+use super::{names, network};
 use crate::answers::source::listen::listen;
 use crate::answers::source::{self, Content};
 use crate::answers::{self, Answers};
@@ -82,7 +82,7 @@ fn answer(words: &Cmdline, master: Option<&Master>, note: &dyn Fn(&str)) -> Resu
                 network::start(None)?;
             }
             note(&format!("fetching {}", url.url));
-            url.fetch().with_context(|| format!("no answers from {}", offer.place))?
+            url.fetch(&names::refresh).with_context(|| format!("no answers from {}", offer.place))?
         }
     };
     Ok(Some(text))

@@ -59,23 +59,18 @@ impl AnswerUrl {
         }
     }
 
-    /// Fetches the file, trying as long as a network takes to come up.
+    /// Fetches the file, trying as long as a network takes to come up; `before` is called before each try.
     ///
     /// # Errors
     /// When it cannot be had, is not what the digest says, or the server is not the one of the pin.
-    pub fn fetch(&self) -> Result<String> {
+    pub fn fetch(&self, before: &dyn Fn()) -> Result<String> {
         let agent = self.agent()?;
         let mut last = None;
-        let got =
-            wait::until(&format!("the answer file from {}", self.url), LIMIT, Duration::from_secs(2), || {
-                match self.get(&agent) {
-                    Ok(outcome) => Some(outcome),
-                    Err(e) => {
-                        last = Some(e);
-                        None
-                    }
-                }
-            });
+        let what = format!("the answer file from {}", self.url);
+        let got = wait::until(&what, LIMIT, Duration::from_secs(2), || {
+            before();
+            self.get(&agent).map_err(|e| last = Some(e)).ok()
+        });
         let text = match (got, last) {
             (Ok(outcome), _) => outcome.map_err(anyhow::Error::msg)?,
             (Err(e), Some(last)) => return Err(last.context(e)),

@@ -70,7 +70,7 @@ fn digest_of_text() -> String {
 fn a_file_is_taken_by_its_digest_or_by_its_servers_certificate() {
     let plain = serve(false, 1, "200 OK");
     let url = AnswerUrl::new(&plain.address, Some(&digest_of_text()), None).unwrap();
-    assert_eq!(url.fetch().unwrap(), TEXT);
+    assert_eq!(url.fetch(&|| ()).unwrap(), TEXT);
     plain.thread.join().unwrap();
 
     let tls = serve(true, 2, "200 OK");
@@ -78,9 +78,9 @@ fn a_file_is_taken_by_its_digest_or_by_its_servers_certificate() {
     let pin: Vec<String> =
         tls.pin.to_uppercase().as_bytes().chunks(2).map(|b| String::from_utf8_lossy(b).into()).collect();
     let url = AnswerUrl::new(&tls.address, None, Some(&pin.join(":"))).unwrap();
-    assert_eq!(url.fetch().unwrap(), TEXT);
+    assert_eq!(url.fetch(&|| ()).unwrap(), TEXT);
     let url = AnswerUrl::new(&tls.address, Some(&digest_of_text()), None).unwrap();
-    assert_eq!(url.fetch().unwrap(), TEXT);
+    assert_eq!(url.fetch(&|| ()).unwrap(), TEXT);
     tls.thread.join().unwrap();
 }
 
@@ -106,7 +106,7 @@ fn another_file_another_server_and_another_answer_are_refused_at_once() {
         ("elsewhere", serve(false, 1, "302 Found"), Some(&other), None, "302"),
     ];
     for (name, server, sha256, pin, want) in rows {
-        let error = AnswerUrl::new(&server.address, sha256, pin).unwrap().fetch().unwrap_err();
+        let error = AnswerUrl::new(&server.address, sha256, pin).unwrap().fetch(&|| ()).unwrap_err();
         assert!(format!("{error:#}").contains(want), "{name}: {error:#}");
         if name == "another server" {
             assert!(format!("{error:#}").contains(&server.pin), "{error:#}");
