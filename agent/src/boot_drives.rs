@@ -76,6 +76,8 @@ struct Shared {
     look: Option<Instant>,
     /// What a person said about healing.
     asked: Option<StartHeal>,
+    /// Looks in a row that failed, and why the last one did.
+    unchecked: (u32, String),
     /// A person wants the halves compared now.
     compare_now: bool,
     /// A person wants a trial boot now.

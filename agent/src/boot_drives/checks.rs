@@ -103,7 +103,9 @@ impl Worker<'_> {
             Ok(findings) => Some(findings),
             Err(e) => {
                 tracing::warn!(error = %chain(&e), "the boot drives were not looked at");
-                self.keeper.lock().look = Some(Instant::now() + AGAIN);
+                let mut shared = self.keeper.lock();
+                shared.unchecked = (shared.unchecked.0.saturating_add(1), chain(&e));
+                shared.look = Some(Instant::now() + AGAIN);
                 None
             }
         };
@@ -117,6 +119,7 @@ impl Worker<'_> {
         let mut shared = self.keeper.lock();
         if let Some(findings) = &findings {
             shared.installed_on = findings.drives.clamp(1, 2);
+            shared.unchecked = (0, String::new());
             shared.esp = esp;
         }
         shared.tables = tables;

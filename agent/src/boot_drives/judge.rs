@@ -32,6 +32,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) trial: Trial,
     /// The place that this boot was started from.
     pub(crate) started_from: Option<u8>,
+    /// Why nothing is known of files and the like; empty while it is.
+    pub(crate) unchecked: &'a str,
     /// What the initrd wants known.
     pub(crate) notes: &'a [String],
 }
@@ -216,6 +218,11 @@ fn of_all(inputs: &Inputs<'_>, drives: &[Drive]) -> Vec<Found> {
         let what = format!("The trial boot of boot drive {} failed: another one started.", last.number);
         let remedy = "Start it by the firmware's boot menu and look at its screen.";
         list.push(found("boot-trial-failed".to_owned(), Warning, what, remedy));
+    }
+    if !inputs.unchecked.is_empty() {
+        let what = format!("The files of the boot drives cannot be checked: {}", inputs.unchecked);
+        let remedy = "It is tried again by itself; run `maekin-installer heal` to see more.";
+        list.push(found("boot-drives-unchecked".to_owned(), Warning, what, remedy));
     }
     for (i, note) in inputs.notes.iter().enumerate() {
         let remedy = "It was seen when the node started; `journalctl -b` has more.";

@@ -174,6 +174,8 @@ fn tell(app: &App, seen: &Seen, pulses: [Pulse; 2], failing: Vec<String>) {
         comparison: comparison(&shared),
         trial: trial::report(&shared.memory, uefi(app), seen.places.iter().flatten().count()),
         started_from: app.started_from,
+        // The first time may be a healing by hand that is under way.
+        unchecked: if shared.unchecked.0 > 1 { &shared.unchecked.1 } else { "" },
         notes: &notes,
     });
     let mut since = shared.memory.alarms.clone();

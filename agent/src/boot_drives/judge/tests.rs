@@ -17,6 +17,7 @@ struct Machine {
     heal: Heal,
     comparison: Comparison,
     trial: Trial,
+    unchecked: String,
     notes: Vec<String>,
     expected: usize,
 }
@@ -67,6 +68,7 @@ impl Machine {
             heal: Heal::Idle,
             comparison: Comparison::default(),
             trial: Trial::default(),
+            unchecked: String::new(),
             notes: vec![],
             expected: 2,
         }
@@ -100,6 +102,7 @@ impl Machine {
             comparison: self.comparison.clone(),
             trial: self.trial.clone(),
             started_from: Some(0),
+            unchecked: &self.unchecked,
             notes: &self.notes,
         })
     }
@@ -229,6 +232,12 @@ fn every_trouble_has_its_state_and_its_alarm() {
             |m| m.trial.last = Some(TrialResult { at: 1, number: 2, passed: false }),
             State::AtRisk,
             &["boot-trial-failed"],
+        ),
+        (
+            "nothing can be looked at",
+            |m| m.unchecked = "no such program".into(),
+            State::AtRisk,
+            &["boot-drives-unchecked"],
         ),
         ("the initrd has a word", |m| m.notes.push("odd".into()), State::AtRisk, &["boot-note-1"]),
     ];
