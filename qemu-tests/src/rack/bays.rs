@@ -28,7 +28,13 @@ impl Rack {
             wait::until(&format!("{name} to let go of {id}"), limit, Duration::from_millis(50), || {
                 matches!(qmp.has_device(&id), Ok(false)).then_some(())
             })?;
-            qmp.close(&format!("drive{drive}"))?;
+            // The device is out of sight before QEMU has finished what it had begun with the file.
+            wait::until(
+                &format!("QEMU to close the file of {id}"),
+                limit,
+                Duration::from_millis(50),
+                || qmp.close(&format!("drive{drive}")).is_ok().then_some(()),
+            )?;
             let _ = qmp.close(&format!("broken-{id}")); // there only if it had broken before
         }
         self.change(name, |node| node.drives[drive].plugged = false)
