@@ -86,6 +86,8 @@ enum Verdict<'a> {
     Open(&'static str),
 }
 
+/// Why a half is left out that a person has decided against.
+pub const CHOSEN: &str = "a person has chosen the other";
 const HALF_COPIED: &str = "it was not brought up to date completely";
 const SAW_MORE: &str = "the other has seen more of the array's life";
 const WENT_ON: &str = "the other was used without it";
@@ -253,7 +255,7 @@ fn settle(found: &Found, array: Array, verdict: &Verdict<'_>, kept: Option<u8>, 
         (Verdict::One(half), _) => (vec![half], ""),
         (Verdict::Both(a, b), _) => (vec![a, b], ""),
         (Verdict::Newer(..) | Verdict::Open(_), Some(drive)) => {
-            (halves.iter().filter(|half| half.drive == drive).collect(), "a person has chosen the other")
+            (halves.iter().filter(|half| half.drive == drive).collect(), CHOSEN)
         }
         (Verdict::Newer(new, _, why), None) => (vec![new], why),
         (Verdict::Open(_), None) => return, // `decide` has refused

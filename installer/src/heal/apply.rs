@@ -87,16 +87,15 @@ fn with_mounts(
     target: &mut dyn HealTarget,
     work: impl FnOnce(&mut dyn HealTarget) -> Result<()>,
 ) -> Result<()> {
-    let mut devices = vec![copies.to.as_path()];
-    devices.extend(copies.from.iter().flatten().map(|from| from.as_path()).filter(|from| *from != copies.to));
-    let mut mounted: Vec<&Path> = Vec::new();
-    let mut outcome = Ok(());
-    for device in devices {
-        outcome = target.mount(device, FileSystem::Vfat);
+    let sources = copies.from.iter().flatten().map(|from| from.as_path()).filter(|from| *from != copies.to);
+    let mut outcome = target.mount(&copies.to, FileSystem::Vfat);
+    let mut mounted: Vec<&Path> = outcome.is_ok().then_some(copies.to.as_path()).into_iter().collect();
+    for source in sources {
+        outcome = outcome.and_then(|()| target.mount_to_read(source));
         if outcome.is_err() {
             break;
         }
-        mounted.push(device);
+        mounted.push(source);
     }
     let mut outcome = outcome.and_then(|()| work(target));
     for device in mounted {

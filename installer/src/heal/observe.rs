@@ -56,7 +56,12 @@ pub fn observe(key: &str) -> Result<Observed> {
         arrays: BTreeMap::new(),
         places: [None, None],
         claimed_twice: None,
-        left_out: state.stale.iter().map(|half| half.drive).collect(),
+        left_out: state
+            .stale
+            .iter()
+            .filter(|half| half.reason == halves::CHOSEN)
+            .map(|half| half.drive)
+            .collect(),
         believed: state.believed.unwrap_or(0),
         releases: BTreeMap::new(),
         bios: None,
@@ -67,7 +72,7 @@ pub fn observe(key: &str) -> Result<Observed> {
         }
     }
     find_places(&mut seen)?;
-    esps::look_at_esps(&mut seen, key);
+    esps::look_at_esps(&mut seen, key)?;
     look_at_boot_code(&mut seen);
     Ok(seen)
 }

@@ -38,7 +38,7 @@ pub struct Observed {
     pub places: [Option<Here>; 2],
     /// A place that more than one drive claims.
     pub claimed_twice: Option<u8>,
-    /// Drives that a person has left out at the start, or the initrd for being older.
+    /// Drives that a person has decided against at the start.
     pub left_out: Vec<u8>,
     /// The drive that was believed at the start.
     pub believed: u8,

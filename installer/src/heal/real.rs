@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use maekin_host::md::change::{self, Sync};
+use maekin_host::mount::{self, Access};
 use maekin_host::{file, md, wait};
 use maekin_image::ids::Array;
 use maekin_rootfs::node::NODE_FILE;
@@ -66,6 +67,12 @@ impl HealTarget for RealTarget {
             }
             last = Some(now);
         }
+    }
+
+    fn mount_to_read(&mut self, device: &Path) -> Result<()> {
+        let source = device.display().to_string();
+        mount::attach(&source, "vfat", &mount_point(device), Access::ReadOnly, "nosuid,nodev,noexec")?;
+        Ok(())
     }
 
     fn open_file(&mut self, device: &Path, path: &str) -> Result<Box<dyn Read>> {

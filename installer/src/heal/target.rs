@@ -18,6 +18,8 @@ pub trait HealTarget: Target {
     /// Waits until all halves of these arrays are up to date, as long as that goes on; `moved` is told how many bytes
     /// of them all are.
     fn await_sync(&mut self, arrays: &[Array], moved: &mut dyn FnMut(u64)) -> Result<()>;
+    /// Mounts an ESP to read from it; others may have it mounted so too.
+    fn mount_to_read(&mut self, device: &Path) -> Result<()>;
     /// Opens a file of a mounted device.
     fn open_file(&mut self, device: &Path, path: &str) -> Result<Box<dyn Read>>;
     /// Changes the node file, which is on the running state.

@@ -11,6 +11,7 @@ use maekin_image::ids::Array;
 use maekin_rootfs::node::NODE_FILE;
 
 use super::{SimulatedTarget, SparseDisk};
+use crate::apply::target::{FileSystem, Target};
 use crate::heal::target::HealTarget;
 
 impl SimulatedTarget {
@@ -108,6 +109,10 @@ impl HealTarget for SimulatedTarget {
             moved(1);
         }
         Ok(())
+    }
+
+    fn mount_to_read(&mut self, device: &Path) -> Result<()> {
+        self.mount(device, FileSystem::Vfat)
     }
 
     fn open_file(&mut self, device: &Path, path: &str) -> Result<Box<dyn Read>> {

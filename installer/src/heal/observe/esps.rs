@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use maekin_host::file;
 use maekin_host::mount::{self, Access};
 use maekin_image::esp;
@@ -20,17 +20,19 @@ use super::{MOUNTS, SMALL};
 use crate::plan::build::{BOOT_IMG, CORE_IMG};
 
 /// Manifests first, then all the files that they and the inventories name.
-pub(super) fn look_at_esps(seen: &mut Observed, key: &str) {
+///
+/// # Errors
+/// When an ESP is mounted elsewhere in a way that does not let us look: that is no damage.
+pub(super) fn look_at_esps(seen: &mut Observed, key: &str) -> Result<()> {
     let order = if seen.believed == 1 { [1usize, 0] } else { [0, 1] };
     let mut points: [Option<PathBuf>; 2] = [None, None];
     for place in order {
         let Some(here) = &mut seen.places[place] else { continue };
         let partition = here.partition(Part::Esp);
         let point = Path::new(MOUNTS).join(partition.file_name().unwrap_or_default());
-        let source = partition.display().to_string();
-        match mount::attach(&source, "vfat", &point, Access::ReadOnly, "nosuid,nodev,noexec") {
-            Ok(()) => points[place] = Some(point),
-            Err(e) => here.esp.unreadable = Some(format!("{:#}", anyhow::Error::from(e))),
+        match mount_to_look(&partition, &point)? {
+            None => points[place] = Some(point),
+            Some(reason) => here.esp.unreadable = Some(reason),
         }
     }
     for point in order.iter().filter_map(|place| points[*place].as_ref()) {
@@ -59,6 +61,20 @@ pub(super) fn look_at_esps(seen: &mut Observed, key: &str) {
             }
         }
     }
+    Ok(())
+}
+
+/// Mounts an ESP; returns why it holds no file system, where it does not.
+fn mount_to_look(partition: &Path, point: &Path) -> Result<Option<String>> {
+    let source = partition.display().to_string();
+    let attach = |access| mount::attach(&source, "vfat", point, access, "nosuid,nodev,noexec");
+    let Err(error) = attach(Access::ReadOnly) else { return Ok(None) };
+    // Who has mounted it to write lets nobody mount it only to read.
+    if mount::mounts_of(|device| device == source).is_empty() {
+        return Ok(Some(format!("{:#}", anyhow::Error::from(error))));
+    }
+    attach(Access::ReadWrite).with_context(|| format!("{source} is in use; try again later"))?;
+    Ok(None)
 }
 
 fn read_release(point: &Path, slot: &str, key: &str) -> Result<(Manifest, Vec<u8>, String)> {

@@ -10,7 +10,7 @@ use maekin_rootfs::heal::{Action, Candidate};
 
 use super::super::observed::{Here, Observed};
 use super::super::steps::HealStep;
-use super::{Choice, Context, Planned, expected, lost, makes_bootable, wanted_of, work};
+use super::{Choice, Context, Planned, expected, lost, work};
 use crate::facts::{Disk, size_text};
 use crate::plan::build::{self, CORE_IMG};
 use crate::plan::{Step, consent, planned_drive, select};
@@ -134,7 +134,7 @@ pub fn again(context: &Context<'_>, place: u8, here: &Here) -> Planned {
 /// The steps that make `disk` boot drive `place`, like the one that is there.
 fn steps(context: &Context<'_>, place: u8, disk: &Disk, like: &Here) -> Result<Vec<HealStep>, Box<Planned>> {
     let seen = context.seen;
-    // From now on the node is on two drives; its menu says so.
+    // From now on the node is on two drives. The menu here says so; that of the other drive follows as the next thing.
     let mut known = super::known(seen, 2);
     known.drives = 2;
     let wanted = super::wanted(&known, Some(&like.esp), None);
@@ -171,14 +171,6 @@ fn steps(context: &Context<'_>, place: u8, disk: &Disk, like: &Here) -> Result<V
     steps.extend(context.commit_mbr(disk, &like.extents[0]));
     steps.push(HealStep::MendEsp(copies(&[esp::INSTALLED.to_owned()])?));
     steps.extend(context.boot_entries(place, &disk.path));
-    // The other menu still waits for one drive only where the node had one.
-    let wrong: Vec<String> =
-        context.wanted.wrong(&like.esp).into_iter().filter(|path| !makes_bootable(path)).collect();
-    if !wrong.is_empty() && wanted_of(seen, context.source).wrong(&like.esp).is_empty() {
-        let to = like.partition(Part::Esp);
-        let mended = context.copies(to, &wrong).map_err(|paths| lost(context.source, &paths))?;
-        steps.push(HealStep::MendEsp(mended));
-    }
     steps.push(HealStep::Remember { place, disk: drive.identity });
     Ok(steps)
 }
