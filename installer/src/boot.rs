@@ -18,7 +18,7 @@ pub mod started;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow};
+use anyhow::{Context, Result, anyhow, bail};
 use maekin_host::cmd::Cmd;
 use maekin_host::kmsg::{self, Level};
 use maekin_host::{efi, file, md};
@@ -36,6 +36,22 @@ const SYSROOT: &str = "/sysroot";
 /// Drivers that nothing else would load in time.
 const MODULES: [&str; 8] = ["md_mod", "raid1", "dm_mod", "dm_verity", "squashfs", "overlay", "ext4", "vfat"];
 
+/// Where a person's choice between halves lies, until the next start.
+const KEEP: &str = "/run/maekin/keep";
+
+/// A person at the console chooses the boot drive that is right (its place or serial number), where that could not be
+/// decided; the start goes on with it.
+///
+/// # Errors
+/// When this is no interrupted start, or it cannot be gone on with.
+pub fn keep(word: &str) -> Result<()> {
+    if !Path::new("/etc/initrd-release").exists() {
+        bail!("this node runs: which half is right was decided when it started");
+    }
+    file::write_atomic(Path::new(KEEP), word.as_bytes(), 0o600)?;
+    Cmd::new("systemctl").args(["--no-block", "default"]).run().context("cannot go on with the start")
+}
+
 /// Starts the installed system that the kernel command line names.
 ///
 /// # Errors
@@ -49,7 +65,8 @@ pub fn boot() -> Result<()> {
     let _ = Cmd::new("modprobe").args(["--all", "--quiet"]).args(MODULES).run();
 
     let members = members::wait_for(start)?;
-    let decision = choose(start, &members, words.keep.as_deref())?;
+    let kept = file::read_text(Path::new(KEEP), 256).ok().or(words.keep);
+    let decision = choose(start, &members, kept.as_deref())?;
     let (arrays, states) = assemble(start, &decision)?;
     let system = if start.slot == Slot::A { Array::SystemA } else { Array::SystemB };
     let esps: Vec<PathBuf> = decision.believed.iter().filter_map(|drive| members.esp(*drive)).collect();
@@ -100,7 +117,7 @@ fn choose(start: Start, members: &Members, keep: Option<&str>) -> Result<Decisio
     let kept = keep.and_then(|word| halves::keep(word, &serials));
     if let (Some(word), None) = (keep, kept) {
         alarm(&format!(
-            "maekin.keep={word} is neither 0 nor 1 nor the serial number of one of the boot drives"
+            "the drive to keep, {word}, is neither 0 nor 1 nor the serial number of one of the boot drives"
         ));
     }
     let decision = halves::decide(&found, kept).map_err(|split| anyhow!(split.text(&titles)))?;

@@ -54,6 +54,11 @@ enum Command {
     },
     /// Print the answer file's JSON Schema.
     Schema,
+    /// Go on with a start that could not decide which boot drive is right: with this one.
+    Keep {
+        /// 0, 1, or its serial number.
+        drive: String,
+    },
     /// Make this node's boot drives whole again, while it runs; without --apply, only say what would be done.
     Heal {
         /// Do it.
@@ -135,6 +140,7 @@ fn main() -> ExitCode {
             print!("{}", answers::schema::json());
             Ok(())
         }
+        Command::Keep { drive } => boot::keep(&drive),
         Command::Heal { apply, json, json_progress, disk, consent } => {
             let form = if json || json_progress { Form::Json } else { Form::Text };
             let choice = Choice { disk, consent };

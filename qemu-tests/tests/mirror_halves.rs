@@ -34,8 +34,7 @@ fn start(rack: &TestRack, words: &[&str]) -> (usize, String) {
     if said.0 == 0 {
         return said;
     }
-    let rest =
-        serial.expect_any("the whole refusal", &["is brought up to date."], rack.limit(START)).unwrap();
+    let rest = serial.expect_any("the whole refusal", &["is brought up to date"], rack.limit(START)).unwrap();
     (said.0, said.1 + &rest.1)
 }
 
@@ -104,13 +103,27 @@ fn the_newer_half_wins_and_split_halves_are_not_touched() {
     let before: Vec<PathBuf> = drives.iter().map(copy).collect();
     let (outcome, text) = start(&rack, &[running, undecided]);
     assert_eq!(outcome, 1, "{text}");
-    for word in ["maekin.keep=0", "take out"] {
+    for word in ["maekin-installer keep 0", "take out"] {
         assert!(text.contains(word), "{word}: {text}");
     }
     off(&rack);
     for (drive, before) in drives.iter().zip(&before) {
         disk::ensure_same(&drive.file, before).unwrap();
     }
+
+    // A person chooses, in the shell that the refusal leads to.
+    let mut serial = rack.machine(&rack.nodes()[0]).serial();
+    serial.skip().unwrap();
+    rack.power_on("node-1").unwrap();
+    let limit = rack.limit(START);
+    serial.expect("the refusal", undecided, limit).unwrap();
+    serial.expect("the shell", "You are in emergency mode", limit).unwrap();
+    serial.expect("its question", "Press Enter for", limit).unwrap();
+    serial.send("\n").unwrap();
+    serial.expect("its prompt", "# ", limit).unwrap();
+    serial.send("maekin-installer keep 1\n").unwrap();
+    serial.expect("the choice to be told", "drive 1 is kept", limit).unwrap();
+    serial.expect("the start to go on", running, limit).unwrap();
 }
 
 #[test]

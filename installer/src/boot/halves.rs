@@ -125,7 +125,7 @@ pub fn decide(found: &Found, keep: Option<u8>) -> Result<Decision, Undecidable> 
         return Err(Undecidable { reasons, used_until: [0, 1].map(|drive| used_until(found, drive)) });
     }
     if let Some(drive) = kept {
-        decision.notes.push(format!("drive {drive} is kept, because the kernel command line says so"));
+        decision.notes.push(format!("drive {drive} is kept, because a person says so"));
     } else if older.len() > 1 {
         let text = "each boot drive has failed in part: every mirror runs on its newer half, replace both drives soon";
         decision.notes.push(text.to_owned());

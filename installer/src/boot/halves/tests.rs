@@ -334,7 +334,7 @@ fn a_refusal_says_all_that_a_person_needs() {
         "maekin-state: each half was used without the other",
         "drive 0, vda (serial A1, 10.0 GiB): in use until 2023-11-14 22:13 UTC",
         "drive 1, which cannot be described: in use until 2023-11-15 00:13 UTC",
-        "maekin.keep=0",
+        "maekin-installer keep 0",
         "take out",
     ] {
         assert!(text.contains(want), "{want}: {text}");

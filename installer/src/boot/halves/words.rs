@@ -26,9 +26,9 @@ impl Undecidable {
                 text += &format!("\n  drive {drive}, {title}: in use until {}", moment(*until));
             }
         }
-        text + "\nEither take out the drive that shall not be kept and start again; or choose one here: start again, press e \
-               in the boot menu, add maekin.keep=0 or maekin.keep=1 (or =<serial number>) to the line that begins with linux, \
-               and press Ctrl-X. What was written to the other drive alone is lost when it is brought up to date."
+        text + "\nEither take out the drive that shall not be kept and start again; or choose one: type \
+               maekin-installer keep 0 (or 1, or a serial number) in the shell below. What was written to the other drive \
+               alone is lost when it is brought up to date."
     }
 }
 
@@ -40,7 +40,7 @@ impl fmt::Display for Undecidable {
 
 impl std::error::Error for Undecidable {}
 
-/// The drive that the word after `maekin.keep=` means: its place, or its serial number.
+/// The drive that a person means by `word`: its place, or its serial number.
 #[must_use]
 pub fn keep(word: &str, serials: &[Option<String>; 2]) -> Option<u8> {
     match word {
