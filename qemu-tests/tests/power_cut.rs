@@ -6,15 +6,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use maekin_qemu_tests::node::Firmware;
+use maekin_qemu_tests::answer::Answer;
+use maekin_qemu_tests::node::{BootFrom, Firmware};
 use maekin_qemu_tests::power_cut::Replay;
 use maekin_qemu_tests::power_cut::capture::{Capture, Which};
 use maekin_qemu_tests::power_cut::judge::{Judge, Judgement, Outcome};
 use maekin_qemu_tests::power_cut::landmarks::Landmarks;
 use maekin_qemu_tests::power_cut::points::{self, Loss, Point};
 use maekin_qemu_tests::progress::{INSTALLER, READY};
+use maekin_qemu_tests::rack::{Plan, Rack};
+use maekin_qemu_tests::recorder::Recorder;
 use maekin_qemu_tests::recorder::log::Log;
-use maekin_qemu_tests::release::out;
+use maekin_qemu_tests::release::{Release, out};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_rack");
 /// The same points in every run.
@@ -198,6 +201,34 @@ fn between_the_commits_of_the_esps_starts_the_new_uefi() {
 #[test]
 fn between_the_commits_of_the_boot_code_starts_the_new_bios() {
     boots("one-mbr", Which::Again, Firmware::Bios, at(|l| l.one_mbr, Loss::Everything));
+}
+
+/// Not a power cut, but recorded drives can fail too.
+#[test]
+fn a_drive_that_fails_its_writes_is_named_and_nothing_is_committed() {
+    let release = Release::find().unwrap();
+    let mut rack = Rack::for_test("broken-writes", &Plan::single(Firmware::Bios), TOOL.as_ref()).unwrap();
+    let answer = Answer::new(rack.password(), Vec::new());
+    rack.insert_stick(&release, &answer).unwrap();
+    let drives: Vec<(PathBuf, u64)> =
+        rack.nodes()[0].drives.iter().map(|d| (d.file.with_extension("raw"), d.size)).collect();
+    let recorder = Recorder::start(&rack.dir().join("log"), &drives).unwrap();
+    let sockets = recorder.sockets().to_vec();
+    rack.change("node-1", |node| {
+        node.drives.iter_mut().zip(sockets).for_each(|(drive, socket)| drive.socket = Some(socket));
+    })
+    .unwrap();
+    recorder.break_writes(1, 700 << 20..701 << 20); // in the middle of the system
+    rack.power_on_from("node-1", BootFrom::Medium).unwrap();
+    let mut serial = rack.machine(&rack.nodes()[0]).serial();
+    let ends = [format!("{INSTALLER}failed"), format!("{INSTALLER}done")];
+    let ends: Vec<&str> = ends.iter().map(String::as_str).collect();
+    let (end, line) = serial.expect_any("the installation to end", &ends, rack.limit(LIMIT)).unwrap();
+    assert_eq!(end, 0, "{line}");
+    assert!(line.contains("vdb3") && line.contains("defective"), "{line}");
+    let judgement =
+        Judge::start(rack.dir()).unwrap().ask(&[drives[0].0.clone(), drives[1].0.clone()]).unwrap();
+    assert_eq!(judgement, Judgement { bios: Outcome::Installs, uefi: Outcome::Installs });
 }
 
 #[test]

@@ -47,6 +47,9 @@ pub const INSTALL_WINDOW: &str = "/v1/install-window";
 pub const INSTALLS: &str = "/v1/installs";
 /// `DELETE`: forget an installation, so that its machine, if it became no member, may be installed again.
 pub const INSTALL: &str = "/v1/installs/{ticket}";
+/// `GET`: the receipt of an installation as its installer sent it: an object of `receipt` (JSON, to the byte what was
+/// signed), `signature` and `public_key` (minisign format); null while there is none.
+pub const INSTALL_RECEIPT: &str = "/v1/installs/{ticket}/receipt";
 /// `POST`: a member's machine shall be installed anew, as that member, when it next boots from the network; answers
 /// [`install::Reinstall`]. `DELETE`: it shall not.
 pub const REINSTALL: &str = "/v1/nodes/{name}/reinstall";

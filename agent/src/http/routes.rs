@@ -69,6 +69,7 @@ fn v1(app: Arc<App>) -> Router {
         )
         .route(api::INSTALLS, get(install::list))
         .route(api::INSTALL, delete(install::forget))
+        .route(api::INSTALL_RECEIPT, get(install::receipt))
         .route(api::REINSTALL, post(install::reinstall).delete(install::withdraw))
         .route(api::MACHINES, get(install::machines))
         .route(api::INVITES, post(install::invite))

@@ -185,7 +185,13 @@ async fn places_in_the_window_are_handed_out_once() {
     assert_eq!(again, Decision::Install { ticket: ticket.clone() }, "a machine that was reset goes on");
     let late = store::ticket(&record, &ticket).await.unwrap().value;
     assert!(late.secret.is_some() && TICKET_VALIDITY > 0);
-    store::report(&record, &ticket, &Report::Done { receipt: serde_json::json!({}) }, now).await.unwrap();
+    let receipt = serde_json::json!({ "receipt": "{}", "signature": "s", "public_key": "k" });
+    store::report(&record, &ticket, &Report::Done { receipt: receipt.clone() }, now).await.unwrap();
+    assert_eq!(
+        store::ticket(&record, &ticket).await.unwrap().value.receipt,
+        receipt,
+        "it is kept as it came"
+    );
     assert_eq!(store::decide(&record, &machine(n), now).await.unwrap(), Decision::Local, "installed once");
     store::forget(&record, &ticket).await.unwrap();
     let forgotten = store::decide(&record, &machine(n), now).await.unwrap();

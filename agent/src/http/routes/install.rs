@@ -51,6 +51,13 @@ pub(super) async fn forget(State(app): State<Arc<App>>, Path(ticket): Path<Strin
     Ok(Json(()))
 }
 
+pub(super) async fn receipt(
+    State(app): State<Arc<App>>,
+    Path(ticket): Path<String>,
+) -> Answer<serde_json::Value> {
+    Ok(Json(store::ticket(&app.member()?.record, &ticket).await?.value.receipt))
+}
+
 pub(super) async fn reinstall(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<Reinstall> {
     Ok(Json(again::wish(&app.member()?.record, &name, now()).await?))
 }
