@@ -122,6 +122,7 @@ pub struct Refusals(pub Vec<Refusal>);
 /// [`Refusals`]: all of them at once.
 pub fn plan(facts: &Facts, answers: &Answers, manifest: &Manifest, seed: Uuid) -> Result<Plan, Refusals> {
     let mut refusals = check_release(manifest);
+    refusals.extend(check_memory(facts.memory));
     let chosen = match judge(facts, answers) {
         Ok(disks) => disks,
         Err(more) => {
@@ -216,6 +217,19 @@ fn hash_password(plain: &str, seed: Uuid) -> String {
     });
     #[allow(clippy::expect_used)] // 16 bytes are a valid salt, and the default cost is within Argon2's limits
     hashed.expect("Argon2 with its default cost takes any password")
+}
+
+/// Memory in bytes that Linux finds in a machine that has 1 GiB, with something to spare: kernel and firmware keep a
+/// part for themselves.
+const MEMORY: u64 = 900 << 20;
+
+/// What a machine must have for the installer, which is all in memory; 0: how much it has is not known.
+fn check_memory(found: u64) -> Option<Refusal> {
+    (found > 0 && found < MEMORY).then(|| Refusal {
+        disk: None,
+        reason: format!("the machine has {} of memory, and the installer needs 1.0 GiB", size_text(found)),
+        remedy: "put in more memory".to_owned(),
+    })
 }
 
 /// What a release must have to be installed.

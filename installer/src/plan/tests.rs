@@ -199,6 +199,16 @@ fn a_bad_release_is_refused_before_any_drive_is_touched() {
 }
 
 #[test]
+fn too_little_memory_is_refused_with_both_figures() {
+    let with = |memory| Facts { memory, ..machine(Firmware::Bios, vec![disk("vda", 12)]) };
+    let err = plan(&with(512 << 20), &answers(""), &manifest(), SEED).unwrap_err().to_string();
+    assert!(err.contains("512.0 MiB of memory") && err.contains("needs 1.0 GiB"), "{err}");
+    for memory in [0, 950 << 20, 2 << 30] {
+        plan(&with(memory), &answers(""), &manifest(), SEED).unwrap();
+    }
+}
+
+#[test]
 fn consent_to_this_very_content_lets_it_go() {
     let old = used("vda", 12);
     let consent =
