@@ -82,6 +82,14 @@ impl Api {
         self.post(maekin_api::NODE_BOOT_COMPARE, &())
     }
 
+    /// `POST /v1/node/boot/trial`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn try_boot(&self) -> anyhow::Result<()> {
+        self.post(maekin_api::NODE_BOOT_TRIAL, &())
+    }
+
     /// `GET /v1/cluster`.
     ///
     /// # Errors
