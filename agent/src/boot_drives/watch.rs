@@ -39,7 +39,9 @@ pub(crate) fn run(app: &App) {
     loop {
         let names = observe::names();
         let changed = names != watcher.seen.names;
-        watcher.take_names(names);
+        if watcher.take_names(names) {
+            watcher.look(app); // told before anything that takes longer
+        }
         if changed || listed.is_none_or(|at| at.elapsed() > LIST) {
             watcher.list(install);
             listed = Some(Instant::now());
@@ -64,14 +66,16 @@ struct Watcher {
 }
 
 impl Watcher {
-    /// A drive whose name is gone is gone, whatever else takes its time.
-    fn take_names(&mut self, names: Vec<String>) {
+    /// A drive whose name is gone is gone, whatever else takes its time; true when that is so of one.
+    fn take_names(&mut self, names: Vec<String>) -> bool {
+        let before = self.seen.places.iter().flatten().count();
         for place in &mut self.seen.places {
             if place.as_ref().is_some_and(|disk| !names.contains(&disk.name())) {
                 *place = None;
             }
         }
         self.seen.names = names;
+        self.seen.places.iter().flatten().count() < before
     }
 
     fn list(&mut self, install: Uuid) {
@@ -301,9 +305,9 @@ mod tests {
     fn a_drive_whose_name_is_gone_is_gone() {
         let mut watcher = Watcher::default();
         watcher.seen.places[0] = Some(Disk { device: "/dev/vda".into(), ..Disk::default() });
-        watcher.take_names(vec!["vda".into(), "vdb".into()]);
+        assert!(!watcher.take_names(vec!["vda".into(), "vdb".into()]));
         assert!(watcher.seen.places[0].is_some());
-        watcher.take_names(vec!["vdb".into()]);
+        assert!(watcher.take_names(vec!["vdb".into()]));
         assert!(watcher.seen.places[0].is_none());
     }
 }
