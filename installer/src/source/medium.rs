@@ -77,20 +77,31 @@ pub fn find_answers() -> Vec<FoundAnswer> {
         tracing::warn!("no answer files are looked for: {e}");
         Vec::new()
     });
-    let mut places = labelled(&devices, ANSWER_LABEL);
-    if !places.iter().any(|(_, _, on_medium)| *on_medium) {
+    let places = labelled(&devices, ANSWER_LABEL);
+    let shown = places.iter().any(|(_, _, on_medium)| *on_medium);
+    let mut found: Vec<FoundAnswer> = places
+        .into_iter()
+        .filter_map(|(device, fstype, on_medium)| found_on(device, &fstype, on_medium))
+        .collect();
+    if !shown {
         match loop_on_disc(&devices) {
-            Ok(device) => places.extend(device.map(|device| (device, "vfat".to_owned(), true))),
+            Ok(Some(device)) => {
+                found.extend(found_on(device.clone(), "vfat", true));
+                // Left behind, it would be taken for another stick at the next try.
+                if let Err(e) = Cmd::new("losetup").arg("--detach").arg(&device).run() {
+                    tracing::warn!("{e}");
+                }
+            }
+            Ok(None) => {}
             Err(e) => tracing::warn!("the disc is not looked at for answers: {e:#}"),
         }
     }
-    places
-        .into_iter()
-        .filter_map(|(device, fstype, on_medium)| {
-            let text = read_answer(&device, &fstype).map_err(|e| format!("{e:#}")).transpose()?;
-            Some(FoundAnswer { device, on_medium, text })
-        })
-        .collect()
+    found
+}
+
+fn found_on(device: PathBuf, fstype: &str, on_medium: bool) -> Option<FoundAnswer> {
+    let text = read_answer(&device, fstype).map_err(|e| format!("{e:#}")).transpose()?;
+    Some(FoundAnswer { device, on_medium, text })
 }
 
 /// Partitions, or sticks without any, with a file system `label` that the initrd can read: node, type, and whether it

@@ -41,7 +41,7 @@ pub fn from_cmdline(words: &Cmdline) -> Vec<Offer> {
     if let Some(url) = &words.answer {
         let content = AnswerUrl::new(url, words.answer_sha256.as_deref(), words.answer_pin.as_deref())
             .map_or_else(Content::Broken, Content::Url);
-        add(Kind::CommandLine, format!("{url} (maekin.answer on the command line)"), content);
+        add(Kind::CommandLine, "the address on the kernel command line (maekin.answer)".to_owned(), content);
     } else if words.answer_sha256.is_some() || words.answer_pin.is_some() {
         let reason = "maekin.answer.sha256= and maekin.answer.pin= are of no use without maekin.answer=URL";
         add(Kind::CommandLine, "the command line".to_owned(), Content::Broken(reason.to_owned()));
@@ -93,11 +93,12 @@ mod tests {
             ("maekin.answer=https://a/b", "no certificate authority"),
             ("maekin.answer=ftp://a/b", "neither"),
             ("maekin.answer=/etc/passwd", "neither"),
+            ("maekin.answer=https://me:secret@a/b maekin.answer.pin=12", "has a password in it"),
             ("maekin.answer=https://a/b maekin.answer.pin=12", "64 hex digits"),
             ("maekin.answer.pin=12", "without maekin.answer"),
         ] {
             let Some((Kind::CommandLine, Content::Broken(reason), 0)) = said(text) else { panic!("{text}") };
-            assert!(reason.contains(want), "{reason}");
+            assert!(reason.contains(want) && !reason.contains("secret"), "{reason}");
         }
         let got = said("maekin.master=http://m maekin.ticket=t");
         assert_eq!(got, Some((Kind::Ticket, Content::Ticket, 0)));

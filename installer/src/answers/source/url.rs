@@ -44,6 +44,12 @@ impl AnswerUrl {
         if parsed.host().is_none_or(str::is_empty) {
             return Err(format!("{url} names no server"));
         }
+        if parsed.authority().is_some_and(|authority| authority.as_str().contains('@')) {
+            // It would be in the log, in the receipt and on every console.
+            return Err(
+                "the address of the answer file has a password in it; the installer sends none".to_owned()
+            );
+        }
         let sha256 = sha256.map(|text| digest("sha256", text)).transpose()?;
         let pin = pin.map(|text| digest("pin", text)).transpose()?;
         match (https, &sha256, &pin) {
