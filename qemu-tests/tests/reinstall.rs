@@ -22,7 +22,7 @@ const NODE_LIMIT: Duration = Duration::from_secs(300);
 
 /// Makes an OSD of the drive with serial number `N02D2`, with Ceph's own program and no cluster behind it.
 const MAKE_OSD: &str =
-    "set -e; mkdir -p /run/osd; ln -s $(readlink -f /dev/disk/by-id/virtio-N02D2) /run/osd/block
+    "set -e; mkdir -p /run/osd /var/run/ceph; ln -s $(readlink -f /dev/disk/by-id/virtio-N02D2) /run/osd/block
     ceph-osd -i 7 --mkfs --no-mon-config --osd-objectstore bluestore --osd-data /run/osd \
       --fsid 5a2f8c1e-6d0b-4d55-9b1f-7f1f3a1c0d07 --osd-uuid 0f6a1c1e-3b7e-4c3a-8f0e-2d9b7a5c4e07 2>&1
     ceph-bluestore-tool show-label --dev /run/osd/block; sync";
