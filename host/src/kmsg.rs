@@ -51,6 +51,14 @@ pub fn quiet_consoles() -> io::Result<()> {
     write_existing(Path::new("/proc/sys/kernel/printk"), "1 4 1 7")
 }
 
+/// Lets the kernel write to the consoles again, as it does when it starts.
+///
+/// # Errors
+/// When the setting cannot be written.
+pub fn loud_consoles() -> io::Result<()> {
+    write_existing(Path::new("/proc/sys/kernel/printk"), "7 4 1 7")
+}
+
 fn write_existing(path: &Path, text: &str) -> io::Result<()> {
     OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
 }

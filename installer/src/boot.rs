@@ -33,6 +33,9 @@ use members::Members;
 pub const TAG: &str = "maekin-boot";
 /// Where systemd wants the root (bootup(7)).
 const SYSROOT: &str = "/sysroot";
+/// What a person is told of a start that no boot loader of the system's own had a part in.
+const BY_MEDIUM: &str = "an install medium's installer started this system, because it is booted before the drives and \
+    its menu does not see them; take the medium out, and see whether the firmware boots the drives";
 /// Drivers that nothing else would load in time.
 const MODULES: [&str; 8] = ["md_mod", "raid1", "dm_mod", "dm_verity", "squashfs", "overlay", "ext4", "vfat"];
 
@@ -59,19 +62,32 @@ pub fn keep(word: &str) -> Result<()> {
 pub fn boot() -> Result<()> {
     let text = file::read_text(Path::new("/proc/cmdline"), 64 << 10)?;
     let words = cmdline::parse(&text);
-    let start = words.start()?;
+    bring_up(words.start()?, words.keep.as_deref(), Some(&text))
+}
+
+/// Starts an installed system from the installer of a medium, which has its own command line.
+///
+/// # Errors
+/// As [`boot`].
+pub fn boot_by_medium(start: Start) -> Result<()> {
+    bring_up(start, None, None)
+}
+
+/// Starts what `start` names; `cmdline` is that of its own boot loader.
+fn bring_up(start: Start, keep: Option<&str>, cmdline: Option<&str>) -> Result<()> {
     say(&format!("starting installation {}, slot {}", start.install, start.slot.name()));
     // A built-in driver is no module, and a missing one is told better by whatever needs it.
     let _ = Cmd::new("modprobe").args(["--all", "--quiet"]).args(MODULES).run();
 
     let members = members::wait_for(start)?;
-    let kept = file::read_text(Path::new(KEEP), 256).ok().or(words.keep);
+    let kept = file::read_text(Path::new(KEEP), 256).ok().or(keep.map(str::to_owned));
     let decision = choose(start, &members, kept.as_deref())?;
     let (arrays, states) = assemble(start, &decision)?;
     let system = if start.slot == Slot::A { Array::SystemA } else { Array::SystemB };
     let esps: Vec<PathBuf> = decision.believed.iter().filter_map(|drive| members.esp(*drive)).collect();
     let manifest = root::verified_manifest(&esps, start.slot.name())?;
-    let suspicions = started::suspicions(start, &text, &manifest);
+    let suspicions = cmdline
+        .map_or_else(|| vec![BY_MEDIUM.to_owned()], |cmdline| started::suspicions(start, cmdline, &manifest));
     suspicions.iter().for_each(|line| alarm(line));
     let sysroot = Path::new(SYSROOT);
     root::mount_root(&manifest.root, need(&arrays, system)?, sysroot)?;

@@ -4,7 +4,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`select`] | which drives |
-//! | `identity` | who the node becomes |
+//! | [`identity`] | who the node becomes |
 //! | [`consent`] | the token that stands for "this content may be destroyed" |
 //! | [`kept`] | what stays untouched, and who the machine was |
 //! | [`ports`] | whether the machine has the network interfaces that are named |
@@ -17,7 +17,7 @@ pub(crate) mod build;
 pub mod consent;
 pub mod describe;
 pub mod details;
-mod identity;
+pub mod identity;
 pub mod kept;
 pub mod ports;
 pub mod select;

@@ -4,6 +4,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`gather`] | the release, the answers and the facts |
+//! | [`instead`] | starting what is installed, where the work was done before |
 //! | [`install`] | applying a plan: events, log, receipt |
 //! | [`names`] | name servers for the initrd |
 //! | [`network`] | an address for the initrd |
@@ -13,6 +14,7 @@
 
 pub mod gather;
 pub mod install;
+pub mod instead;
 pub mod names;
 pub mod network;
 pub mod report;
@@ -34,6 +36,7 @@ use maekin_host::{power, tty};
 use uuid::Uuid;
 
 use crate::answers::After;
+use crate::cmdline::Start;
 use crate::plan::Plan;
 use crate::source::Release;
 use crate::source::http::Master;
@@ -72,12 +75,13 @@ struct Session {
     tools: Option<Tools>,
     reporter: Reporter,
     finished: Option<(Instant, After)>,
+    instead: Option<(Instant, Start)>,
     start: Instant,
     watch: Option<Watch>,
     trial: Option<Running>,
 }
 
-/// Runs until the machine restarts or is switched off.
+/// Runs until the machine restarts or is switched off; ends where the installed system is to be started in place of it.
 ///
 /// # Errors
 /// When there is no console at all, or no randomness.
@@ -93,15 +97,17 @@ pub fn run() -> Result<()> {
         tools: None,
         reporter: Reporter::default(),
         finished: None,
+        instead: None,
         start: Instant::now(),
         watch: None,
         trial: None,
     };
     session.screen.draw(&mut session.app); // the log has its place from the first line on
     session.act(Action::Gather);
-    loop {
+    while !session.start_instead() {
         session.turn()?;
     }
+    Ok(())
 }
 
 /// Keeps the kernel and systemd from writing over the screens; both go on writing to the journal.
@@ -132,7 +138,11 @@ impl Session {
         }
         self.app.tick(self.start.elapsed());
         self.screen.draw(&mut self.app);
-        match self.screen.key(TICK) {
+        let key = self.screen.key(TICK);
+        if key.is_some() {
+            self.instead = None; // somebody is here and decides
+        }
+        match key {
             Some((console, Key::Ctrl('l'))) => self.screen.refresh(console),
             Some((console, key)) => match self.app.key(key) {
                 Some(Action::Shell) => self.shell(console),
@@ -151,6 +161,22 @@ impl Session {
         Ok(())
     }
 
+    /// Starts what is installed, when it is time to; true when systemd shall go on into it.
+    fn start_instead(&mut self) -> bool {
+        let Some((_, found)) = self.instead.filter(|(at, _)| at.elapsed() >= instead::WAIT) else {
+            return false;
+        };
+        self.instead = None;
+        self.tell(&Event::Note("starting what is installed".to_owned()));
+        match instead::start(found) {
+            Ok(()) => true,
+            Err(e) => {
+                self.tell(&Event::Note(format!("what is installed cannot be started from here: {e:#}")));
+                false
+            }
+        }
+    }
+
     /// Says an event on the consoles' log lines, in the kernel's log and to the master.
     fn tell(&mut self, event: &Event) {
         for line in event.lines() {
@@ -160,6 +186,16 @@ impl Session {
         self.reporter.tell(event);
         if let Event::Finished(Ok(done)) = event {
             self.finished = Some((Instant::now(), done.after));
+        }
+        if let Event::Finished(Err(failure)) = event
+            && failure.refused
+            && let Some(found) = self.app.facts.as_ref().and_then(instead::installed)
+        {
+            self.instead = Some((Instant::now(), found));
+            let wait = instead::WAIT.as_secs();
+            self.tell(&Event::Note(format!(
+                "starting what is installed in {wait} s; press any key to stay here"
+            )));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Who the node becomes, and whether an install medium's work was done already.
 
 use maekin_rootfs::validate::is_label;
+use uuid::Uuid;
 
 use super::Refusal;
 use crate::answers::Answers;
@@ -41,13 +42,20 @@ pub(super) fn hostname(facts: &Facts, answers: &Answers) -> Result<String, Refus
     }
 }
 
+/// The installation that a medium made of this machine and that is still there, and on how many drives.
+#[must_use]
+pub fn installed_before(facts: &Facts) -> Option<(Uuid, usize)> {
+    let receipt = facts.receipt.as_ref()?;
+    let here = facts.disks.iter().filter_map(|disk| disk.contents.previous.as_ref());
+    let drives = here.filter(|previous| previous.install_id == receipt.install_id).count();
+    (drives > 0).then_some((receipt.install_id, drives.min(2)))
+}
+
 /// What to tell a person where the medium that was started has installed this machine already, and what it installed is
 /// there.
 pub(super) fn done_before(facts: &Facts) -> Option<Refusal> {
     let receipt = facts.receipt.as_ref()?;
-    let here = facts.disks.iter().filter_map(|disk| disk.contents.previous.as_ref());
-    here.into_iter().find(|previous| previous.install_id == receipt.install_id)?;
-    let id = receipt.install_id;
+    let (id, _) = installed_before(facts)?;
     Some(Refusal {
         disk: None,
         reason: format!(
@@ -112,6 +120,7 @@ mod tests {
         facts.receipt = Some(who("node-7", 2));
         assert_eq!(done_before(&facts), None, "of an installation that is gone");
         facts.receipt = Some(who("node-7", 1));
+        assert_eq!(installed_before(&facts), Some((Uuid::from_u128(1), 1)));
         let text = done_before(&facts).unwrap().to_string();
         assert!(
             text.contains("\"node-7\"") && text.contains(&format!("again/{}", Uuid::from_u128(1))),
