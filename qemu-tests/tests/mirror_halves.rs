@@ -5,12 +5,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use maekin_host::wait;
-use maekin_qemu_tests::answer::Answer;
+use maekin_qemu_tests::disk;
 use maekin_qemu_tests::fixture::Fixture;
 use maekin_qemu_tests::node::{Drive, Firmware};
-use maekin_qemu_tests::rack::{Plan, Rack, TestRack, Watch};
-use maekin_qemu_tests::release::Release;
-use maekin_qemu_tests::{disk, ssh};
+use maekin_qemu_tests::rack::{Plan, TestRack, Watch};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_rack");
 /// From power-on to the initrd's decision.
@@ -124,42 +122,4 @@ fn the_newer_half_wins_and_split_halves_are_not_touched() {
     serial.send("maekin-installer keep 1\n").unwrap();
     serial.expect("the choice to be told", "drive 1 is kept", limit).unwrap();
     serial.expect("the start to go on", running, limit).unwrap();
-}
-
-#[test]
-fn a_node_with_one_drive_gets_a_second_and_boots_from_it_alone() {
-    let release = Release::find().unwrap();
-    let mut rack = Rack::for_test("mirror-grows", &Plan::single(Firmware::Uefi), TOOL.as_ref()).unwrap();
-    rack.pull("node-1", 1).unwrap();
-    let mut answer = Answer::new(rack.password(), vec![ssh::make_key(rack.dir()).unwrap()]);
-    let serial = rack.nodes()[0].drives[0].serial.clone();
-    answer.mirror = vec![format!("serial:{serial}")];
-    rack.insert_stick(&release, &answer).unwrap();
-    boot(&rack);
-    run(&rack, &format!("echo grown > {MARKER} && sync"));
-
-    rack.plug("node-1", 1).unwrap();
-    let healed = run(&rack, "maekin-installer heal --apply --json-progress 2>&1 || true");
-    let last = healed.lines().last().unwrap_or_default();
-    assert!(last.contains(r#"{"result":"ok"}"#) || last.contains("try again later"), "{healed}");
-    wait_whole(&rack);
-    let limit = rack.limit(SYNC);
-    let mut last = String::new();
-    let done = wait::until("the healing to end", limit, Duration::from_secs(2), || {
-        last = run(&rack, "maekin-installer heal --json 2>&1 || true");
-        let findings: serde_json::Value = serde_json::from_str(&last).ok()?;
-        (findings["plan"]["action"] == "none" && findings["drives"] == 2).then_some(())
-    });
-    assert!(done.is_ok(), "{last}");
-    off(&rack);
-
-    // The new drive alone, in a machine that has never seen it.
-    rack.pull("node-1", 0).unwrap();
-    rack.change("node-1", |node| node.medium = None).unwrap();
-    let node = rack.nodes()[0].clone();
-    rack.machine(&node).forget_nvram(&node).unwrap();
-    boot(&rack);
-    assert_eq!(run(&rack, &format!("cat {MARKER}; cat /proc/cmdline")).lines().next(), Some("grown"));
-    let words = run(&rack, "cat /proc/cmdline");
-    assert!(words.contains("maekin.drives=2"), "{words}");
 }
