@@ -87,12 +87,15 @@ impl Region for Capture {
     fn read(&self, at: u64, len: usize) -> io::Result<Vec<u8>> {
         let room = self.size.saturating_sub(at).min(len.min(LONGEST) as u64);
         let mut bytes = vec![0; usize::try_from(room).unwrap_or(LONGEST)];
+        let end = at.saturating_add(bytes.len() as u64);
         for (start, piece) in &self.pieces {
-            for (i, byte) in (0u64..).zip(piece) {
-                let place = start.saturating_add(i).checked_sub(at).and_then(|n| usize::try_from(n).ok());
-                if let Some(slot) = place.and_then(|n| bytes.get_mut(n)) {
-                    *slot = *byte;
-                }
+            // What of the piece lies in [at, end), from its own start and from ours.
+            let from = at.max(*start);
+            let to = end.min(start.saturating_add(piece.len() as u64));
+            let near = |place: u64, base: u64| usize::try_from(place - base).unwrap_or(LONGEST);
+            if from < to {
+                bytes[near(from, at)..near(to, at)]
+                    .copy_from_slice(&piece[near(from, *start)..near(to, *start)]);
             }
         }
         Ok(bytes)

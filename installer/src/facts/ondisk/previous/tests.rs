@@ -2,7 +2,6 @@ use super::*;
 use crate::facts::ondisk::bytes::DeviceRange;
 use crate::facts::ondisk::md::tests::superblock_at;
 use maekin_host::cmd::{self, Cmd};
-use maekin_image::manifest::sha256_hex;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -65,14 +64,14 @@ fn the_old_node_is_read_and_not_one_byte_is_written() {
     for (name, text, membership, want) in rows {
         let dir = tempfile::tempdir().unwrap();
         let image = partition(dir.path(), text, membership);
-        let before = sha256_hex(&fs::read(&image).unwrap());
+        let before = fs::read(&image).unwrap();
         let want = want.map(|cluster| PreviousNode {
             hostname: "node-1".to_owned(),
             cluster: cluster.map(ToOwned::to_owned),
             install_id: Uuid::from_u128(7),
         });
         assert_eq!(node(&image), want, "{name}");
-        assert_eq!(sha256_hex(&fs::read(&image).unwrap()), before, "{name}");
+        assert!(fs::read(&image).unwrap() == before, "{name}: something was written");
     }
 }
 
