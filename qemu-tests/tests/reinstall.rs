@@ -68,7 +68,8 @@ fn a_node_with_new_boot_drives_comes_back_as_itself_and_keeps_its_osd() {
         rack.pull("node-2", bay).unwrap();
         rack.insert("node-2", bay, blank).unwrap();
     }
-    assert!(api.reinstall("node-9").unwrap_err().to_string().contains("there is no member"));
+    let nobody = format!("{:#}", api.reinstall("node-9").unwrap_err());
+    assert!(nobody.contains("there is no member"), "{nobody}");
     let own = format!("{:#}", api.reinstall("node-1").unwrap_err());
     assert!(own.contains("holds the cluster's record"), "{own}");
     assert_eq!(api.reinstall("node-2").unwrap().id, before.id);
@@ -95,17 +96,25 @@ fn choose_install(serial: &mut Serial, limit: Duration) {
     serial.send("\x0e\n").unwrap(); // Ctrl-N is one entry down (GRUB manual, "The menu interface")
 }
 
-/// Takes in lines until the installer has said `last`; returns all of its words.
-fn said_until(serial: &mut Serial, last: &str, limit: Duration) -> String {
+/// Takes in what the installer says until `enough` of it was said.
+fn said_until(serial: &mut Serial, what: &str, limit: Duration, enough: impl Fn(&str) -> bool) -> String {
     let mut said = String::new();
-    loop {
-        let line = serial.expect(last, INSTALLER, limit).unwrap();
-        said += &line;
+    while !enough(&said) {
+        said += &serial.expect(what, INSTALLER, limit).unwrap();
         said.push('\n');
-        if line.contains(last) {
-            return said;
-        }
     }
+    said
+}
+
+/// The words of `text` that have `length` characters in `groups` groups.
+fn grouped(text: &str, length: usize, groups: usize) -> BTreeSet<String> {
+    let words = text.split(|c: char| c.is_whitespace() || "\";,()".contains(c));
+    let fits = |word: &&str| word.len() == length && word.split('-').count() == groups;
+    words.filter(fits).map(str::to_owned).collect()
+}
+
+fn tokens(text: &str) -> BTreeSet<String> {
+    grouped(text, 19, 4)
 }
 
 #[test]
@@ -126,16 +135,13 @@ fn a_forgotten_stick_starts_what_is_installed_and_a_wish_is_fulfilled_once() {
     serial.skip().unwrap();
     rack.power_on("node-1").unwrap();
     choose_install(&mut serial, limits[0]);
-    let said = said_until(&mut serial, "N01D1", limits[1]);
+    let said = said_until(&mut serial, "a token for each drive", limits[1], |said| tokens(said).len() == 2);
     machine.power_off().unwrap();
     let shown = std::fs::read_to_string(machine.serial_log()).unwrap();
     assert!(shown.contains("Start the installed system: node-1"), "the first choice");
-    let words: BTreeSet<&str> = said.split(|c: char| c.is_whitespace() || "\";,".contains(c)).collect();
-    let token = |w: &&&str| w.len() == 19 && w.split('-').count() == 4;
-    answer.consent = words.iter().filter(token).map(ToString::to_string).collect();
-    assert_eq!(answer.consent.len(), 2, "a token for each drive: {said}");
-    let id =
-        words.iter().find(|w| w.len() == 36 && w.split('-').count() == 5).expect("the installation is named");
+    answer.consent = tokens(&said).into_iter().collect();
+    let ids = grouped(&said, 36, 5);
+    let id = ids.first().expect("the installation is named");
 
     // The wish names this installation; nobody touches a key. What comes of it is another installation.
     let stick = spec.drives[0].file.with_file_name("stick.iso");
@@ -156,8 +162,9 @@ fn a_forgotten_stick_starts_what_is_installed_and_a_wish_is_fulfilled_once() {
     serial.skip().unwrap();
     rack.power_on("node-1").unwrap();
     choose_install(&mut serial, limits[0]);
-    let said = said_until(&mut serial, "this medium has installed this machine already", limits[1]);
-    assert!(said.contains("node-1") && !said.contains(*id), "it names the new installation: {said}");
+    let done = "this medium has installed this machine already";
+    let said = said_until(&mut serial, done, limits[1], |said| said.contains(done));
+    assert!(said.contains("node-1") && !said.contains(id), "it names the new installation: {said}");
     serial.expect("the node", READY, limits[2]).unwrap();
     let node = rack.api(&spec).unwrap().node().unwrap();
     assert!(node.boot.arrays.iter().all(|array| !array.degraded()), "with all that it has: {node:?}");
