@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::accel;
 use crate::answer::Answer;
-use crate::node::{Firmware, NodeSpec};
+use crate::node::{BootFrom, Firmware, NodeSpec};
 use crate::rack::{Firmwares, Plan, Rack, TestRack, Watch, Watched};
 use crate::release::Release;
 use crate::ssh;
@@ -19,6 +19,8 @@ use crate::view::View;
 const WRITE_STEP: &str = "writing the system to";
 /// And for the one that reads it back.
 const READ_BACK_STEP: &str = "reading the system back";
+/// How long an installation may take, by hardware virtualisation.
+const INSTALL_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// How long a node is left alone before its idle memory is read.
 const SETTLE: Duration = Duration::from_secs(60);
 
@@ -57,6 +59,8 @@ pub struct DataPath {
     pub installer: f64,
     /// By `dd` from the same stick to the same mirror on the same drives.
     pub dd: f64,
+    /// By `dd` and `sha256sum` at once: the same job as the installer's.
+    pub dd_digest: f64,
     /// Both halves read back and compared, by the installer.
     pub read_back: f64,
 }
@@ -72,6 +76,15 @@ pub struct Idle {
     pub agent: u64,
     /// Resident set of etcd.
     pub etcd: u64,
+}
+
+/// How much memory an installation takes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct LeastMemory {
+    /// Of the smallest node that is installed, MiB.
+    pub mib: u32,
+    /// What the next smaller one said.
+    pub below: String,
 }
 
 /// Measures, one node at a time so that none slows another.
@@ -145,16 +158,82 @@ fn data_path(rack: &Rack, node: &NodeSpec, watched: &Watched) -> anyhow::Result<
         dd if=/run/bench/release/root of=/dev/md/maekin-b bs=4M conv=fsync status=none $flags; \
         date +%s.%N; \
         done; \
+        echo 3 > /proc/sys/vm/drop_caches; \
+        mkfifo /run/bench.fifo; \
+        date +%s.%N; \
+        sha256sum < /run/bench.fifo > /run/bench.sum & \
+        dd if=/run/bench/release/root bs=4M status=none | tee /run/bench.fifo \
+        | dd of=/dev/md/maekin-b bs=4M iflag=fullblock oflag=direct conv=fsync status=none; \
+        wait; \
+        date +%s.%N; \
         umount /run/bench";
     let text = rack.ssh(node, script)?;
     let numbers: Vec<f64> = text.split_whitespace().filter_map(|n| n.parse().ok()).collect();
-    let [bytes, begin, end, begin_direct, end_direct] = numbers[..] else {
+    let [bytes, begin, end, begin_direct, end_direct, begin_digest, end_digest] = numbers[..] else {
         anyhow::bail!("cannot understand {text:?}")
     };
     let dd = (end - begin).min(end_direct - begin_direct);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // a file's size, far below 2^53
     let bytes = bytes as u64;
-    Ok(DataPath { bytes, installer: step(WRITE_STEP)?, dd, read_back: step(READ_BACK_STEP)? })
+    let dd_digest = end_digest - begin_digest;
+    Ok(DataPath { bytes, installer: step(WRITE_STEP)?, dd, dd_digest, read_back: step(READ_BACK_STEP)? })
+}
+
+/// Installs `count` nodes one after the other, by turns under BIOS and UEFI; the seconds from power-on to installed.
+///
+/// # Errors
+/// With the diagnosis of the node that failed.
+pub fn installs(count: usize, tool: &Path) -> anyhow::Result<Vec<f64>> {
+    let release = Release::find()?;
+    let mut seconds = Vec::new();
+    for number in 0..count {
+        let firmware = if number.is_multiple_of(2) { Firmware::Bios } else { Firmware::Uefi };
+        let mut rack = Rack::for_test("bench-install", &Plan::single(firmware), tool)?;
+        let answer = Answer::new(rack.password(), Vec::new());
+        rack.insert_stick(&release, &answer)?;
+        let took = installed_after(&rack)?;
+        println!("{firmware}: {took:.1} s");
+        seconds.push(took);
+    }
+    Ok(seconds)
+}
+
+/// The smallest node that is installed. Steps down by `step`.
+///
+/// # Errors
+/// When not even the largest is installed.
+pub fn least_memory(from: u32, step: u32, tool: &Path) -> anyhow::Result<LeastMemory> {
+    let release = Release::find()?;
+    let mut least = None;
+    let mut memory_mib = from;
+    loop {
+        let plan = Plan { memory_mib, ..Plan::single(Firmware::Bios) };
+        let mut rack = Rack::for_test("bench-memory", &plan, tool)?;
+        let answer = Answer::new(rack.password(), Vec::new());
+        rack.insert_stick(&release, &answer)?;
+        match installed_after(&rack) {
+            Ok(took) => println!("{memory_mib} MiB: installed after {took:.1} s"),
+            Err(e) => {
+                let said = format!("{e:#}").lines().next().unwrap_or_default().to_owned();
+                println!("{memory_mib} MiB: {said}");
+                let mib = least.context("not even the largest is installed")?;
+                return Ok(LeastMemory { mib, below: said });
+            }
+        }
+        least = Some(memory_mib);
+        memory_mib = memory_mib.checked_sub(step).context("no memory is left to take away")?;
+    }
+}
+
+fn installed_after(rack: &Rack) -> anyhow::Result<f64> {
+    let first = rack.nodes().first().context("the rack has no node")?.clone();
+    let mut watch = Watch::default();
+    watch.power_on(rack, &first.name, Some(BootFrom::Medium))?;
+    watch.until("the node to be installed", rack.limit(INSTALL_LIMIT), |watch| {
+        watch.nodes().iter().all(|node| node.progress.installed.is_some())
+    })?;
+    let took = watch.nodes().first().and_then(|node| node.progress.installed);
+    Ok(took.context("the node was not followed")?.as_secs_f64())
 }
 
 fn idle(rack: &Rack, node: &NodeSpec) -> anyhow::Result<Idle> {

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -38,7 +38,13 @@ pub(crate) fn run(dir: &Path, command: Command) -> anyhow::Result<()> {
         Command::Plug { node, drive } => Rack::open(dir)?.plug(&node, drive),
         Command::Cable { node, state } => Rack::open(dir)?.switch().set_up(&node, matches!(state, Cable::Up)),
         Command::Partition { groups } => partition(&Rack::open(dir)?, &groups),
-        Command::Bench { file } => bench(&file),
+        Command::Bench { file } => write_json(&file, &bench::measure(&this_program()?)?),
+        Command::BenchInstalls { file, count } => {
+            write_json(&file, &bench::installs(count, &this_program()?)?)
+        }
+        Command::BenchMemory { file } => {
+            write_json(&file, &bench::least_memory(1536, 128, &this_program()?)?)
+        }
         Command::Switch { at, ports } => serve_switch(&at, &ports),
     }
 }
@@ -164,10 +170,12 @@ fn partition(rack: &Rack, groups: &[String]) -> anyhow::Result<()> {
     rack.switch().partition(&groups.iter().map(Vec::as_slice).collect::<Vec<_>>())
 }
 
-fn bench(file: &Path) -> anyhow::Result<()> {
-    let tool = std::env::current_exe().context("cannot find this program's own file")?;
-    let figures = bench::measure(&tool)?;
-    let text = serde_json::to_string_pretty(&figures)?;
+fn this_program() -> anyhow::Result<PathBuf> {
+    std::env::current_exe().context("cannot find this program's own file")
+}
+
+fn write_json(file: &Path, figures: &impl serde::Serialize) -> anyhow::Result<()> {
+    let text = serde_json::to_string_pretty(figures)?;
     std::fs::write(file, text).with_context(|| format!("cannot write {}", file.display()))
 }
 

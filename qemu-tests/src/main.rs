@@ -161,6 +161,19 @@ enum Command {
         /// The file to write
         file: PathBuf,
     },
+    /// Time installs one after the other; the seconds of each go to FILE as JSON
+    BenchInstalls {
+        /// The file to write
+        file: PathBuf,
+        /// How many
+        #[arg(long, default_value_t = 20)]
+        count: usize,
+    },
+    /// Step the memory of a node down until it is not installed any more; the figures go to FILE as JSON
+    BenchMemory {
+        /// The file to write
+        file: PathBuf,
+    },
     /// Be the switch (started by `up`)
     #[command(hide = true)]
     Switch {
