@@ -233,18 +233,19 @@ fn a_drive_that_fails_its_writes_is_named_and_nothing_is_committed() {
 
 #[test]
 #[ignore = "long: thousands of points"]
-fn thousands_of_points() {
-    for which in [Which::Fresh, Which::Again] {
-        for round in 0..LONG_ROUNDS {
-            try_points(which, 2000, SEED + 1 + round);
-        }
-    }
+fn thousands_of_points_on_blank_drives() {
+    (0..LONG_ROUNDS).for_each(|round| try_points(Which::Fresh, 2000, SEED + 1 + round));
 }
 
 #[test]
-#[ignore = "long: sixty starts"]
-fn sixty_starts() {
-    for n in 0..60 {
+#[ignore = "long: thousands of points"]
+fn thousands_of_points_on_an_installed_node() {
+    (0..LONG_ROUNDS).for_each(|round| try_points(Which::Again, 2000, SEED + 1 + round));
+}
+
+/// Ten of sixty sampled points, each started: more would not fit in the time that a test may take.
+fn ten_starts(turn: u64) {
+    for n in 10 * turn..10 * turn + 10 {
         let which = if n % 2 == 0 { Which::Fresh } else { Which::Again };
         let firmware = if n % 4 < 2 { Firmware::Bios } else { Firmware::Uefi };
         boots(&format!("sample-{n}"), which, firmware, |log| {
@@ -252,6 +253,42 @@ fn sixty_starts() {
             points[usize::try_from(points::mix(SEED, n)).unwrap_or(0) % points.len()]
         });
     }
+}
+
+#[test]
+#[ignore = "long: the first ten of sixty starts"]
+fn sixty_starts_first() {
+    ten_starts(0);
+}
+
+#[test]
+#[ignore = "long: ten of sixty starts"]
+fn sixty_starts_second() {
+    ten_starts(1);
+}
+
+#[test]
+#[ignore = "long: ten of sixty starts"]
+fn sixty_starts_third() {
+    ten_starts(2);
+}
+
+#[test]
+#[ignore = "long: ten of sixty starts"]
+fn sixty_starts_fourth() {
+    ten_starts(3);
+}
+
+#[test]
+#[ignore = "long: ten of sixty starts"]
+fn sixty_starts_fifth() {
+    ten_starts(4);
+}
+
+#[test]
+#[ignore = "long: the last ten of sixty starts"]
+fn sixty_starts_sixth() {
+    ten_starts(5);
 }
 
 #[test]
