@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use maekin_api::cluster::MemberState;
+use maekin_host::wait;
 use maekin_qemu_tests::answer::Answer;
 use maekin_qemu_tests::disk;
 use maekin_qemu_tests::fixture::Fixture;
@@ -96,13 +97,17 @@ fn choose_install(serial: &mut Serial, limit: Duration) {
     serial.send("\x0e\n").unwrap(); // Ctrl-N is one entry down (GRUB manual, "The menu interface")
 }
 
-/// Takes in what the installer says until `enough` of it was said.
+/// Takes in whole lines until `enough` was said; returns them.
 fn said_until(serial: &mut Serial, what: &str, limit: Duration, enough: impl Fn(&str) -> bool) -> String {
     let mut said = String::new();
-    while !enough(&said) {
-        said += &serial.expect(what, INSTALLER, limit).unwrap();
-        said.push('\n');
-    }
+    let heard = wait::until(what, limit, Duration::from_millis(200), || {
+        while let Some(line) = serial.line().unwrap() {
+            said += &line;
+            said.push('\n');
+        }
+        enough(&said).then_some(())
+    });
+    assert!(heard.is_ok(), "{heard:?}; it said: {said}");
     said
 }
 
