@@ -233,30 +233,34 @@ fn refused_tokens(rack: &Rack) -> anyhow::Result<Vec<String>> {
     let spec = &rack.nodes()[0];
     let (outcome, line) = start_installer(rack, &["refused", "done", "failed"])?;
     ensure!(outcome == 0, "a node was installed over without consent: {line}");
-    let mut text = line;
+    let mut text = format!("{line}\n");
     let mut serial = rack.machine(spec).serial();
+    let serials: Vec<&str> = spec.drives.iter().map(|drive| drive.serial.as_str()).collect();
     let both =
         wait::until("both tokens", rack.limit(Duration::from_secs(30)), Duration::from_millis(200), || {
             while let Ok(Some(line)) = serial.line() {
                 text.push_str(&line);
+                text.push('\n');
             }
-            let found = tokens(&text);
-            (found.len() >= spec.drives.len()).then_some(found)
+            tokens(&text, &serials)
         });
     both.with_context(|| format!("no two tokens in {text}"))
 }
 
-/// Consent tokens (`0123-4567-89ab-cdef`, in quotes) in a text, each once.
-fn tokens(text: &str) -> Vec<String> {
+/// The consent token (`0123-4567-89ab-cdef`, in quotes) that the installer's own lines name for each of the drives with
+/// these serial numbers. What its screens draw beside that is no line, and may be half of one.
+fn tokens(text: &str, serials: &[&str]) -> Option<Vec<String>> {
+    let refused = format!("{INSTALLER}refused: ");
+    let lines: Vec<&str> =
+        text.lines().filter_map(|line| line.split_once(&refused)).map(|(_, l)| l).collect();
     let hex = |group: &str| group.len() == 4 && group.bytes().all(|b| b.is_ascii_hexdigit());
-    let is_token = |word: &&str| word.len() == 19 && word.split('-').count() == 4 && word.split('-').all(hex);
-    let mut found: Vec<String> = Vec::new();
-    for word in text.split('"').filter(is_token) {
-        if !found.iter().any(|f| f == word) {
-            found.push(word.to_owned());
-        }
-    }
-    found
+    let is_token = |word: &&str| word.split('-').count() == 4 && word.split('-').all(hex);
+    let token = |serial: &&str| {
+        let named = format!("serial {serial},");
+        let mut of_drive = lines.iter().filter(|line| line.contains(&named));
+        of_drive.find_map(|line| line.split('"').find(is_token)).map(str::to_owned)
+    };
+    serials.iter().map(token).collect()
 }
 
 #[cfg(test)]
@@ -264,8 +268,13 @@ mod tests {
     use super::tokens;
 
     #[test]
-    fn tokens_are_found_between_quotes() {
-        let text = r#"add "0123-4567-89ab-cdef" to x; add "ffff-4567-89ab-cdef" or "0123-4567-89ab-cdef" or "no-token""#;
-        assert_eq!(tokens(text), ["0123-4567-89ab-cdef", "ffff-4567-89ab-cdef"]);
+    fn each_drive_has_its_token_and_screens_have_none() {
+        let text = "maekin-install: refused: sda (X, serial S, 1 GiB): the installer was started from it\n\
+            maekin-install: refused: vda (serial N01D0, 10.0 GiB): a node \"node-1\"; add \"0123-4567-89ab-cdef\" to x\n\
+            exactly this, add \"9999-acd0-9b44-aa7c\" to vdb (serial N01D1, 10.0 GiB)\n";
+        assert_eq!(tokens(text, &["N01D0", "N01D1"]), None);
+        let more = "Maekin maekin-install: refused: vdb (serial N01D1, 10.0 GiB): to lose it, add \"760c-acd0-9b44-aa7c\"\n";
+        let want = ["0123-4567-89ab-cdef", "760c-acd0-9b44-aa7c"].map(str::to_owned);
+        assert_eq!(tokens(&format!("{text}{more}"), &["N01D0", "N01D1"]), Some(want.to_vec()));
     }
 }
