@@ -203,7 +203,14 @@ impl Observer<'_> {
             let device = &self.trial.device;
             self.findings.push(match arp::who_has(device, own, Ipv4Addr::UNSPECIFIED, target, PROBE_LIMIT) {
                 Ok(other) => judge::duplicate(cidr.address, other.map(arp::mac_text).as_deref()),
-                Err(e) => judge::trouble(&format!("address {target}"), &e.to_string()),
+                Err(e) => {
+                    // A bond without a usable port has no buffers (ENOBUFS): nobody was asked.
+                    tracing::info!(device, error = %e, "the address cannot be asked for");
+                    judge::skipped(
+                        &format!("address {target}"),
+                        &format!("nothing can be sent over {device}"),
+                    )
+                }
             });
         }
         address
