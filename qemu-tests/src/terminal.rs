@@ -2,17 +2,19 @@
 //! Sequences it does not know change nothing.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use maekin_host::wait;
-
-use crate::serial::Serial;
 
 const COLUMNS: usize = 80;
 const ROWS: usize = 24;
 /// How often the line is looked at.
 const LOOK: Duration = Duration::from_millis(100);
+/// A line that said something is at rest after so long.
+const QUIET: Duration = Duration::from_millis(500);
+/// A line that says nothing at all is at rest after so long.
+const DEAF: Duration = Duration::from_secs(3);
 
 /// The terminal's screen.
 #[derive(Debug, Clone)]
@@ -25,13 +27,12 @@ pub struct Terminal {
     rest: Vec<u8>,
     log: PathBuf,
     offset: usize,
-    serial: Serial,
 }
 
 impl Terminal {
     /// A terminal on the serial line whose log is `log`.
     #[must_use]
-    pub fn new(log: &Path, serial: Serial) -> Self {
+    pub fn new(log: &Path) -> Self {
         Self {
             cells: vec![[' '; COLUMNS]; ROWS],
             row: 0,
@@ -41,7 +42,6 @@ impl Terminal {
             rest: Vec::new(),
             log: log.to_owned(),
             offset: 0,
-            serial,
         }
     }
 
@@ -72,15 +72,26 @@ impl Terminal {
         }
     }
 
-    /// Types `keys`, waits until the screen says all of `wanted`.
+    /// Waits until something has come over the line and then nothing more for half a second; a key that changes nothing
+    /// is given three seconds.
     ///
     /// # Errors
-    /// As [`Terminal::see`].
-    pub fn type_and_see(&mut self, keys: &str, wanted: &[&str], limit: Duration) -> anyhow::Result<String> {
-        if !keys.is_empty() {
-            self.serial.send(keys)?;
-        }
-        self.see(&format!("the screen after {keys:?}"), wanted, limit)
+    /// When the line does not come to rest within `limit`.
+    pub fn settle(&mut self, limit: Duration) -> anyhow::Result<()> {
+        let (begin, start) = (self.offset, Instant::now());
+        let mut changed = Instant::now();
+        wait::until("the serial line to come to rest", limit, LOOK, || {
+            let before = self.offset;
+            if let Err(e) = self.look() {
+                return Some(Err(e));
+            }
+            if self.offset != before {
+                changed = Instant::now();
+            }
+            let quiet =
+                if self.offset == begin { start.elapsed() >= DEAF } else { changed.elapsed() >= QUIET };
+            quiet.then_some(Ok(()))
+        })?
     }
 
     /// Takes in what has come over the line.
@@ -158,7 +169,7 @@ mod tests {
 
     fn shown(parts: &[&[u8]]) -> String {
         let path = Path::new("/nowhere");
-        let mut terminal = Terminal::new(path, Serial::new(path, path));
+        let mut terminal = Terminal::new(path);
         parts.iter().for_each(|part| terminal.take(part));
         terminal.text().trim_end().to_owned()
     }

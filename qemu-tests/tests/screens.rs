@@ -18,11 +18,13 @@ use maekin_qemu_tests::terminal::Terminal;
 use neighbour::Neighbour;
 
 const TOOL: &str = env!("CARGO_BIN_EXE_rack");
-const DOWN: &str = "\x1b[B";
-const UP: &str = "\x1b[A";
-const RIGHT: &str = "\x1b[C";
-const LEFT: &str = "\x1b[D";
-const ESC: &str = "\x1b";
+// Arrows and Escape are pressed on the keyboard beside the screen, everything else is typed on the serial line: both
+// work at once, and a busy host cannot cut an arrow's three bytes in two.
+const DOWN: char = '\u{2193}';
+const UP: char = '\u{2191}';
+const RIGHT: char = '\u{2192}';
+const LEFT: char = '\u{2190}';
+const ESC: char = '\u{1b}';
 /// What a screen may take to follow a key.
 const SOON: Duration = Duration::from_secs(15);
 /// What a trial of the network may take in all.
@@ -41,7 +43,7 @@ struct Person {
 impl Person {
     fn at(rack: &TestRack) -> Self {
         let machine = rack.machine(&rack.nodes()[0]);
-        let terminal = Terminal::new(machine.serial_log(), machine.serial());
+        let terminal = Terminal::new(machine.serial_log());
         Self { terminal, machine, soon: rack.limit(SOON), trial: rack.limit(TRIAL) }
     }
 
@@ -51,7 +53,26 @@ impl Person {
     }
 
     fn press_within(&mut self, keys: &str, wanted: &[&str], picture: &str, limit: Duration) -> String {
-        let text = self.terminal.type_and_see(keys, wanted, limit).unwrap();
+        let mut typed = String::new();
+        for key in keys.chars() {
+            let name = match key {
+                DOWN => "down",
+                UP => "up",
+                RIGHT => "right",
+                LEFT => "left",
+                ESC => "esc",
+                other => {
+                    typed.push(other);
+                    continue;
+                }
+            };
+            self.type_on_serial(&typed);
+            typed.clear();
+            self.machine.qmp().press(&[name]).unwrap();
+            self.rest();
+        }
+        self.type_on_serial(&typed);
+        let text = self.terminal.see(&format!("the screen after {keys:?}"), wanted, limit).unwrap();
         if !picture.is_empty() {
             let dir = out().join("screens");
             std::fs::create_dir_all(&dir).unwrap();
@@ -61,8 +82,16 @@ impl Person {
         text
     }
 
-    fn repeat(&mut self, key: &str, times: usize, wanted: &[&str]) {
-        self.press(&key.repeat(times), wanted, "");
+    fn type_on_serial(&mut self, text: &str) {
+        if !text.is_empty() {
+            self.machine.serial().send(text).unwrap();
+            self.rest();
+        }
+    }
+
+    /// Keys of two keyboards keep their order only if the screens have followed: as long as something is drawn, it waits.
+    fn rest(&mut self) {
+        self.terminal.settle(self.soon).unwrap();
     }
 }
 
@@ -89,7 +118,7 @@ fn from_the_first_screen_to_a_saved_log() {
         assert!(disk::is_untouched(&drive.file).unwrap(), "{} before consent", drive.serial);
     }
     installation_that_fails(&mut person, &rack);
-    person.terminal.type_and_see("p", &[], SOON).unwrap();
+    person.type_on_serial("p");
     person.machine.wait_off("the power to go off", rack.limit(Duration::from_secs(60))).unwrap();
 
     let log = read_off(&stick, "logs/install-1.txt", rack.dir());
@@ -119,8 +148,12 @@ fn choose_names(person: &mut Person) {
 
 /// LACP with a switch that has none, a VLAN on it, large frames.
 fn network_that_fails(person: &mut Person) {
-    person.press(RIGHT, &["several ports as one", "> Uplink", "Ports            1 2_", "LACP (802.3ad)"], "");
-    person.press(&DOWN.repeat(4), &["> VLAN"], "");
+    person.press(
+        &RIGHT.to_string(),
+        &["several ports as one", "> Uplink", "Ports            1 2_", "LACP (802.3ad)"],
+        "",
+    );
+    person.press(&DOWN.to_string().repeat(4), &["> VLAN"], "");
     person.press(&format!("20{DOWN}9000{DOWN}{RIGHT}"), &["> Address          < fixed >"], "");
     person.press(&format!("{DOWN}10.20.0.5/24"), &["> IP and prefix    10.20.0.5/24_"], "network-bond");
     person.press("\n\n\n", &["Is it the first node of a new cluster?", "> Cluster"], "cluster");
@@ -136,8 +169,8 @@ fn network_that_fails(person: &mut Person) {
 /// First an address that somebody else has, then a free one.
 fn network_that_works(person: &mut Person) {
     person.press("\n", &["> Name server"], "");
-    person.repeat(UP, 9, &["> Uplink"]);
-    person.press(LEFT, &["> Uplink           < one port >"], "");
+    person.press(&UP.to_string().repeat(9), &["> Uplink"], "");
+    person.press(&LEFT.to_string(), &["> Uplink           < one port >"], "");
     person.press(
         &format!("{DOWN}{DOWN}\x7f\x7f{DOWN}\x7f\x7f\x7f\x7f"),
         &["VLAN             _", "> MTU              _"],
@@ -167,9 +200,9 @@ fn network_that_works(person: &mut Person) {
 /// Back to the first screen, and into a shell there.
 fn nothing_is_left_of_the_trials(person: &mut Person) {
     for page in ["Does this network work?", "new cluster?", "its port", "How is this node", "Which drives?"] {
-        person.press(ESC, &[page], "");
+        person.press(&ESC.to_string(), &[page], "");
     }
-    person.press(ESC, &["> Install Maekin"], "");
+    person.press(&ESC.to_string(), &["> Install Maekin"], "");
     person.press(&format!("{DOWN}\n"), &["A shell on /dev/ttyS0; exit ends it.", "# "], "shell");
     let look = "ip -br addr; stty size; echo units-$(ls /run/systemd/network | wc -l)\n";
     let shell = person.press(look, &["units-0"], "");
