@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 pub use keys::Key;
-use keys::{Input, decode};
+use keys::{Input, decode, drop_orphan};
 use line::Line;
 
 /// How long [`Consoles::write`] waits for terminals that were taking output until then.
@@ -32,6 +32,9 @@ const WRITE_LIMIT: Duration = Duration::from_secs(2);
 /// How long after an ESC byte the rest of a key sequence may take. A serial line needs 2 ms at 9600 baud, but a BMC that
 /// sends characters in packets may cut a sequence in two.
 const ESCAPE_LIMIT: Duration = Duration::from_millis(400);
+/// How long after an Escape that was taken for one the rest of a sequence is still known as such, and thrown away: it
+/// would be typed into a field otherwise.
+const ORPHAN_LIMIT: Duration = Duration::from_secs(3);
 
 /// The terminals that the kernel's console goes to, from the text of `/sys/class/tty/console/active`.
 /// The current virtual terminal, `tty0`, becomes `tty1`, where a person looks after boot.
@@ -153,10 +156,22 @@ impl Consoles {
     /// The first key among what has come in.
     fn decode(&mut self) -> Option<(usize, Key)> {
         for (i, line) in self.lines.iter_mut().enumerate() {
-            let ended = line.heard.elapsed() >= ESCAPE_LIMIT;
+            let mut ended = line.is_overdue();
+            if ended && line.pending.first() == Some(&0x1b) {
+                line.fill_ready(); // a process that had to wait itself must not blame the line
+                ended = line.is_overdue();
+            }
+            if line.escaped.is_some_and(|at| at.elapsed() < ORPHAN_LIMIT)
+                && !drop_orphan(&mut line.pending, ended)
+            {
+                continue;
+            }
             while let Some(input) = decode(&mut line.pending, ended) {
                 match input {
-                    Input::Key(key) => return Some((i, key)),
+                    Input::Key(key) => {
+                        line.escaped = (key == Key::Esc).then(Instant::now);
+                        return Some((i, key));
+                    }
                     Input::Cursor(row, column) => line.told = Some((column, row)),
                 }
             }

@@ -56,6 +56,18 @@ pub(super) fn decode(bytes: &mut Vec<u8>, ended: bool) -> Option<Input> {
     }
 }
 
+/// Throws away the rest of a cursor key whose ESC was taken for the key Escape. False while it is not known whether
+/// the bytes are one, unless `ended`.
+pub(super) fn drop_orphan(bytes: &mut Vec<u8>, ended: bool) -> bool {
+    let [b'[', rest @ ..] = bytes.as_slice() else { return true };
+    match sequence(rest) {
+        Some((Some(Input::Key(_)), used)) => drop(bytes.drain(..=used)),
+        None if rest.is_empty() && !ended => return false,
+        _ => {}
+    }
+    true
+}
+
 /// The first input and its length, or the length of something that means nothing.
 fn decode_one(bytes: &[u8], ended: bool) -> Option<(Option<Input>, usize)> {
     let (key, used) = match bytes {

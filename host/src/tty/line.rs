@@ -2,14 +2,17 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use nix::fcntl::OFlag;
 use nix::libc;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::termios::{self, SetArg, Termios};
+
+use super::ESCAPE_LIMIT;
 
 /// Most bytes that wait for one terminal; a whole screen of 200 by 60 with colours is a third of it.
 const MOST: usize = 64 << 10;
@@ -28,6 +31,8 @@ pub(super) struct Line {
     /// What was received and is not decoded yet, and when the last of it came.
     pub(super) pending: Vec<u8>,
     pub(super) heard: Instant,
+    /// When an Escape by itself was last taken from it.
+    pub(super) escaped: Option<Instant>,
     queued: Vec<u8>,
     /// Output was thrown away.
     pub(super) lost: bool,
@@ -50,6 +55,7 @@ impl Line {
             saved,
             pending: Vec::new(),
             heard: Instant::now(),
+            escaped: None,
             queued: Vec::new(),
             lost: false,
             stuck: false,
@@ -111,6 +117,19 @@ impl Line {
             }
             Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => {}
             Ok(_) | Err(_) => self.leave(),
+        }
+    }
+
+    /// Whether what has begun to come in should have ended by now.
+    pub(super) fn is_overdue(&self) -> bool {
+        self.heard.elapsed() >= ESCAPE_LIMIT
+    }
+
+    /// Reads what has come in, if anything has.
+    pub(super) fn fill_ready(&mut self) {
+        let mut fds = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
+        if matches!(poll(&mut fds, PollTimeout::ZERO), Ok(1..)) {
+            self.fill();
         }
     }
 

@@ -104,6 +104,22 @@ fn keys_come_whole_however_the_line_cuts_them() {
 }
 
 #[test]
+fn the_rest_of_an_arrow_that_came_too_late_is_not_typed() {
+    let (path, master, _slave) = terminal();
+    let mut consoles = Consoles::open(&[path]).unwrap();
+    let second = Duration::from_secs(1);
+    for (rest, want) in [(b"[Bx".as_slice(), 'x'), (b"[5~y", 'y'), (b"[z", '['), (b"O", 'O')] {
+        write(&master, b"\x1b").unwrap();
+        assert_eq!(consoles.key(second), Some((0, Key::Esc)));
+        write(&master, rest).unwrap();
+        assert_eq!(consoles.key(second), Some((0, Key::Char(want))), "{rest:?}");
+        while consoles.key(Duration::from_millis(20)).is_some() {}
+    }
+    write(&master, b"[").unwrap();
+    assert_eq!(consoles.key(second), Some((0, Key::Char('['))), "no Escape came before it");
+}
+
+#[test]
 fn a_terminal_may_tell_its_size_within_reason() {
     let (path, master, _slave) = terminal();
     let mut consoles = Consoles::open(&[path]).unwrap();
