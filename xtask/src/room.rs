@@ -25,8 +25,9 @@ pub(crate) struct Need {
 /// Building the image from nothing, with compiled dependencies.
 pub(crate) const IMAGE: Need = Need { what: "building the image", disk: 9000, memory: 1500 };
 
-/// Every test: two racks at a time, one of them of three nodes, while the other test runs a node or two.
-pub(crate) const TESTS: Need = Need { what: "the tests", disk: 24_000, memory: 10_500 };
+/// Every test: two racks at a time, one of them of three nodes, while the other test runs a node or two; and the two
+/// recorded installations that power cuts are tried on.
+pub(crate) const TESTS: Need = Need { what: "the tests", disk: 30_000, memory: 10_500 };
 
 /// A rack of so many nodes of so many MiB, with the image built first.
 pub(crate) fn rack(nodes: u64, memory: u64) -> Need {

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context, ensure};
+use anyhow::{Context, bail, ensure};
 use maekin_host::wait;
 
 use super::copy_image;
@@ -20,7 +20,9 @@ use crate::release::{Release, out};
 use crate::ssh;
 
 /// Changes whenever what is made here changes.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
+/// How long a failed recording counts for the tests of the same run.
+const FAILED_LIMIT: Duration = Duration::from_secs(30 * 60);
 /// How long a test may wait for another one to make it, and an installation may take, by hardware virtualisation.
 const LIMIT: Duration = Duration::from_secs(5 * 60);
 /// Down, then Return: the menu's second entry.
@@ -66,11 +68,27 @@ impl Capture {
                         .with_context(|| format!("cannot remove {}", old.display()))?;
                 }
             }
-            let part = capture.dir.with_extension("part");
-            make(&part, tool)?;
-            std::fs::rename(&part, &capture.dir).context("cannot keep the recording")?;
+            capture.make_once(tool)?;
         }
         Ok(capture)
+    }
+
+    /// What failed is not tried again by every test that needs it.
+    fn make_once(&self, tool: &Path) -> anyhow::Result<()> {
+        let failed = self.dir.with_extension("failed");
+        let age = std::fs::metadata(&failed).and_then(|meta| meta.modified()).ok();
+        if age.and_then(|at| at.elapsed().ok()).is_some_and(|age| age < FAILED_LIMIT) {
+            let reason = std::fs::read_to_string(&failed).unwrap_or_default();
+            bail!("the recording failed a while ago ({} says so): {reason}", failed.display());
+        }
+        let part = self.dir.with_extension("part");
+        let made = make(&part, tool);
+        if let Err(e) = &made {
+            std::fs::write(&failed, format!("{e:#}"))
+                .with_context(|| format!("cannot write {}", failed.display()))?;
+        }
+        made?;
+        std::fs::rename(&part, &self.dir).context("cannot keep the recording")
     }
 
     /// The log of an installation.
