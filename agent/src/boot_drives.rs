@@ -52,6 +52,7 @@ use crate::errors::chain;
 #[derive(Debug)]
 pub(crate) struct Keeper {
     state: PathBuf,
+    born: Instant,
     shared: Mutex<Shared>,
     wake: Condvar,
 }
@@ -90,7 +91,12 @@ impl Keeper {
         let memory = Memory::load(state);
         let report = BootDrives { settings: memory.settings, ..BootDrives::default() };
         let shared = Shared { memory, report, installed_on, ..Shared::default() };
-        Self { state: state.to_owned(), shared: Mutex::new(shared), wake: Condvar::new() }
+        Self {
+            state: state.to_owned(),
+            born: Instant::now(),
+            shared: Mutex::new(shared),
+            wake: Condvar::new(),
+        }
     }
 
     /// What is said.

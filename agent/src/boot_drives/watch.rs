@@ -225,6 +225,8 @@ fn learn(app: &App, keeper: &Keeper, seen: &Seen, now: u64) {
     };
     let drives = keeper.report().drives;
     let whole: Vec<u8> = drives.iter().filter(complete).map(|drive| drive.number - 1).collect();
+    let arrays = app.boot.iter().flat_map(|boot| boot.arrays.values());
+    let members: Vec<String> = arrays.flat_map(|array| array.members.clone()).collect();
     keeper.remember(|memory| {
         if memory.begun == 0 {
             memory.begun = now;
@@ -239,14 +241,15 @@ fn learn(app: &App, keeper: &Keeper, seen: &Seen, now: u64) {
             }
         }
         let Some(place) = app.started_from else { return };
-        match &seen.places[usize::from(place)] {
-            Some(disk) => {
+        let disk = seen.places[usize::from(place)].as_ref();
+        match (proof::judge(disk, &members, keeper.born.elapsed()), disk) {
+            (proof::Verdict::Proved, Some(disk)) => {
                 let version = app.boot.as_ref().map(|boot| boot.version.clone()).unwrap_or_default();
                 let at = now.saturating_sub(crate::node_info::uptime_s());
                 proof::note(memory, &boot_id(), place, &disk.serial, Proof { at, version });
             }
-            // It was pulled before the first look: what comes into its place has proved nothing.
-            None => memory.proved_boot = boot_id(),
+            (proof::Verdict::Unknown, _) => memory.proved_boot = boot_id(),
+            _ => {}
         }
     });
 }
