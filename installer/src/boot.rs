@@ -43,16 +43,19 @@ const MODULES: [&str; 8] = ["md_mod", "raid1", "dm_mod", "dm_verity", "squashfs"
 const KEEP: &str = "/run/maekin/keep";
 
 /// A person at the console chooses the boot drive that is right (its place or serial number), where that could not be
-/// decided; the start goes on with it.
+/// decided, and the start goes on with it. The units that wait for the root have had their turn when the start failed,
+/// so it is made here, and then left as `initrd-cleanup.service` would.
 ///
 /// # Errors
-/// When this is no interrupted start, or it cannot be gone on with.
+/// When this is no interrupted start, or it fails again.
 pub fn keep(word: &str) -> Result<()> {
     if !Path::new("/etc/initrd-release").exists() {
         bail!("this node runs: which half is right was decided when it started");
     }
     file::write_atomic(Path::new(KEEP), word.as_bytes(), 0o600)?;
-    Cmd::new("systemctl").args(["--no-block", "default"]).run().context("cannot go on with the start")
+    boot()?;
+    let leave = Cmd::new("systemctl").args(["--no-block", "isolate", "initrd-switch-root.target"]);
+    leave.run().context("the system is ready, but cannot be switched to")
 }
 
 /// Starts the installed system that the kernel command line names.

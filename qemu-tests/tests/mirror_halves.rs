@@ -8,6 +8,7 @@ use maekin_host::wait;
 use maekin_qemu_tests::disk;
 use maekin_qemu_tests::fixture::Fixture;
 use maekin_qemu_tests::node::{Drive, Firmware};
+use maekin_qemu_tests::progress::READY;
 use maekin_qemu_tests::rack::{Plan, TestRack, Watch};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_rack");
@@ -122,4 +123,5 @@ fn the_newer_half_wins_and_split_halves_are_not_touched() {
     serial.send("maekin-installer keep 1\n").unwrap();
     serial.expect("the choice to be told", "drive 1 is kept", limit).unwrap();
     serial.expect("the start to go on", running, limit).unwrap();
+    serial.expect("the node to be ready", READY, 2 * limit).unwrap();
 }
