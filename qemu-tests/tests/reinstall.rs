@@ -118,8 +118,9 @@ fn grouped(text: &str, length: usize, groups: usize) -> BTreeSet<String> {
     words.filter(fits).map(str::to_owned).collect()
 }
 
+/// The consent tokens of the node's own drives.
 fn tokens(text: &str) -> BTreeSet<String> {
-    grouped(text, 19, 4)
+    text.lines().filter(|line| line.contains("serial N01D")).flat_map(|line| grouped(line, 19, 4)).collect()
 }
 
 #[test]

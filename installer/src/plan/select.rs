@@ -79,7 +79,8 @@ pub fn objections(facts: &Facts, disk: &Disk) -> Vec<Refusal> {
 #[must_use]
 pub fn unconsented(disk: &Disk, answers: &Answers) -> Option<Refusal> {
     let token = consent::token(disk);
-    let known = disk.contents.unreadable.is_none(); // what cannot be read is objected to already
+    // What cannot be read, and the medium that the installer needs, are objected to already; no token would help.
+    let known = disk.contents.unreadable.is_none() && !disk.holds_medium;
     // The medium may have been forgotten in a machine that is installed already.
     let start = match &disk.contents.previous {
         Some(previous) => format!(

@@ -41,6 +41,17 @@ fn named(names: &str) -> Answers {
     answers(&format!("[disks]\nmirror = [{names}]\n"))
 }
 
+/// No consent makes the medium a drive that can be installed on, and none is asked for.
+#[test]
+fn the_medium_gets_no_token() {
+    let medium = Disk { holds_medium: true, ..used("sdy", 14) };
+    let token = consent::token(&medium);
+    let facts = machine(Firmware::Bios, vec![medium, used("vda", 12)]);
+    let text = plan(&facts, &answers(""), &manifest(), SEED).unwrap_err().to_string();
+    assert!(text.contains("started from it") && !text.contains(&token), "{text}");
+    assert!(text.contains(&consent::token(&facts.disks[1])), "{text}");
+}
+
 #[test]
 fn drives_are_chosen_when_there_is_no_doubt() {
     let removable = Disk { removable: true, ..disk("sdz", 12) };
