@@ -29,6 +29,28 @@ pub(crate) const IMAGE: Need = Need { what: "building the image", disk: 9000, me
 /// recorded installations that power cuts are tried on.
 pub(crate) const TESTS: Need = Need { what: "the tests", disk: 30_000, memory: 10_500 };
 
+/// What a third rack beside those two takes.
+const THIRD_RACK_MIB: u64 = 2 * (2048 + QEMU_MIB);
+
+/// How many tests may run at a time with the memory there is.
+///
+/// # Errors
+/// When that cannot be found out.
+pub(crate) fn tests_at_once() -> anyhow::Result<u8> {
+    Ok(at_once(available()?))
+}
+
+/// By MiB of memory. Pure.
+fn at_once(memory: u64) -> u8 {
+    if memory >= TESTS.memory + THIRD_RACK_MIB { 3 } else { 2 }
+}
+
+/// MiB of memory that can be had.
+fn available() -> anyhow::Result<u64> {
+    let meminfo = file::read_text(Path::new("/proc/meminfo"), 1 << 20)?;
+    Ok(parse_available(&meminfo).context("/proc/meminfo has no MemAvailable")? / 1024)
+}
+
 /// A rack of so many nodes of so many MiB, with the image built first.
 pub(crate) fn rack(nodes: u64, memory: u64) -> Need {
     Need {
@@ -45,8 +67,7 @@ pub(crate) fn rack(nodes: u64, memory: u64) -> Need {
 pub(crate) fn check(need: &Need) -> anyhow::Result<()> {
     let free = Cmd::new("df").args(["--output=avail", "-B1"]).arg(workspace()).text()?;
     let disk = parse_df(&free).context("cannot understand df")? / MIB + taken().min(IMAGE.disk);
-    let meminfo = file::read_text(Path::new("/proc/meminfo"), 1 << 20)?;
-    let memory = parse_available(&meminfo).context("/proc/meminfo has no MemAvailable")? / 1024;
+    let memory = available()?;
     println!(
         "{} takes up to {} of disk and {} of memory; there are {} and {}",
         need.what,
@@ -98,6 +119,13 @@ mod tests {
         assert_eq!(parse_available("MemTotal: 1 kB\nMemAvailable:   23068672 kB\n"), Some(23_068_672));
         assert_eq!(parse_available("MemTotal: 1 kB\n"), None);
         assert_eq!(gib(1536), "1.5 GiB");
+    }
+
+    #[test]
+    fn memory_decides_how_many_tests_run_at_a_time() {
+        for (memory, want) in [(TESTS.memory, 2), (TESTS.memory + THIRD_RACK_MIB, 3), (1 << 20, 3), (0, 2)] {
+            assert_eq!(at_once(memory), want, "{memory} MiB");
+        }
     }
 
     #[test]

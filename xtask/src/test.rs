@@ -22,7 +22,7 @@ pub(crate) fn everything(long: bool) -> anyhow::Result<()> {
     build::image(&[])?;
     step::run("compile tests", || Ok(nextest("run").arg("--no-run").run()?))?;
     println!("==> tests");
-    Ok(selection(nextest("run"), None, long).run()?)
+    Ok(selection(running()?, None, long).run()?)
 }
 
 /// Runs or lists the tests that match; the image is built when one of them runs it.
@@ -43,11 +43,15 @@ pub(crate) fn matching(name: Option<&str>, list: bool, long: bool) -> anyhow::Re
         room::check(&room::TESTS)?;
         build::image(&[])?;
     }
-    Ok(selection(nextest("run"), filter, long).run()?)
+    Ok(selection(running()?, filter, long).run()?)
 }
 
 fn nextest(command: &str) -> Cmd {
     cargo().args(["nextest", command, "--locked", "--workspace"])
+}
+
+fn running() -> anyhow::Result<Cmd> {
+    Ok(nextest("run").arg(format!("--test-threads={}", room::tests_at_once()?)))
 }
 
 fn quiet_nextest(command: &str) -> Cmd {
@@ -121,10 +125,10 @@ mod tests {
 
     #[test]
     fn names_become_filters() {
-        let text = r#"{"rust-suites": {"c::boot_one_drive": {"binary-name": "boot_one_drive"}}}"#;
+        let text = r#"{"rust-suites": {"c::mirror_halves": {"binary-name": "mirror_halves"}}}"#;
         let all: List = serde_json::from_str(text).unwrap();
         let rows = [
-            ("of a file, maybe of a test", "boot", "test(~boot) or binary(~boot)"),
+            ("of a file, maybe of a test", "mirror", "test(~mirror) or binary(~mirror)"),
             ("of no file", "another_build", "test(~another_build)"),
             ("path of a module", "switch::tests", "test(~switch::tests)"),
             ("what would end the filter", "a) or all(", r"test(~a\) or all\()"),
