@@ -5,7 +5,7 @@
 //! in one piece in the BIOS boot partition, so both are a few bytes to patch (GRUB: `include/grub/i386/pc/boot.h`,
 //! `include/grub/offsets.h`, `util/setup.c`). The core finds its files by itself: its prefix is `(,gpt2)/maekin/grub`.
 //!
-//! While a disk is being installed, its MBR is [`unfinished`]: code that gives the next boot device its turn, and a mark
+//! While a disk is being installed, its MBR is [`unfinished`]: code that starts the next drive instead, and a mark
 //! by which an interrupted installation is recognised.
 
 use uuid::Uuid;
@@ -23,8 +23,54 @@ const BOOT_DRIVE_CHECK: usize = 0x66;
 const BLOCK_LIST: usize = SECTOR - 12;
 /// Segment that the second sector of the core is loaded to: 0x8000 linear, plus the first sector.
 const KERNEL_SEGMENT: u16 = 0x820;
-/// `int 0x18` (next boot device), then halt for BIOSes that come back.
-const NEXT_DEVICE: [u8; 6] = [0xcd, 0x18, 0xf4, 0xeb, 0xfd, 0x00];
+/// Jumps over the mark to [`NEXT_DRIVE`].
+const JUMP: [u8; 2] = [0xeb, 0x7e];
+const NEXT_DRIVE_AT: usize = 0x80;
+/// Starts the next drive that has boot code, by the BIOS' own numbers; after the last, `int 0x18` gives the next boot
+/// device its turn, and a halt catches BIOSes that come back. `int 0x18` alone would not do: there are BIOSes, SeaBIOS
+/// among them, that boot from their first drive or from none, and so would never come to the other half of a mirror or
+/// to the stick. Made by `as --32` (`.code16`); a drive whose first sector begins with zeros, as a GPT's protective MBR
+/// does, has no code. Address 0x475 counts the BIOS' drives.
+#[rustfmt::skip]
+const NEXT_DRIVE: [u8; 90] = [
+    0xfa, // 80: cli
+    0x31, 0xc0, // 81: xor %ax,%ax
+    0x8e, 0xd8, // 83: mov %ax,%ds
+    0x8e, 0xc0, // 85: mov %ax,%es
+    0x8e, 0xd0, // 87: mov %ax,%ss
+    0xbc, 0x00, 0x7c, // 89: mov $0x7c00,%sp
+    0xfb, // 8c: sti
+    0xfc, // 8d: cld
+    0xbe, 0x00, 0x7c, // 8e: mov $0x7c00,%si
+    0xbf, 0x00, 0x06, // 91: mov $0x600,%di
+    0xb9, 0x00, 0x01, // 94: mov $0x100,%cx
+    0xf3, 0xa5, // 97: rep movsw %ds:(%si),%es:(%di)
+    0xea, 0x9e, 0x06, 0x00, 0x00, // 99: ljmp $0x0,$0x69e
+    0xf6, 0xc2, 0x80, // 9e: test $0x80,%dl
+    0x75, 0x02, // a1: jne 0xa5
+    0xb2, 0x80, // a3: mov $0x80,%dl
+    0xfe, 0xc2, // a5: inc %dl
+    0xa0, 0x75, 0x04, // a7: mov 0x475,%al
+    0x04, 0x80, // aa: add $0x80,%al
+    0x38, 0xc2, // ac: cmp %al,%dl
+    0x73, 0x25, // ae: jae 0xd5
+    0x52, // b0: push %dx
+    0xb8, 0x01, 0x02, // b1: mov $0x201,%ax
+    0xbb, 0x00, 0x7c, // b4: mov $0x7c00,%bx
+    0xb9, 0x01, 0x00, // b7: mov $0x1,%cx
+    0xb6, 0x00, // ba: mov $0x0,%dh
+    0xcd, 0x13, // bc: int $0x13
+    0x5a, // be: pop %dx
+    0x72, 0xe4, // bf: jb 0xa5
+    0x81, 0x3e, 0xfe, 0x7d, 0x55, 0xaa, // c1: cmpw $0xaa55,0x7dfe
+    0x75, 0xdc, // c7: jne 0xa5
+    0x83, 0x3e, 0x00, 0x7c, 0x00, // c9: cmpw $0x0,0x7c00
+    0x74, 0xd5, // ce: je 0xa5
+    0xea, 0x00, 0x7c, 0x00, 0x00, // d0: ljmp $0x0,$0x7c00
+    0xcd, 0x18, // d5: int $0x18
+    0xf4, // d7: hlt
+    0xeb, 0xfd, // d8: jmp 0xd7
+];
 const MARK: &[u8] = b"maekin: installation unfinished ";
 const MARK_AT: usize = 0x20;
 
@@ -90,7 +136,8 @@ pub fn core(core_img: &[u8], core_lba: u64, room: u64) -> Result<Vec<u8>, BootCo
 #[must_use]
 pub fn unfinished(install: Uuid) -> [u8; BOOT_CODE] {
     let mut code = [0; BOOT_CODE];
-    code[..NEXT_DEVICE.len()].copy_from_slice(&NEXT_DEVICE);
+    code[..JUMP.len()].copy_from_slice(&JUMP);
+    code[NEXT_DRIVE_AT..NEXT_DRIVE_AT + NEXT_DRIVE.len()].copy_from_slice(&NEXT_DRIVE);
     code[MARK_AT..MARK_AT + MARK.len()].copy_from_slice(MARK);
     let id = install.hyphenated().to_string();
     let at = MARK_AT + MARK.len();
@@ -138,6 +185,19 @@ mod tests {
         assert_eq!(core(&[0; 512], 1, 1 << 20), Err(BootCodeError::CoreImage(512)));
         let err = core(&vec![0; (1 << 20) + 1], 1, 1 << 20).unwrap_err();
         assert!(err.to_string().contains("1048577"), "{err}");
+    }
+
+    #[test]
+    fn the_code_of_an_unfinished_disk_and_its_mark_leave_each_other_alone() {
+        let code = unfinished(Uuid::from_u128(0xfeed));
+        assert_eq!(code[0], 0xeb, "a short jump");
+        assert_eq!(2 + usize::from(code[1]), NEXT_DRIVE_AT);
+        assert!(MARK_AT + MARK.len() + 36 <= NEXT_DRIVE_AT && NEXT_DRIVE_AT + NEXT_DRIVE.len() <= BOOT_CODE);
+        assert_eq!(code[NEXT_DRIVE_AT..][..NEXT_DRIVE.len()], NEXT_DRIVE);
+        // The far jump behind the move lands on the instruction that follows it, 0x600 up.
+        let jump = NEXT_DRIVE.iter().position(|byte| *byte == 0xea).unwrap();
+        let target = u16::from_le_bytes([NEXT_DRIVE[jump + 1], NEXT_DRIVE[jump + 2]]);
+        assert_eq!(usize::from(target), 0x600 + NEXT_DRIVE_AT + jump + 5);
     }
 
     #[test]
