@@ -60,12 +60,13 @@ impl Accel {
         }
     }
 
-    /// How many times longer than by hardware things may take; limits are multiplied by it.
+    /// How many times longer than by hardware things may take; limits are multiplied by it. Translated, three guests
+    /// share two processors.
     #[must_use]
     pub fn slowness(self) -> u32 {
         match self {
             Self::Kvm => 1,
-            Self::Tcg => 4,
+            Self::Tcg => 6,
         }
     }
 }
