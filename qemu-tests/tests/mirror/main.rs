@@ -10,7 +10,7 @@
 //! | --- | --- | --- | --- |
 //! | [`bios_512`] | pull, start | pull, start | a drive that dies where it is; halves that differ; a blank drive healed |
 //! | [`uefi_512`] | pull, start, start | pull, start, start | a trial boot; a blank drive healed; boot entries back in an empty NVRAM |
-//! | [`uefi_4096`] | pull, start, start | pull, start, start | NVMe; from the installation on |
+//! | [`uefi_4096`] | pull, start, start | pull, start, start | NVMe; from the installation on; among the long sweeps |
 //!
 //! In each chain drive 2 is lost after a blank drive took the place of drive 1: what starts then is the healed drive.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
@@ -78,6 +78,7 @@ fn uefi_512() {
 }
 
 #[test]
+#[ignore = "long: the four cells of 4096-byte sectors, from an installation of their own"]
 fn uefi_4096() {
     let plan = Plan { bus: Bus::Nvme, sector: 4096, ..Plan::single(Firmware::Uefi) };
     let mut chain = installed("mirror-4k", &plan, |_| {});
