@@ -224,17 +224,9 @@ mod tests {
         };
         let release = Release { dir: "/run/maekin/esp/maekin/a".into(), root: "/dev/md/maekin-a".into() };
         let node = |mac: &str, address: &str| NodeValue {
-            id: String::new(),
-            name: String::new(),
             address: address.into(),
-            url: String::new(),
-            version: String::new(),
-            key_sha256: String::new(),
-            joined_at: 0,
             mac: mac.into(),
-            record_url: String::new(),
-            signer: false,
-            machine: String::new(),
+            ..NodeValue::default()
         };
         let nodes = [node("52:54:00:00:00:02", "10.77.0.100"), node("", "10.77.0.3"), node("a", "fd00::1")];
         let got =

@@ -21,8 +21,9 @@ const LONGEST: usize = 64;
 /// Most TLVs that are looked at.
 const MOST: usize = 64;
 
-/// The other end of a cable, as it calls itself.
+/// The other end of a cable, as it calls itself. All of it is a stranger's word: shown, never trusted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub struct Neighbour {
     /// Name of the system; empty where it gives none.
     pub system: String,

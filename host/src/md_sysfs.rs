@@ -50,10 +50,21 @@ pub fn read(dir: &Path) -> Running {
     let text = |name: &str| fs::read_to_string(md.join(name)).unwrap_or_default().trim().to_owned();
     let number = |name: &str| text(name).split_whitespace().next().and_then(|n| n.parse::<u32>().ok());
     let wanted = number("raid_disks").unwrap_or(2);
-    let mut members: Vec<Member> = fs::read_dir(&md)
-        .into_iter()
-        .flatten()
-        .flatten()
+    Running {
+        wanted,
+        in_sync: wanted.saturating_sub(number("degraded").unwrap_or(wanted)),
+        action: text("sync_action"),
+        progress: parse_completed(&text("sync_completed")),
+        mismatches: text("mismatch_cnt").parse().unwrap_or(0),
+        members: members(dir),
+    }
+}
+
+/// The members of the array at a directory like `/sys/block/md127`, by name.
+#[must_use]
+pub fn members(dir: &Path) -> Vec<Member> {
+    let entries = fs::read_dir(dir.join("md")).into_iter().flatten().flatten();
+    let mut members: Vec<Member> = entries
         .filter_map(|entry| {
             let name = entry.file_name().to_string_lossy().strip_prefix("dev-")?.to_owned();
             let state = fs::read_to_string(entry.path().join("state")).unwrap_or_default();
@@ -61,14 +72,7 @@ pub fn read(dir: &Path) -> Running {
         })
         .collect();
     members.sort_by(|a, b| a.name.cmp(&b.name));
-    Running {
-        wanted,
-        in_sync: wanted.saturating_sub(number("degraded").unwrap_or(wanted)),
-        action: text("sync_action"),
-        progress: parse_completed(&text("sync_completed")),
-        mismatches: text("mismatch_cnt").parse().unwrap_or(0),
-        members,
-    }
+    members
 }
 
 /// What a member's attribute `state` says: words separated by commas.

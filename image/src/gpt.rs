@@ -142,15 +142,15 @@ fn entry(part: &TablePart, sector: u64) -> gpt::partition::Partition {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::ids;
     use crate::layout::plan_layout;
     use std::fs::File;
 
-    const INSTALL: Uuid = Uuid::from_u128(0x77);
+    pub(crate) const INSTALL: Uuid = Uuid::from_u128(0x77);
 
-    fn parts(size: u64) -> Vec<TablePart> {
+    pub(crate) fn parts(size: u64) -> Vec<TablePart> {
         let part = |e: crate::layout::Extent| TablePart {
             number: e.part.number(),
             type_guid: e.part.type_guid(),

@@ -73,27 +73,16 @@ fn range(from: u64, length: usize) -> Option<Range<usize>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::gpt::{TablePart, protective_mbr, write_at, write_table};
+    use crate::gpt::tests::{INSTALL, parts};
+    use crate::gpt::{protective_mbr, write_at, write_table};
     use crate::ids;
-    use crate::layout::plan_layout;
     use std::fs::File;
     use std::os::unix::fs::FileExt;
-
-    const INSTALL: Uuid = Uuid::from_u128(0x77);
 
     fn disk(size: u64, sector: u64) -> File {
         let mut file = tempfile::tempfile().unwrap();
         file.set_len(size).unwrap();
-        let part = |e: crate::layout::Extent| TablePart {
-            number: e.part.number(),
-            type_guid: e.part.type_guid(),
-            guid: ids::part_guid(INSTALL, 0, e.part),
-            name: e.part.label().to_owned(),
-            start: e.start,
-            size: e.size,
-        };
-        let parts: Vec<_> = plan_layout(size).unwrap().into_iter().map(part).collect();
-        write_table(&file, sector, ids::disk_guid(INSTALL, 0), &parts).unwrap();
+        write_table(&file, sector, ids::disk_guid(INSTALL, 0), &parts(size)).unwrap();
         write_at(&mut file, 0, &protective_mbr(size, sector, &[0; 440])).unwrap();
         file
     }

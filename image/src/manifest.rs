@@ -1,6 +1,7 @@
 //! The manifest of a release: every file's name, size and digest, signed. Parsing and verifying are pure.
 
 use std::collections::BTreeMap;
+use std::io::{self, Read};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -118,6 +119,21 @@ impl Manifest {
 #[must_use]
 pub fn sha256_hex(bytes: &[u8]) -> String {
     hex(&Sha256::digest(bytes))
+}
+
+/// SHA-256 of everything that `from` gives, like [`sha256_hex`], without holding it in memory.
+///
+/// # Errors
+/// Those of reading.
+pub fn sha256_read(mut from: impl Read) -> io::Result<String> {
+    let mut digest = Sha256::new();
+    let mut chunk = vec![0; 1 << 20];
+    loop {
+        match from.read(&mut chunk)? {
+            0 => return Ok(hex(&digest.finalize())),
+            n => digest.update(&chunk[..n]),
+        }
+    }
 }
 
 /// Lower-case hex digits of `bytes`.

@@ -35,7 +35,8 @@ use serde::{Deserialize, Serialize};
 
 pub use contents::{Contents, PreviousNode};
 pub use detail::{Detail, Osd};
-pub use machine::{Cpu, Neighbour, Nic};
+pub use machine::{Cpu, Nic};
+pub use maekin_host::lldp::Neighbour;
 
 /// Everything that was found out about a machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -20,11 +20,13 @@
 //! | [`heal`] | `heal`: making boot drives whole again while the node runs |
 //! | [`judge`] | what a machine with these drives would do |
 //! | [`cmdline`] | our words on the kernel command line |
+//! | `digest` | digests of files |
 
 pub mod answers;
 pub mod apply;
 pub mod boot;
 pub mod cmdline;
+mod digest;
 pub mod facts;
 pub mod heal;
 pub mod judge;

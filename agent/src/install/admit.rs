@@ -74,14 +74,8 @@ mod tests {
             id: "n".into(),
             name: "node-2".into(),
             address: "10.77.0.2".into(),
-            url: String::new(),
-            version: String::new(),
             key_sha256: key.into(),
-            joined_at: 0,
-            mac: String::new(),
-            record_url: String::new(),
-            signer: false,
-            machine: String::new(),
+            ..NodeValue::default()
         }
     }
 

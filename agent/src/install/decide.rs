@@ -145,19 +145,7 @@ mod tests {
     }
 
     fn member(name: &str, mac: &str) -> NodeValue {
-        NodeValue {
-            id: format!("id-of-{name}"),
-            name: name.into(),
-            address: String::new(),
-            url: String::new(),
-            version: String::new(),
-            key_sha256: String::new(),
-            joined_at: 0,
-            mac: mac.into(),
-            record_url: String::new(),
-            signer: false,
-            machine: String::new(),
-        }
+        NodeValue { id: format!("id-of-{name}"), name: name.into(), mac: mac.into(), ..NodeValue::default() }
     }
 
     /// A member boots from its disk, whatever else is going on, until a person names it.

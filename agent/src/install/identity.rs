@@ -68,15 +68,9 @@ mod tests {
         NodeValue {
             id: id.into(),
             name: name.into(),
-            address: String::new(),
-            url: String::new(),
-            version: String::new(),
-            key_sha256: String::new(),
-            joined_at: 0,
             mac: mac.into(),
-            record_url: String::new(),
-            signer: false,
             machine: machine.into(),
+            ..NodeValue::default()
         }
     }
 

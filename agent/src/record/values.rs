@@ -15,7 +15,7 @@ pub(crate) struct ClusterValue {
 }
 
 /// A member, written by itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct NodeValue {
     pub(crate) id: String,
     pub(crate) name: String,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::MdError;
 use crate::cmd::Cmd;
+use crate::md_sysfs::{self, MemberState};
 use crate::wait;
 
 /// A member of a running array, as sysfs shows it (Linux `Documentation/admin-guide/md.rst`).
@@ -24,18 +25,13 @@ pub struct Member {
 /// The members of the array at a directory like `/sys/block/md127`; `devices`: one like `/sys/class/block`.
 #[must_use]
 pub fn members(dir: &Path, devices: &Path) -> Vec<Member> {
-    let entries = fs::read_dir(dir.join("md")).into_iter().flatten().flatten();
-    let mut found: Vec<Member> = entries
-        .filter_map(|entry| {
-            let name = entry.file_name().to_string_lossy().strip_prefix("dev-")?.replace('!', "/");
-            let state = fs::read_to_string(entry.path().join("state")).unwrap_or_default();
-            let is = |word: &str| state.trim().split(',').any(|w| w == word);
-            let gone = !devices.join(&name).exists();
-            Some(Member { in_sync: is("in_sync") && !is("faulty"), faulty: is("faulty"), gone, name })
-        })
-        .collect();
-    found.sort_by(|a, b| a.name.cmp(&b.name));
-    found
+    let member = |found: md_sysfs::Member| {
+        let name = found.name.replace('!', "/");
+        let gone = !devices.join(&name).exists();
+        let state = found.state;
+        Member { in_sync: state == MemberState::InSync, faulty: state == MemberState::Faulty, gone, name }
+    };
+    md_sysfs::members(dir).into_iter().map(member).collect()
 }
 
 /// How far an array is with bringing a member up to date.

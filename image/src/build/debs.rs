@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail, ensure};
@@ -13,7 +12,6 @@ use maekin_rootfs::archive::Offer;
 use maekin_rootfs::glob;
 use maekin_rootfs::lock::{Lock, Locked, diff};
 use maekin_rootfs::packages::{Definition, SetName};
-use sha2::{Digest, Sha256};
 
 use super::apt::Apt;
 use super::cache::{Cache, remove};
@@ -257,23 +255,8 @@ fn missing(lock: &Lock, cache: &Cache) -> String {
 
 /// SHA-256 of a file, hex.
 pub(crate) fn digest(path: &Path) -> Result<String> {
-    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let mut hasher = Hasher(Sha256::new());
-    io::copy(&mut file, &mut hasher).with_context(|| format!("cannot read {}", path.display()))?;
-    Ok(manifest::hex(&hasher.0.finalize()))
-}
-
-struct Hasher(Sha256);
-
-impl io::Write for Hasher {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.update(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    let file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
+    manifest::sha256_read(file).with_context(|| format!("cannot read {}", path.display()))
 }
 
 #[cfg(test)]

@@ -20,6 +20,7 @@ use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
 use super::target::{FileSystem, Target};
+use crate::digest;
 use crate::source::Stream;
 
 /// Where file systems are mounted while they are written.
@@ -231,16 +232,7 @@ impl Target for RealTarget {
     }
 
     fn digest_file(&mut self, device: &Path, path: &str) -> Result<String> {
-        let path = mount_point(device).join(path);
-        let mut file = File::open(&path).with_context(|| format!("cannot open {}", path.display()))?;
-        let mut digest = Sha256::new();
-        let mut chunk = vec![0; 1 << 20];
-        loop {
-            match file.read(&mut chunk).with_context(|| format!("cannot read {}", path.display()))? {
-                0 => return Ok(hex(&digest.finalize())),
-                n => digest.update(&chunk[..n]),
-            }
-        }
+        digest::of_file(&mount_point(device).join(path))
     }
 
     fn boot_entry(&mut self, label: &str, disk: &Path, part: u32, loader: &str) -> Result<Vec<String>> {

@@ -6,19 +6,17 @@
 //! alterations known, and what only the firmware of another machine would refuse.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use maekin_host::mount::{self, Access};
 use maekin_image::esp::{self, ESP_WORD, VIA_WORD};
 use maekin_image::ids;
 use maekin_image::layout::Part;
-use maekin_image::manifest::{Manifest, hex};
-use sha2::{Digest, Sha256};
+use maekin_image::manifest::Manifest;
 
 use crate::cmdline::Start;
+use crate::digest;
 
 const MOUNT: &str = "/run/maekin/started";
 const BY_PARTUUID: &str = "/dev/disk/by-partuuid";
@@ -80,23 +78,12 @@ fn read_from(start: Start, cmdline: &str, by_partuuid: &Path) -> Vec<(u8, PathBu
 fn strange_files(device: &Path, wanted: &BTreeMap<String, String>) -> Result<Vec<String>> {
     let point = Path::new(MOUNT);
     mount::attach(&device.display().to_string(), "vfat", point, Access::ReadOnly, "nosuid,nodev,noexec")?;
-    let differs =
-        |(path, sha256): &(&String, &String)| digest(&point.join(path)).ok().as_ref() != Some(*sha256);
+    let differs = |(path, sha256): &(&String, &String)| {
+        digest::of_file(&point.join(path)).ok().as_ref() != Some(*sha256)
+    };
     let names = wanted.iter().filter(differs).map(|(path, _)| path.clone()).collect();
     mount::detach(point)?;
     Ok(names)
-}
-
-fn digest(path: &Path) -> Result<String> {
-    let mut file = File::open(path).with_context(|| format!("cannot open {}", path.display()))?;
-    let mut digest = Sha256::new();
-    let mut chunk = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut chunk).with_context(|| format!("cannot read {}", path.display()))? {
-            0 => return Ok(hex(&digest.finalize())),
-            n => digest.update(&chunk[..n]),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -154,6 +141,6 @@ mod tests {
 
     #[test]
     fn a_file_that_is_missing_has_no_digest() {
-        assert!(digest(Path::new("/nonexistent/maekin")).is_err());
+        assert!(digest::of_file(Path::new("/nonexistent/maekin")).is_err());
     }
 }

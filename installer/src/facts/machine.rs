@@ -1,5 +1,6 @@
 //! The machine around the drives: processor and network interfaces.
 
+use maekin_host::lldp::Neighbour;
 use serde::{Deserialize, Serialize};
 
 /// The processor.
@@ -72,22 +73,6 @@ pub struct Nic {
     /// What the other end of the cable says it is (IEEE 802.1AB), where it was heard.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lldp: Option<Neighbour>,
-}
-
-/// The other end of a cable, as it announces itself by LLDP. All of it is a stranger's word: shown, never trusted.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Neighbour {
-    /// Name of the system, mostly a switch; empty where it gives none.
-    pub system: String,
-    /// Its chassis identifier, mostly a hardware address.
-    pub chassis: String,
-    /// Its port's identifier.
-    pub port: String,
-    /// Its port in words; empty where it gives none.
-    pub description: String,
-    /// The port's own VLAN, where it tells (IEEE 802.1Q, annex D).
-    pub vlan: Option<u16>,
 }
 
 #[cfg(test)]

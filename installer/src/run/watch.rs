@@ -88,14 +88,7 @@ fn listen(name: &str, stop: &AtomicBool) -> Option<Neighbour> {
             }
         }
     });
-    let heard = heard.ok().flatten()?;
-    Some(Neighbour {
-        system: heard.system,
-        chassis: heard.chassis,
-        port: heard.port,
-        description: heard.description,
-        vlan: heard.vlan,
-    })
+    heard.ok().flatten()
 }
 
 /// Takes over cables and speeds; names and addresses stay, for a bond on trial lends its ports another address.

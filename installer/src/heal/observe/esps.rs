@@ -1,7 +1,5 @@
 //! Looking at the EFI system partitions. They are mounted read-only for it, and let go of at once.
 
-use std::fs::File;
-use std::io::Read;
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -10,13 +8,13 @@ use maekin_host::mount::{self, Access};
 use maekin_image::esp;
 use maekin_image::grubenv::GrubEnv;
 use maekin_image::layout::Part;
-use maekin_image::manifest::{MANIFEST_LIMIT, Manifest, hex};
-use sha2::{Digest, Sha256};
+use maekin_image::manifest::{MANIFEST_LIMIT, Manifest};
 
 use super::super::esp::{Digests, EspSeen, paths};
 use super::super::observed::{BiosImages, Observed};
 use super::super::plan::known;
 use super::{MOUNTS, SMALL};
+use crate::digest;
 use crate::plan::build::{BOOT_IMG, CORE_IMG};
 
 /// Manifests first, then all the files that they and the inventories name.
@@ -102,7 +100,7 @@ fn read_esp(seen: &Observed, point: &Path) -> EspSeen {
     for path in paths(inventory.as_ref(), &known(seen, seen.drives)) {
         // A path of an inventory is not to lead elsewhere.
         let inside = Path::new(&path).components().all(|c| matches!(c, Component::Normal(_)));
-        if let Some(sha256) = inside.then(|| digest(&point.join(&path)).ok()).flatten() {
+        if let Some(sha256) = inside.then(|| digest::of_file(&point.join(&path)).ok()).flatten() {
             digests.insert(path, sha256);
         }
     }
@@ -113,17 +111,5 @@ fn read_esp(seen: &Observed, point: &Path) -> EspSeen {
         env: small(esp::GRUB_ENV).and_then(|bytes| GrubEnv::parse(&bytes).ok()),
         menu: small(esp::GRUB_MENU).and_then(|bytes| String::from_utf8(bytes).ok()),
         unreadable: None,
-    }
-}
-
-fn digest(path: &Path) -> Result<String> {
-    let mut file = File::open(path)?;
-    let mut digest = Sha256::new();
-    let mut chunk = vec![0; 1 << 20];
-    loop {
-        match file.read(&mut chunk)? {
-            0 => return Ok(hex(&digest.finalize())),
-            n => digest.update(&chunk[..n]),
-        }
     }
 }
