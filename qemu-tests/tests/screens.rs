@@ -203,7 +203,7 @@ fn nothing_is_left_of_the_trials(person: &mut Person) {
         person.press(&ESC.to_string(), &[page], "");
     }
     person.press(&ESC.to_string(), &["> Install Maekin"], "");
-    person.press(&format!("{DOWN}\n"), &["A shell on /dev/ttyS0; exit ends it.", "# "], "shell");
+    person.press(&format!("{DOWN}\n"), &["A shell on /dev/ttyS0; exit ends it.", ":/#"], "shell");
     let look = "ip -br addr; stty size; echo units-$(ls /run/systemd/network | wc -l)\n";
     let shell = person.press(look, &["units-0"], "");
     for gone in ["bond0", "vlan20", "10.77.0.6", "10.20.0.5"] {
