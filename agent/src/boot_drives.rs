@@ -10,6 +10,7 @@
 //! | [`judge`] | from what was seen to what is said (pure) |
 //! | [`alarms`] | since when it is so (pure) |
 //! | [`watch`] | the loop of all that |
+//! | [`halves`] | what the halves in use say about the drives (pure) |
 //! | [`checks`] | the loop of what takes long: files, tables, boot entries, healing, comparing |
 //! | [`look`] | what a thorough look at a drive says |
 //! | [`heal`] | what is done about a drive that is not whole (pure), and the words of the healing |
@@ -23,6 +24,7 @@ mod alarms;
 mod checks;
 mod compare;
 mod entries;
+mod halves;
 mod heal;
 mod judge;
 mod look;

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use maekin_api::alarm::Severity;
 use maekin_api::boot_drives::{Comparison, Drive, HalfState, Proof};
 use maekin_host::events::Events;
-use maekin_host::md_sysfs::{self, MemberState};
+use maekin_host::md_sysfs;
 use maekin_host::{md, mount};
 use maekin_rootfs::boot_state::Firmware;
 use maekin_rootfs::node::BootDisk;
 use uuid::Uuid;
 
+use super::halves::{leaves_out, lost};
 use super::judge::{Inputs, judge};
 use super::observe::{self, Disk, Seen};
 use super::pulse::{Pulse, Reader};
@@ -25,6 +26,9 @@ use crate::errors::chain;
 const TICK: Duration = Duration::from_secs(1);
 /// How often drives are listed without a reason.
 const LIST: Duration = Duration::from_secs(60);
+/// How long a list that leaves out drives the node runs from is asked for again before it is believed: at the start udev
+/// may still be naming them.
+const NAMING: Duration = Duration::from_secs(120);
 /// How long drives are left to settle after one came or went before everything is looked at.
 const SETTLE: Duration = Duration::from_secs(3);
 /// Looks at a drive that fails before the mirrors give it up.
@@ -35,15 +39,16 @@ pub(crate) fn run(app: &App) {
     let install = app.config.install_id;
     let mut events = Events::open();
     let mut watcher = Watcher::default();
-    let mut listed: Option<Instant> = None;
+    let (start, mut listed) = (Instant::now(), None::<Instant>);
     loop {
         let names = observe::names();
         let changed = names != watcher.seen.names;
         if watcher.take_names(names) {
             watcher.look(app); // told before anything that takes longer
         }
-        if changed || listed.is_none_or(|at| at.elapsed() > LIST) {
-            watcher.list(install);
+        if (changed || listed.is_none_or(|at| at.elapsed() > LIST))
+            && watcher.list(install, start.elapsed() > NAMING)
+        {
             listed = Some(Instant::now());
         }
         watcher.look(app);
@@ -60,6 +65,8 @@ pub(crate) fn run(app: &App) {
 #[derive(Default)]
 struct Watcher {
     seen: Seen,
+    /// A list of drives was believed once: before that nothing is said of them.
+    known: bool,
     readers: [Option<Reader>; 2],
     /// Looks in a row at which a drive failed.
     failing: [u32; 2],
@@ -78,14 +85,28 @@ impl Watcher {
         self.seen.places.iter().flatten().count() < before
     }
 
-    fn list(&mut self, install: Uuid) {
-        match observe::drives(install) {
-            Ok(places) => self.seen.places = places,
-            Err(e) => tracing::warn!(error = %chain(&e), "the drives cannot be listed"),
+    /// Lists the drives; false when that is to be tried again soon.
+    fn list(&mut self, install: Uuid, believe: bool) -> bool {
+        let places = match observe::drives(install) {
+            Ok(places) => places,
+            Err(e) => {
+                tracing::warn!(error = %chain(&e), "the drives cannot be listed");
+                return true;
+            }
+        };
+        self.seen.arrays = observe::arrays();
+        if !believe && leaves_out(&places, &self.seen) {
+            return false;
         }
+        self.seen.places = places;
+        self.known = true;
+        true
     }
 
     fn look(&mut self, app: &App) {
+        if !self.known {
+            return;
+        }
         self.seen.arrays = observe::arrays();
         let pulses = self.pulses();
         for (place, pulse) in pulses.iter().enumerate() {
@@ -136,22 +157,6 @@ impl Watcher {
             }
         }
     }
-}
-
-/// Members of mirrors that are lost: their device is gone, or is one of `dead`. Never the last good one. Pure.
-fn lost(seen: &Seen, dead: &[&Disk]) -> Vec<(String, String)> {
-    let mut list = Vec::new();
-    for (array, running) in &seen.arrays {
-        let is_lost = |name: &String| {
-            !seen.names.contains(name) || dead.iter().any(|disk| disk.parts.values().any(|part| part == name))
-        };
-        let good = |m: &&md_sysfs::Member| m.state == MemberState::InSync && !is_lost(&m.name);
-        if running.members.iter().any(|m| good(&m)) {
-            let lost = running.members.iter().filter(|m| is_lost(&m.name));
-            list.extend(lost.map(|m| (array.clone(), m.name.clone())));
-        }
-    }
-    list
 }
 
 /// Judges what was seen, and tells.
@@ -267,42 +272,6 @@ pub(crate) fn boot_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use maekin_host::md_sysfs::{Member, Running};
-    use std::collections::BTreeMap;
-
-    #[test]
-    fn halves_that_are_gone_or_dead_are_given_up_but_never_the_last_good_one() {
-        use MemberState::{Faulty, InSync, Spare};
-        let disk = |name: &str| Disk {
-            device: format!("/dev/{name}").into(),
-            parts: BTreeMap::from([(maekin_image::layout::Part::State, format!("{name}5"))]),
-            ..Disk::default()
-        };
-        let (vda, vdb) = (disk("vda"), disk("vdb"));
-        type Row<'a> = (&'a str, &'a [(&'a str, MemberState)], &'a [&'a str], &'a [&'a Disk], &'a [&'a str]);
-        let both = [("vda5", InSync), ("vdb5", InSync)];
-        let rows: [Row<'_>; 8] = [
-            ("whole", &both, &["vda5", "vdb5"], &[], &[]),
-            ("gone", &both, &["vdb5"], &[], &["vda5"]),
-            ("gone, and known to be", &[("vda5", Faulty), ("vdb5", InSync)], &["vdb5"], &[], &["vda5"]),
-            ("dead where it is", &both, &["vda5", "vdb5"], &[&vdb], &["vdb5"]),
-            ("both dead", &both, &["vda5", "vdb5"], &[&vda, &vdb], &[]),
-            ("all gone", &both, &[], &[], &[]),
-            ("the other one is not up to date", &[("vda5", InSync), ("vdb5", Spare)], &["vdb5"], &[], &[]),
-            ("given up, and still here", &[("vda5", Faulty), ("vdb5", InSync)], &["vda5", "vdb5"], &[], &[]),
-        ];
-        for (name, members, names, dead, want) in rows {
-            let member = |(name, state): &(&str, MemberState)| Member { name: (*name).into(), state: *state };
-            let running = Running { members: members.iter().map(member).collect(), ..Running::default() };
-            let seen = Seen {
-                arrays: BTreeMap::from([("maekin-state".to_owned(), running)]),
-                names: names.iter().map(|n| (*n).to_owned()).collect(),
-                ..Seen::default()
-            };
-            let got: Vec<String> = lost(&seen, dead).into_iter().map(|(_, member)| member).collect();
-            assert_eq!(got, want, "{name}");
-        }
-    }
 
     #[test]
     fn a_drive_whose_name_is_gone_is_gone() {
