@@ -45,8 +45,7 @@ pub(super) struct Line {
 
 impl Line {
     pub(super) fn open(path: &Path) -> io::Result<Self> {
-        let flags = (OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).bits();
-        let file = OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)?;
+        let file = open(path)?;
         let saved = termios::tcgetattr(&file)?;
         set_raw(&file, &saved)?;
         Ok(Self {
@@ -136,10 +135,21 @@ impl Line {
     /// Whether it is worth a try; one that hung up is, from time to time.
     fn is_live(&mut self) -> bool {
         if self.gone.is_some_and(|since| since.elapsed() >= REST) {
-            self.gone = None;
-            self.lost = true;
+            self.reopen();
         }
         self.gone.is_none()
+    }
+
+    /// What hung up stays so for whoever had it open, the end of a shell's session included (vhangup(2)); whoever opens
+    /// it anew has a terminal.
+    fn reopen(&mut self) {
+        match open(&self.path) {
+            Ok(file) => {
+                let _ = set_raw(&file, &self.saved); // a terminal that is lost again shows at its next use
+                (self.file, self.gone, self.lost) = (file, None, true);
+            }
+            Err(_) => self.leave(),
+        }
     }
 
     /// The line, where it is live.
@@ -174,10 +184,9 @@ impl Line {
 
     /// Takes it again after somebody else used it.
     pub(super) fn take_back(&mut self) {
-        let _ = set_raw(&self.file, &self.saved); // as above
         self.pending.clear();
         self.queued.clear();
-        self.lost = true;
+        self.reopen();
     }
 }
 
@@ -189,6 +198,11 @@ impl Drop for Line {
             let _ = termios::tcflush(&self.file, termios::FlushArg::TCOFLUSH); // nothing left to tell it to
         }
     }
+}
+
+fn open(path: &Path) -> io::Result<File> {
+    let flags = (OFlag::O_NOCTTY | OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).bits();
+    OpenOptions::new().read(true).write(true).custom_flags(flags).open(path)
 }
 
 fn set_raw(file: &File, saved: &Termios) -> io::Result<()> {

@@ -9,6 +9,9 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::pty::{PtyMaster, grantpt, posix_openpt, ptsname_r, unlockpt};
 use nix::unistd::{read, write};
 
+/// asm-generic/ioctls.h.
+const TIOCVHANGUP: libc::c_ulong = 0x5437;
+
 /// A new terminal: where it is opened, and its other end.
 ///
 /// # Errors
@@ -57,5 +60,16 @@ pub fn resize(end: BorrowedFd<'_>, columns: u16, rows: u16) -> io::Result<()> {
     // SAFETY: TIOCSWINSZ (ioctl_tty(2)) reads one winsize, which outlives the call.
     #[allow(unsafe_code)]
     let result = unsafe { libc::ioctl(end.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// Hangs the terminal up for all who have it open, as the end of a session does with a real one. Takes root.
+///
+/// # Errors
+/// As ioctl_tty(2).
+pub fn hang_up(terminal: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: TIOCVHANGUP (asm-generic/ioctls.h) takes no argument; the descriptor outlives the call.
+    #[allow(unsafe_code)]
+    let result = unsafe { libc::ioctl(terminal.as_raw_fd(), TIOCVHANGUP) };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

@@ -132,3 +132,23 @@ fn a_terminal_may_tell_its_size_within_reason() {
 }
 
 const LARGE: (u16, u16) = (240, 100);
+
+/// The end of a session hangs its terminal up, for all who have it open (exit(2)'s `disassociate_ctty`); for pseudo-terminals
+/// it does not, so it is done by hand.
+#[test]
+fn a_console_lent_to_a_shell_is_a_console_again_afterwards() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("SKIPPED: only root may hang a terminal up");
+        return;
+    }
+    let (path, master, _slave) = terminal();
+    let mut consoles = Consoles::open(&[path]).unwrap();
+    let hung = consoles.lend(0, |path| pseudo::hang_up(fs::File::open(path).unwrap().as_fd()));
+    hung.unwrap().unwrap();
+    assert!(consoles.has_lost(0), "what it shows is unknown");
+    consoles.send(0, b"again");
+    assert!(consoles.is_drained(0));
+    assert_eq!(drain(&master), 5);
+    write(&master, b"y").unwrap();
+    assert_eq!(consoles.key(Duration::from_secs(5)), Some((0, Key::Char('y'))));
+}
