@@ -9,11 +9,13 @@
 //! | [`halves`] | which halves are right, when they disagree |
 //! | [`started`] | whether boot files and command line are what they should be |
 //! | [`root`] | the release on an ESP, verity, mounts, configuration |
+//! | [`state_fs`] | the file system of the state, made whole |
 
 pub mod halves;
 pub mod members;
 pub mod root;
 pub mod started;
+pub mod state_fs;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -2,10 +2,9 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use maekin_host::cmd::{Cmd, CmdError};
+use maekin_host::cmd::Cmd;
 use maekin_host::file;
 use maekin_host::kmsg::{self, Level};
 use maekin_host::mount::{self, Access};
@@ -14,15 +13,13 @@ use maekin_image::manifest::{MANIFEST_LIMIT, Manifest, PUBLIC_KEY_PATH, RootImag
 use maekin_rootfs::node::{NODE_FILE, NodeConfig};
 use maekin_rootfs::render::render;
 
-use super::TAG;
+use super::{TAG, state_fs};
 
 const ESP_MOUNT: &str = "/run/maekin/esp";
 /// Name of the verity device.
 const VERITY: &str = "maekin-root";
 /// Where changes to `/etc` live: in memory, gone with the next start.
 const ETC: &str = "/run/maekin/etc";
-/// A file system check of a large state partition after a crash.
-const CHECK_LIMIT: Duration = Duration::from_secs(600);
 const NODE_LIMIT: u64 = 1 << 20;
 /// What a person is told about a block that verity refuses.
 const ALTERED: &str = "the system image on the boot drives is damaged or was altered, and is refused: verity found \
@@ -92,19 +89,14 @@ fn is_corrupted() -> bool {
 /// # Errors
 /// When it cannot be repaired without a person, or cannot be mounted.
 pub fn mount_state(device: &Path, sysroot: &Path) -> Result<()> {
-    let check = Cmd::new("e2fsck").arg("-p").arg(device).limit(CHECK_LIMIT).run();
-    match check {
-        Ok(()) => {}
-        // 1: repaired; 2: repaired, and a mounted root would have to be restarted (e2fsck(8)).
-        Err(CmdError::Failed { status, .. }) if matches!(status.code(), Some(1 | 2)) => {
-            kmsg::say(Level::Error, TAG, "the file system for /var had errors, which were repaired");
-        }
-        Err(e) => {
-            return Err(e).context(format!(
-                "the file system for /var needs a person: run `e2fsck {}`, then `systemctl reboot`",
-                device.display()
-            ));
-        }
+    let found = state_fs::repair(device, false).with_context(|| {
+        format!(
+            "the file system for /var needs a person: run `e2fsck {}`, then `systemctl reboot`",
+            device.display()
+        )
+    })?;
+    if found == state_fs::Found::Repaired {
+        kmsg::say(Level::Error, TAG, "the file system for /var had errors, which were repaired");
     }
     let var = sysroot.join("var");
     mount::attach(&device.display().to_string(), "ext4", &var, Access::ReadWrite, "nosuid,nodev,noatime")?;

@@ -7,7 +7,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, bail, ensure};
-use maekin_host::cmd::{Cmd, CmdError};
+use maekin_host::cmd::Cmd;
 use maekin_host::file;
 use maekin_host::md::Metadata;
 use maekin_host::md::superblock::{self, Superblock};
@@ -22,6 +22,7 @@ use uuid::Uuid;
 
 use super::drive::Drive;
 use crate::boot::halves::{self, Found, Half};
+use crate::boot::state_fs;
 use crate::cmdline;
 use crate::facts::Firmware;
 
@@ -190,11 +191,7 @@ fn check_state(place: Place<'_>, install: Uuid) -> Result<()> {
     let copied = file::copy_sparse(&File::open(&place.drive.path)?, start, len, &copy);
     drop(copy);
     let checked = copied.map_err(anyhow::Error::from).and_then(|()| {
-        match Cmd::new("e2fsck").arg("-fp").arg(&scratch).run() {
-            Ok(()) => {}
-            Err(CmdError::Failed { status, .. }) if matches!(status.code(), Some(1 | 2)) => {}
-            Err(e) => return Err(e).context("its file system cannot be repaired"),
-        }
+        state_fs::repair(&scratch, true).context("its file system cannot be repaired")?;
         Ok(Cmd::new("debugfs").args(["-R", &format!("cat /{NODE_FILE}")]).arg(&scratch).text()?)
     });
     let _ = std::fs::remove_file(&scratch); // in the temporary directory; nothing depends on it
