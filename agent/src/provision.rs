@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use maekin_api::boot_drives::{Drive, Esp, HalfState, State};
+use maekin_api::node::InstallMaster;
 use maekin_host::block::partition_path;
 use maekin_host::cmd::{Cmd, CmdError};
 use maekin_host::file::{FileError, read_text, write_atomic};
@@ -83,6 +84,25 @@ struct Reservation {
 struct Release {
     dir: PathBuf,
     root: PathBuf,
+}
+
+/// What this node's install master does at this moment.
+pub(crate) fn part(config: &NodeConfig) -> InstallMaster {
+    // An unreadable list shows nobody, as where nothing listens.
+    let sockets = || std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
+    match config.provision.is_some() {
+        false => InstallMaster::Standby,
+        true if hears_dhcp(&sockets()) => InstallMaster::Serving,
+        true => InstallMaster::Starting,
+    }
+}
+
+/// Whether somebody listens on port 67, by the kernel's list of UDP sockets (proc_net(5)). Pure.
+fn hears_dhcp(sockets: &str) -> bool {
+    let port = |line: &str| {
+        line.split_whitespace().nth(1).and_then(|local| local.split(':').nth(1)).map(str::to_owned)
+    };
+    sockets.lines().skip(1).any(|line| port(line).as_deref() == Some("0043"))
 }
 
 /// Keeps the install master running, and its reservations up to date, for as long as it is polled.
@@ -202,6 +222,27 @@ fn plan_config(
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_master_serves_when_somebody_listens_where_machines_ask() {
+        let head = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n";
+        let socket =
+            |at: &str| format!("  271: {at} 00000000:0000 07 00000000:00000000 00:00000000 00000000     0\n");
+        let rows = [
+            ("nobody", head.to_owned(), false),
+            ("a client of DHCP", format!("{head}{}", socket("00000000:0044")), false),
+            (
+                "a server among others",
+                format!("{head}{}{}", socket("0100007F:0035"), socket("00000000:0043")),
+                true,
+            ),
+            ("an address that looks so", format!("{head}{}", socket("00430043:0045")), false),
+            ("not a list", "0043".to_owned(), false),
+        ];
+        for (name, sockets, want) in rows {
+            assert_eq!(hears_dhcp(&sockets), want, "{name}");
+        }
+    }
 
     #[test]
     fn the_configuration_has_the_documented_keys() {

@@ -60,6 +60,7 @@ fn nobody_is_installed_while_the_window_is_closed() {
     rack.boot_first(&mut watch, &mut |_| {}).unwrap();
     let api = rack.api(&rack.nodes()[0]).unwrap();
 
+    rack.wait_master().unwrap();
     rack.power_on("node-2").unwrap();
     let stranger = rack.node("node-2").unwrap();
     let seen = wait::until(

@@ -39,10 +39,26 @@ pub struct Node {
     pub local_pool: LocalPool,
     /// Membership.
     pub membership: Membership,
+    /// What its install master does.
+    #[serde(default)]
+    pub install_master: InstallMaster,
     /// Seconds since the kernel started.
     pub uptime_s: u64,
     /// The node's clock.
     pub time: u64,
+}
+
+/// The part of a node's install master.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum InstallMaster {
+    /// This node installs nobody.
+    #[default]
+    Standby,
+    /// It is to install others, and its install master does not answer machines yet.
+    Starting,
+    /// It answers machines that boot from the network.
+    Serving,
 }
 
 /// A network interface as it is now.

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use maekin_api::install::Progress as Stage;
+use maekin_api::node::InstallMaster;
 use maekin_host::wait;
 
 use super::{Rack, Watch};
@@ -15,6 +16,8 @@ use crate::release::Release;
 const NODE_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// From the agent's word that it is ready to its API's answer.
 const API_LIMIT: Duration = Duration::from_secs(30);
+/// From the first node's readiness to its install master's.
+const MASTER_LIMIT: Duration = Duration::from_secs(60);
 /// From the last node's readiness to every node knowing of it.
 const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 /// How long the install window is opened for, in minutes.
@@ -65,6 +68,7 @@ impl Rack {
     ) -> anyhow::Result<()> {
         let [first, others @ ..] = self.nodes() else { bail!("the rack has no node") };
         let api = self.api(first)?;
+        self.wait_master()?;
         let count = u32::try_from(others.len()).context("too many nodes")?;
         api.open_window(WINDOW_MINUTES, count).context("cannot open the install window")?;
         let mut asked = Instant::now();
@@ -99,6 +103,26 @@ impl Rack {
     pub fn wait_one_cluster(&self) -> anyhow::Result<()> {
         let names: Vec<&str> = self.nodes().iter().map(|n| n.name.as_str()).collect();
         self.wait_members(&names, SETTLE_LIMIT)
+    }
+
+    /// Waits until the first node's install master answers machines: a BIOS asks for an address for half a minute, and
+    /// then gives up for good.
+    ///
+    /// # Errors
+    /// With what the node says of it.
+    pub fn wait_master(&self) -> anyhow::Result<()> {
+        let first = self.nodes().first().context("the rack has no node")?;
+        let what = format!("the install master of {} to serve", first.name);
+        let mut last = String::new();
+        let served = wait::until(&what, self.limit(MASTER_LIMIT), Duration::from_secs(1), || {
+            last = match self.api(first).and_then(|api| api.node()) {
+                Ok(node) if node.install_master == InstallMaster::Serving => return Some(()),
+                Ok(node) => format!("it says {:?}", node.install_master),
+                Err(e) => format!("{e:#}"),
+            };
+            None
+        });
+        served.with_context(|| last).with_context(|| self.machine(first).diagnosis())
     }
 
     /// Waits until each of the nodes `names` lists that many ready members.
