@@ -6,8 +6,7 @@ use super::observe::{Disk, Seen};
 
 /// Whether `places` have no drive for a half that is in use, and whose device is there. Pure.
 pub(super) fn leaves_out(places: &[Option<Disk>; 2], seen: &Seen) -> bool {
-    let listed =
-        |name: &String| places.iter().flatten().any(|disk| disk.parts.values().any(|part| part == name));
+    let listed = |name: &str| places.iter().flatten().any(|disk| disk.has_part(name));
     let members = seen.arrays.values().flat_map(|running| &running.members);
     members
         .filter(|m| m.state == MemberState::InSync)
@@ -18,9 +17,8 @@ pub(super) fn leaves_out(places: &[Option<Disk>; 2], seen: &Seen) -> bool {
 pub(super) fn lost(seen: &Seen, dead: &[&Disk]) -> Vec<(String, String)> {
     let mut list = Vec::new();
     for (array, running) in &seen.arrays {
-        let is_lost = |name: &String| {
-            !seen.names.contains(name) || dead.iter().any(|disk| disk.parts.values().any(|part| part == name))
-        };
+        let is_lost =
+            |name: &String| !seen.names.contains(name) || dead.iter().any(|disk| disk.has_part(name));
         let good = |m: &&Member| m.state == MemberState::InSync && !is_lost(&m.name);
         if running.members.iter().any(|m| good(&m)) {
             let lost = running.members.iter().filter(|m| is_lost(&m.name));
@@ -36,14 +34,29 @@ mod tests {
     use maekin_host::md_sysfs::Running;
     use std::collections::BTreeMap;
 
-    #[test]
-    fn halves_that_are_gone_or_dead_are_given_up_but_never_the_last_good_one() {
-        use MemberState::{Faulty, InSync, Spare};
-        let disk = |name: &str| Disk {
+    /// A drive with one half on it.
+    fn disk(name: &str) -> Disk {
+        Disk {
             device: format!("/dev/{name}").into(),
             parts: BTreeMap::from([(maekin_image::layout::Part::State, format!("{name}5"))]),
             ..Disk::default()
-        };
+        }
+    }
+
+    /// One mirror of these members, and the devices that there are.
+    fn seen(members: &[(&str, MemberState)], names: &[&str]) -> Seen {
+        let member = |(name, state): &(&str, MemberState)| Member { name: (*name).into(), state: *state };
+        let running = Running { members: members.iter().map(member).collect(), ..Running::default() };
+        Seen {
+            arrays: BTreeMap::from([("maekin-state".to_owned(), running)]),
+            names: names.iter().map(|n| (*n).to_owned()).collect(),
+            ..Seen::default()
+        }
+    }
+
+    #[test]
+    fn halves_that_are_gone_or_dead_are_given_up_but_never_the_last_good_one() {
+        use MemberState::{Faulty, InSync, Spare};
         let (vda, vdb) = (disk("vda"), disk("vdb"));
         type Row<'a> = (&'a str, &'a [(&'a str, MemberState)], &'a [&'a str], &'a [&'a Disk], &'a [&'a str]);
         let both = [("vda5", InSync), ("vdb5", InSync)];
@@ -58,14 +71,8 @@ mod tests {
             ("given up, and still here", &[("vda5", Faulty), ("vdb5", InSync)], &["vda5", "vdb5"], &[], &[]),
         ];
         for (name, members, names, dead, want) in rows {
-            let member = |(name, state): &(&str, MemberState)| Member { name: (*name).into(), state: *state };
-            let running = Running { members: members.iter().map(member).collect(), ..Running::default() };
-            let seen = Seen {
-                arrays: BTreeMap::from([("maekin-state".to_owned(), running)]),
-                names: names.iter().map(|n| (*n).to_owned()).collect(),
-                ..Seen::default()
-            };
-            let got: Vec<String> = lost(&seen, dead).into_iter().map(|(_, member)| member).collect();
+            let got: Vec<String> =
+                lost(&seen(members, names), dead).into_iter().map(|(_, member)| member).collect();
             assert_eq!(got, want, "{name}");
         }
     }
@@ -73,29 +80,19 @@ mod tests {
     #[test]
     fn a_list_without_what_the_node_runs_from_is_not_believed() {
         use MemberState::{Faulty, InSync};
-        let disk = |name: &str| {
-            let parts = BTreeMap::from([(maekin_image::layout::Part::State, format!("{name}5"))]);
-            Some(Disk { device: format!("/dev/{name}").into(), parts, ..Disk::default() })
-        };
+        let (a, b) = (|| Some(disk("vda")), || Some(disk("vdb")));
         type Row<'a> = (&'a str, [Option<Disk>; 2], &'a [(&'a str, MemberState)], &'a [&'a str], bool);
         let (both, names) = ([("vda5", InSync), ("vdb5", InSync)], ["vda5", "vdb5"]);
         let rows: [Row<'_>; 6] = [
-            ("all named", [disk("vda"), disk("vdb")], &both, &names, false),
+            ("all named", [a(), b()], &both, &names, false),
             ("none named yet", [None, None], &both, &names, true),
-            ("one named yet", [disk("vda"), None], &both, &names, true),
-            ("pulled", [disk("vda"), None], &both, &names[..1], false),
-            ("given up", [disk("vda"), None], &[("vda5", InSync), ("vdb5", Faulty)], &names, false),
+            ("one named yet", [a(), None], &both, &names, true),
+            ("pulled", [a(), None], &both, &names[..1], false),
+            ("given up", [a(), None], &[("vda5", InSync), ("vdb5", Faulty)], &names, false),
             ("no mirror runs", [None, None], &[], &names, false),
         ];
         for (name, places, members, names, want) in rows {
-            let member = |(name, state): &(&str, MemberState)| Member { name: (*name).into(), state: *state };
-            let running = Running { members: members.iter().map(member).collect(), ..Running::default() };
-            let seen = Seen {
-                arrays: BTreeMap::from([("maekin-state".to_owned(), running)]),
-                names: names.iter().map(|n| (*n).to_owned()).collect(),
-                ..Seen::default()
-            };
-            assert_eq!(leaves_out(&places, &seen), want, "{name}");
+            assert_eq!(leaves_out(&places, &seen(members, names)), want, "{name}");
         }
     }
 }

@@ -107,6 +107,11 @@ impl Disk {
     pub(crate) fn name(&self) -> String {
         self.device.file_name().unwrap_or_default().to_string_lossy().into_owned()
     }
+
+    /// Whether the partition with this kernel name is one of this installation on it.
+    pub(crate) fn has_part(&self, name: &str) -> bool {
+        self.parts.values().any(|part| part == name)
+    }
 }
 
 #[cfg(test)]

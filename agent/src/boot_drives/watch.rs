@@ -94,9 +94,11 @@ impl Watcher {
                 return true;
             }
         };
-        self.seen.arrays = observe::arrays();
-        if !believe && leaves_out(&places, &self.seen) {
-            return false;
+        if !believe {
+            self.seen.arrays = observe::arrays();
+            if leaves_out(&places, &self.seen) {
+                return false;
+            }
         }
         self.seen.places = places;
         self.known = true;
@@ -148,7 +150,7 @@ impl Watcher {
         }
         let gone = |device: &str| {
             let Some(name) = device.strip_prefix("/dev/") else { return false };
-            let part_of = |disk: &&Disk| disk.parts.values().any(|part| part == name);
+            let part_of = |disk: &&Disk| disk.has_part(name);
             !name.contains('/') && (!self.seen.names.iter().any(|n| n == name) || dead.iter().any(part_of))
         };
         for point in mount::mounts_of(gone).into_iter().filter(|point| point.starts_with(run)) {
