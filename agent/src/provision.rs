@@ -25,7 +25,7 @@ use crate::node_info::{Own, own_address};
 use crate::record::values::NodeValue;
 use crate::record::{RecordError, keys};
 
-/// The unit; see rootfs/files/root/usr/lib/systemd/system.
+/// The unit; `rootfs` has its file.
 const UNIT: &str = "maekin-pxe.service";
 /// How often it is looked whether members came or went, and whether a start that failed is tried again.
 const EVERY: Duration = Duration::from_secs(30);
@@ -99,10 +99,8 @@ pub(crate) fn part(config: &NodeConfig) -> InstallMaster {
 
 /// Whether somebody listens on port 67, by the kernel's list of UDP sockets (proc_net(5)). Pure.
 fn hears_dhcp(sockets: &str) -> bool {
-    let port = |line: &str| {
-        line.split_whitespace().nth(1).and_then(|local| local.split(':').nth(1)).map(str::to_owned)
-    };
-    sockets.lines().skip(1).any(|line| port(line).as_deref() == Some("0043"))
+    let local = |line: &str| line.split_whitespace().nth(1).is_some_and(|local| local.ends_with(":0043"));
+    sockets.lines().skip(1).any(local)
 }
 
 /// Keeps the install master running, and its reservations up to date, for as long as it is polled.

@@ -8,7 +8,7 @@ use maekin_rootfs::heal::{Action, Candidate, End, Findings, Line};
 
 use super::memory::Healed;
 
-/// The unit; see rootfs/files/root/usr/lib/systemd/system.
+/// The unit; `rootfs` has its file.
 pub(crate) const UNIT: &str = "maekin-heal.service";
 /// Pauses after failures, seconds: the last one for all that follow.
 const PAUSES: [u64; 4] = [60, 300, 1800, 7200];

@@ -9,7 +9,7 @@ use super::MembershipError;
 use crate::app::App;
 use crate::node_info::Own;
 
-/// The unit; see rootfs/files/root/usr/lib/systemd/system.
+/// The unit; `rootfs` has its file.
 const UNIT: &str = "maekin-etcd.service";
 /// Most bytes that the record may take before it refuses writes.
 const QUOTA: u64 = 256 << 20;
