@@ -4,6 +4,8 @@ use std::io;
 use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use nix::ifaddrs::getifaddrs;
+
 use crate::packet::PacketSocket;
 
 /// EtherType of ARP.
@@ -28,27 +30,64 @@ pub fn who_has(
     target: Ipv4Addr,
     limit: Duration,
 ) -> io::Result<Option<Mac>> {
-    let socket = PacketSocket::open(interface, ETHERTYPE)?;
+    let socket = Asker { socket: PacketSocket::open(interface, ETHERTYPE)?, own };
     let deadline = Instant::now() + limit;
     let mut next = Instant::now();
-    let mut frame = [0; 128];
     loop {
         let now = Instant::now();
         if now >= deadline {
             return Ok(None);
         }
         if now >= next {
-            socket.send(&request(own, sender, target))?;
+            socket.ask(sender, target)?;
             next = now + AGAIN;
         }
         let wait = next.min(deadline).saturating_duration_since(now).max(Duration::from_millis(1));
-        if let Some(n) = socket.receive(&mut frame, wait)?
-            && let Some((mac, ip)) = parse_sender(&frame[..n])
+        if let Some((mac, ip)) = socket.hear(wait)?
             && ip == target
-            && mac != own
         {
             return Ok(Some(mac));
         }
+    }
+}
+
+/// Asks about many addresses, and hears whatever is said of any.
+#[derive(Debug)]
+pub struct Asker {
+    socket: PacketSocket,
+    own: Mac,
+}
+
+impl Asker {
+    /// Opens one on `interface`, which must be an Ethernet (CAP_NET_RAW).
+    ///
+    /// # Errors
+    /// When there is no such interface, or it has no Ethernet address.
+    pub fn open(interface: &str) -> io::Result<Self> {
+        let macs = getifaddrs()?.filter(|entry| entry.interface_name == interface);
+        let own = macs.filter_map(|entry| entry.address?.as_link_addr()?.addr()).next();
+        let own = own.ok_or_else(|| io::Error::other(format!("{interface} has no Ethernet address")))?;
+        Ok(Self { socket: PacketSocket::open(interface, ETHERTYPE)?, own })
+    }
+
+    /// Asks who has `target`, once. With an unspecified `sender` it is a probe (RFC 5227 section 2.1.1), from which
+    /// nobody learns anything wrong.
+    ///
+    /// # Errors
+    /// As write(2); `NetworkDown` while the interface is down.
+    pub fn ask(&self, sender: Ipv4Addr, target: Ipv4Addr) -> io::Result<()> {
+        self.socket.send(&request(self.own, sender, target))
+    }
+
+    /// What somebody else next says is its address, in a request or a reply; `None` when `limit` ran out or nothing of
+    /// use was heard.
+    ///
+    /// # Errors
+    /// As read(2); `NetworkDown` when the interface went down.
+    pub fn hear(&self, limit: Duration) -> io::Result<Option<(Mac, Ipv4Addr)>> {
+        let mut frame = [0; 128];
+        let said = self.socket.receive(&mut frame, limit)?.and_then(|n| parse_sender(&frame[..n]));
+        Ok(said.filter(|(mac, ip)| *mac != self.own && !ip.is_unspecified()))
     }
 }
 

@@ -3,6 +3,7 @@
 #![allow(clippy::disallowed_types)] // this module is where the fence leads to
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -60,7 +61,9 @@ pub enum CmdError {
 }
 
 /// A command to run, built like [`std::process::Command`].
-#[derive(Debug, Clone)]
+///
+/// Its environment may carry a secret, so [`fmt::Debug`] shows the command line alone.
+#[derive(Clone)]
 pub struct Cmd {
     program: OsString,
     args: Vec<OsString>,
@@ -70,6 +73,12 @@ pub struct Cmd {
     limit: Duration,
     inherit: bool,
     any_status: bool,
+}
+
+impl fmt::Debug for Cmd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Cmd(`{}`)", self.line())
+    }
 }
 
 impl Cmd {

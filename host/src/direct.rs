@@ -75,6 +75,41 @@ impl Direct {
     }
 }
 
+/// A device written past the kernel's cache anywhere, by several threads.
+#[derive(Debug)]
+pub struct Scattered(File);
+
+impl Scattered {
+    /// Opens `device` for writing.
+    ///
+    /// # Errors
+    /// The system's error.
+    pub fn open(device: &Path) -> io::Result<Self> {
+        let flags = (OFlag::O_DIRECT | OFlag::O_CLOEXEC).bits();
+        Ok(Self(OpenOptions::new().write(true).custom_flags(flags).open(device)?))
+    }
+
+    /// Writes `bytes` at `offset`, a multiple of 4096, padded with zeros to whole blocks of 4096 bytes.
+    ///
+    /// # Errors
+    /// The device's error.
+    pub fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let len = bytes.len().next_multiple_of(DIRECT);
+        let mut room = vec![0; len + DIRECT];
+        let at = room.as_ptr().align_offset(DIRECT);
+        room[at..at + bytes.len()].copy_from_slice(bytes);
+        self.0.write_all_at(&room[at..at + len], offset)
+    }
+
+    /// Waits until what was written is on the medium.
+    ///
+    /// # Errors
+    /// The device's error.
+    pub fn sync(&self) -> io::Result<()> {
+        self.0.sync_all()
+    }
+}
+
 /// Reads one block of `len` bytes at `offset` of `device`, both multiples of 4096, from the device itself.
 ///
 /// # Errors
@@ -105,5 +140,10 @@ mod tests {
         let mut direct = Direct::open(&path, false).unwrap();
         let bytes = direct.read(3 * DIRECT).unwrap();
         assert_eq!((bytes[4999], bytes[5000], bytes[8191], bytes[8192]), (1, 0, 0, 9));
+        let scattered = Scattered::open(&path).unwrap();
+        scattered.write_at(8192, &[2; 10]).unwrap();
+        scattered.sync().unwrap();
+        let block = read_block(&path, 8192, DIRECT).unwrap();
+        assert_eq!((block[9], block[10], block[DIRECT - 1]), (2, 0, 0));
     }
 }

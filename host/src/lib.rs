@@ -19,6 +19,8 @@
 //! | [`bonding`] | the state of a bond |
 //! | [`ip`] | interfaces up and down, their addresses, routes and neighbours |
 //! | [`net`] | UDP sockets bound to one interface, addresses of an interface |
+//! | [`net6`] | the same for IPv6 |
+//! | [`burst`] | many datagrams with one call |
 //! | [`pin`] | TLS to a server whose CA is known by its fingerprint |
 //! | [`tty`] | several consoles as one: raw mode, one writer, keys from all |
 //! | [`block`] | block devices: what there is, what is on them, zeroing |
@@ -30,6 +32,7 @@
 //! | [`efi`] | UEFI: booted by it, Secure Boot, boot entries |
 //! | [`efivars`] | UEFI's boot entries, from its variables |
 //! | [`dmi`] | maker, model and serial number of the machine |
+//! | [`sendfile`] | from a file to a socket without a copy |
 //! | [`smbios`] | OEM strings, from the firmware's own tables |
 //! | [`kmsg`] | the kernel's log: lines that reach every console |
 //! | [`power`] | reboot and power-off |
@@ -38,6 +41,7 @@ pub mod arp;
 pub mod attach;
 pub mod block;
 pub mod bonding;
+pub mod burst;
 pub mod cmd;
 pub mod direct;
 pub mod dmi;
@@ -53,10 +57,12 @@ pub mod md;
 pub mod md_sysfs;
 pub mod mount;
 pub mod net;
+pub mod net6;
 pub mod packet;
 pub mod pin;
 pub mod power;
 pub mod procs;
+pub mod sendfile;
 pub mod smbios;
 pub mod tty;
 pub mod wait;

@@ -71,6 +71,7 @@ pub fn open_icmpv6(interface: &str, group: Ipv6Addr) -> io::Result<UdpSocket> {
         .map_err(named("socket"))?;
     setsockopt(&fd, sockopt::BindToDevice, &interface.into()).map_err(named("SO_BINDTODEVICE"))?;
     setsockopt(&fd, sockopt::Ipv6Ttl, &255).map_err(named("IPV6_UNICAST_HOPS"))?;
+    setsockopt(&fd, sockopt::Ipv6MulticastHops, &255).map_err(named("IPV6_MULTICAST_HOPS"))?;
     let socket = UdpSocket::from(fd);
     socket.join_multicast_v6(&group, if_nametoindex(interface).map_err(named("if_nametoindex"))?)?;
     Ok(socket)
@@ -139,6 +140,36 @@ pub fn send(socket: &impl AsFd, bytes: &[u8], from: Ipv4Addr, to: SocketAddrV4) 
     Ok(())
 }
 
+/// The largest packet that `interface` carries, in bytes.
+///
+/// # Errors
+/// When there is no such interface.
+pub fn mtu(interface: &str) -> io::Result<usize> {
+    let text = std::fs::read_to_string(format!("/sys/class/net/{interface}/mtu"))?;
+    text.trim().parse().map_err(io::Error::other)
+}
+
+/// Sends one datagram, gathered from `parts`, on a connected socket.
+///
+/// # Errors
+/// As sendmsg(2).
+pub fn send_parts(socket: &impl AsFd, parts: &[IoSlice<'_>]) -> io::Result<()> {
+    sendmsg::<SockaddrIn>(socket.as_fd().as_raw_fd(), parts, &[], MsgFlags::empty(), None)?;
+    Ok(())
+}
+
+/// Sends many datagrams of `size` bytes each (the last may be shorter), gathered from `parts`, in one call on a
+/// connected socket: the kernel or the card cuts them apart (`UDP_SEGMENT`, udp(7)). At most 64 of them, and 65,507
+/// bytes in all.
+///
+/// # Errors
+/// As sendmsg(2); `EIO` and `EINVAL` where this interface cannot do it.
+pub fn send_segments(socket: &impl AsFd, parts: &[IoSlice<'_>], size: u16) -> io::Result<()> {
+    let control = [ControlMessage::UdpGsoSegments(&size)];
+    sendmsg::<SockaddrIn>(socket.as_fd().as_raw_fd(), parts, &control, MsgFlags::empty(), None)?;
+    Ok(())
+}
+
 /// The IPv4 addresses of `interface` with their prefix lengths; `None` when there is no such interface.
 ///
 /// # Errors
@@ -165,6 +196,7 @@ mod tests {
     fn the_loopback_interface_has_its_address_and_another_has_none() {
         assert!(ipv4_addresses("lo").unwrap().unwrap().contains(&(Ipv4Addr::LOCALHOST, 8)));
         assert_eq!(ipv4_addresses("no-such-if").unwrap(), None);
+        assert!(mtu("lo").unwrap() >= 1500 && mtu("no-such-if").is_err());
     }
 
     #[test]
@@ -184,6 +216,20 @@ mod tests {
         assert_eq!(nothing.kind(), io::ErrorKind::WouldBlock);
         send(&any, b"back", to, got.from).unwrap();
         assert_eq!(*receive(&one, &mut buf).unwrap().from.ip(), to);
+    }
+
+    #[test]
+    fn one_call_sends_many_datagrams() {
+        let (from, to) = (UdpSocket::bind("127.0.0.1:0").unwrap(), UdpSocket::bind("127.0.0.1:0").unwrap());
+        from.connect(to.local_addr().unwrap()).unwrap();
+        let parts = [b"ab".as_slice(), b"cde", b"fghij", b"k", b"l"].map(IoSlice::new);
+        send_segments(&from, &parts, 5).unwrap();
+        send_parts(&from, &parts[..2]).unwrap();
+        let mut buf = [0; 16];
+        for wanted in ["abcde", "fghij", "kl", "abcde"] {
+            let len = to.recv(&mut buf).unwrap();
+            assert_eq!(std::str::from_utf8(&buf[..len]), Ok(wanted));
+        }
     }
 
     #[test]
