@@ -6,6 +6,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`manifest`] | the signed table of contents of a release |
+//! | [`chunks`] | the digests of the root image's pieces |
 //! | [`layout`] | partitions of a boot disk |
 //! | [`ids`] | every UUID of an installed node, derived from one |
 //! | [`gpt`] | the partition table, and the protective MBR |
@@ -21,6 +22,7 @@
 //! | [`medium`] | the bootable medium: its menu, its partitions |
 
 pub mod bootcode;
+pub mod chunks;
 pub mod drivers;
 pub mod esp;
 pub mod fat;

@@ -1,12 +1,13 @@
 //! The release bundle: its files in one directory, their manifest, its signature, and `SHA256SUMS`.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
 use maekin_host::file;
+use maekin_image::chunks::{CHUNK, ChunkList, ROOT_CHUNKS};
 use maekin_image::drivers::DRIVERS;
 use maekin_image::manifest::{
     FileEntry, INITRD, KeyKind, MANIFEST, Manifest, ROOT, RootImage, SIGNATURE, VMLINUZ,
@@ -22,6 +23,9 @@ pub(crate) fn write(context: &Context<'_>, dir: &Path) -> Result<Manifest> {
     fs::copy(vmlinuz, dir.join(VMLINUZ)).context("the kernel's package has no vmlinuz")?;
     initrd::Maker { context }.write(&dir.join(INITRD))?;
     let root = root::Maker { context }.write(&dir.join(ROOT))?;
+    let chunks = File::open(dir.join(ROOT)).and_then(|image| ChunkList::of(image, CHUNK));
+    let chunks = chunks.context("cannot read the root image")?.text();
+    file::write_atomic(&dir.join(ROOT_CHUNKS), chunks.as_bytes(), 0o644)?;
     context.loaders.write(context.tools, dir)?;
     let modules = context.kernel.select(&context.definition.modules.initrd)?;
     let drivers = context.kernel.drivers(&modules)?.text();
