@@ -1,12 +1,13 @@
 //! What the parts of a running agent share.
 
-use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use axum::http::StatusCode;
 use maekin_api::node::{LocalPool, Membership};
 use maekin_rootfs::boot_state::BootState;
 use maekin_rootfs::node::NodeConfig;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::boot_drives::{self, Keeper};
@@ -14,10 +15,16 @@ use crate::http::auth::Auth;
 use crate::http::error::ApiError;
 use crate::http::server::TlsSlot;
 use crate::install::answer::Masters;
+use crate::install::cache::Cache;
+use crate::install::inventory::Budget;
+use crate::leader::Standing;
+use crate::node_info::Own;
 use crate::pki::ca::Ca;
 use crate::pki::identity::NodeKey;
+use crate::power;
 use crate::record::values::{ClusterValue, NodeValue};
 use crate::record::{Record, RecordError, keys};
+use crate::sealed::SealKey;
 use crate::settings::Settings;
 
 /// A running agent.
@@ -38,9 +45,16 @@ pub(crate) struct App {
     pub(crate) auth: Auth,
     /// The boot drives.
     pub(crate) boot_drives: Arc<Keeper>,
+    /// Power of machines: what is under way.
+    pub(crate) power: power::Engine,
     /// The boot drive (0 or 1) that this boot was started from, where the boot loader told.
     pub(crate) started_from: Option<u8>,
+    /// Who is let in, as the record said a moment ago.
+    pub(crate) known: Cache,
+    /// How much machines may tell of themselves.
+    pub(crate) budget: Budget,
     progress: RwLock<Progress>,
+    standing: watch::Sender<Standing>,
 }
 
 /// What changes while the agent runs.
@@ -58,10 +72,12 @@ pub(crate) struct Member {
     pub(crate) record: Record,
     /// The cluster.
     pub(crate) cluster: ClusterValue,
-    /// The CA, where this node can sign others in.
-    pub(crate) ca: Option<Ca>,
-    /// Our address on the cluster's network.
-    pub(crate) address: IpAddr,
+    /// The CA, where this node made the cluster; others find it in the record.
+    pub(crate) ca: Option<Arc<Ca>>,
+    /// The cluster's sealing key; absent on a member that joined through one that had none.
+    pub(crate) seal: Option<SealKey>,
+    /// Our place on the cluster's network.
+    pub(crate) own: Own,
 }
 
 /// The id of the node of an installation: the same for as long as it is installed, and a crash before it was written
@@ -88,8 +104,45 @@ impl App {
         let node_id = node_id(config.install_id);
         let boot_drives = Arc::new(Keeper::new(&settings.state, config.disks.len()));
         let started_from = boot.as_ref().and_then(|_| boot_drives::started_from(config.install_id));
+        let power = power::Engine::default();
         let progress = RwLock::new(Progress { step: "starting".to_owned(), ..Progress::default() });
-        Self { settings, config, boot, node_id, key, tls, auth, boot_drives, started_from, progress }
+        let standing = watch::Sender::default();
+        Self {
+            settings,
+            config,
+            boot,
+            node_id,
+            key,
+            tls,
+            auth,
+            boot_drives,
+            power,
+            started_from,
+            known: Cache::default(),
+            budget: Budget::default(),
+            progress,
+            standing,
+        }
+    }
+
+    /// Who leads, as we know it now.
+    pub(crate) fn standing(&self) -> Standing {
+        self.standing.borrow().clone()
+    }
+
+    /// The same, with word of every change.
+    pub(crate) fn watch_standing(&self) -> watch::Receiver<Standing> {
+        self.standing.subscribe()
+    }
+
+    /// Whether this node leads at this moment.
+    pub(crate) fn leads(&self) -> bool {
+        self.standing.borrow().tenure(Instant::now()).is_some()
+    }
+
+    /// Writes down who leads.
+    pub(crate) fn set_standing(&self, change: impl FnOnce(&mut Standing)) {
+        self.standing.send_modify(change);
     }
 
     /// Says what is being done about membership.
@@ -159,6 +212,11 @@ impl App {
 }
 
 impl Member {
+    /// Whether this node could sign others in, were it to have a voter.
+    pub(crate) fn can_sign(&self) -> bool {
+        self.ca.is_some() || self.seal.is_some()
+    }
+
     /// Where new nodes are to ask: those that can sign first, ourselves before others.
     ///
     /// # Errors

@@ -1,6 +1,8 @@
 //! Small verbs for people, over the agent's own socket.
 
 pub(crate) mod boot;
+pub(crate) mod machines;
+pub(crate) mod power;
 
 use std::future::Future;
 use std::io::{BufRead, Read};
@@ -133,6 +135,7 @@ pub(crate) fn installs(settings: &Settings) -> anyhow::Result<()> {
     for install in installs {
         let (name, mac) = (&install.hostname, &install.mac);
         println!("{name:<16} {mac} {:<24} {}", progress_text(&install.progress), install.ticket);
+        println!("                 let in by {}", install.by);
     }
     Ok(())
 }
@@ -162,5 +165,6 @@ pub(crate) fn progress_text(progress: &Progress) -> String {
         Progress::Failed { reason } => format!("FAILED: {reason}"),
         Progress::Installed => "installed".to_owned(),
         Progress::Joined => "joined".to_owned(),
+        Progress::Denied => "taken back".to_owned(),
     }
 }

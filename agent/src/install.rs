@@ -5,22 +5,32 @@
 //!
 //! | module | job |
 //! | --- | --- |
-//! | [`decide`] | what shall this machine boot |
+//! | [`decide`] | what shall this machine boot, what is it told |
+//! | [`terms`], [`list`] | on what terms; who is let in without asking further |
+//! | [`ticket`] | a ticket's life |
 //! | [`admit`] | may this secret's bearer join |
 //! | [`identity`] | which member a machine is, and who takes whose place |
 //! | [`again`] | a person's wish that a member be installed anew |
 //! | [`answer`] | the installer's answer file |
-//! | [`store`] | the same against the record: boot decisions, reports |
+//! | [`store`], [`cache`] | the same against the record: boot decisions, reports |
+//! | [`inventory`] | the machines that asked, and what they told |
+//! | [`approve`] | a person's yes or no |
 //! | [`window`] | the install window |
 //! | [`invites`] | join secrets |
 
 pub(crate) mod admit;
 pub(crate) mod again;
 pub(crate) mod answer;
+pub(crate) mod approve;
+pub(crate) mod cache;
 pub(crate) mod decide;
 pub(crate) mod identity;
+pub(crate) mod inventory;
 pub(crate) mod invites;
+pub(crate) mod list;
 pub(crate) mod store;
+pub(crate) mod terms;
+pub(crate) mod ticket;
 pub(crate) mod window;
 
 /// How often a compare-and-swap is tried again after another was faster.
@@ -55,9 +65,19 @@ pub(crate) enum InstallError {
     /// There is no such member.
     #[error("there is no member {0}; `GET /v1/cluster` lists those that there are")]
     NoMember(String),
+    /// There is no such machine.
+    #[error("no machine {0} has asked to boot; `GET /v1/machines` lists those that have")]
+    NoMachine(String),
+    /// The machine is not the one it should be, or what it told is no good.
+    #[error("{0}")]
+    Unfit(String),
+    /// Machines tell more of themselves than the record can bear.
+    #[error("too much is told at once; ask again in a while")]
+    Flooded,
     /// It is over.
     #[error(
-        "installation {0} is over: its machine boots from its disk; to install it anew, say so with `maekin-agent reinstall`"
+        "installation {0} is over: its machine boots from its disk, or it was taken back or expired; to install it anew, \
+         say so with `maekin-agent reinstall` or `approve`"
     )]
     Over(String),
     /// The request itself is wrong.

@@ -10,15 +10,18 @@
 //! | [`app`] | what its parts share |
 //! | [`membership`] | create or join a cluster; restartable at every step |
 //! | [`pki`], [`tls`] | keys, certificates, what is trusted and why |
+//! | [`leader`] | which member does what only one may do |
 //! | [`record`] | the cluster's record in etcd: typed values, compare-and-swap |
+//! | [`sealed`] | secrets in the record, under the cluster's sealing key |
 //! | [`install`] | which machine may install itself; join secrets (pure decisions, thin stores) |
+//! | [`power`] | power of machines: Wake-on-LAN, IPMI, Redfish |
 //! | [`provision`] | configures and starts the install master |
 //! | [`http`] | the API: HTTPS and unix socket, authentication, routes |
 //! | [`node_info`] | this node about itself |
 //! | [`boot_drives`] | the boot drives: watched, told, healed |
 //! | [`local_pool`] | LVM thin pool on the data mirror |
 //! | [`console`] | the menu on every console at once |
-//! | [`cli`] | small verbs for people: status, boot, heal, window, reinstall, invite |
+//! | [`cli`] | small verbs for people: status, boot, heal, window, reinstall, invite, power |
 //! | [`settings`], [`clock`], [`errors`] | paths and ports; the wall clock; error texts |
 
 mod app;
@@ -29,13 +32,16 @@ mod console;
 mod errors;
 mod http;
 mod install;
+mod leader;
 mod local_pool;
 mod membership;
 mod node_info;
 mod pki;
+mod power;
 mod provision;
 mod record;
 mod run;
+mod sealed;
 mod settings;
 #[cfg(test)]
 mod testing;
@@ -106,8 +112,42 @@ enum Verb {
         #[arg(long, default_value_t = 60)]
         minutes: u32,
     },
+    /// Show the machines that asked to boot from the network.
+    Machines {
+        /// As JSON, with all that they told of themselves.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Let a machine in that waits.
+    Approve {
+        /// The code on its screen, or its hardware address.
+        machine: String,
+        #[command(flatten)]
+        terms: cli::machines::TermsArgs,
+    },
+    /// Tell a machine that waits no; takes back a ticket that it has not used.
+    Deny {
+        /// The code on its screen, or its hardware address.
+        machine: String,
+        /// Why, for whoever stands in front of it.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+        /// For how long [default: until it is approved]
+        #[arg(long, default_value_t = 0, hide_default_value = true)]
+        minutes: u32,
+    },
+    /// The list of machines that are let in without asking further.
+    Approvals {
+        #[command(subcommand)]
+        what: cli::machines::Approvals,
+    },
     /// Show the installations over the network.
     Installs,
+    /// Switch machines on, off and into a boot from the network.
+    Power {
+        #[command(subcommand)]
+        what: cli::power::What,
+    },
     /// Read a password from standard input and print its hash for an answer file.
     HashPassword,
 }
@@ -132,7 +172,14 @@ fn main() -> ExitCode {
         Verb::Window { what } => cli::window(&args.settings, &what),
         Verb::Reinstall { name, withdraw } => cli::reinstall(&args.settings, &name, withdraw),
         Verb::Invite { minutes } => cli::invite(&args.settings, minutes),
+        Verb::Machines { json } => cli::machines::list(&args.settings, json),
+        Verb::Approve { machine, terms } => cli::machines::approve(&args.settings, &machine, terms),
+        Verb::Deny { machine, reason, minutes } => {
+            cli::machines::deny(&args.settings, &machine, reason, minutes)
+        }
+        Verb::Approvals { what } => cli::machines::approvals(&args.settings, &what),
         Verb::Installs => cli::installs(&args.settings),
+        Verb::Power { what } => cli::power::run(&args.settings, what),
         Verb::HashPassword => cli::hash_password(),
     };
     match outcome {

@@ -5,11 +5,15 @@
 //! | --- | --- |
 //! | [`create`] | making a cluster |
 //! | [`join`] | asking to be let into one |
-//! | [`etcd`] | this node's voter of the record |
+//! | [`etcd`] | this node's voter of the record: files, start, end |
+//! | [`voters`] | which members have one |
+//! | [`signer`] | who can sign others in |
 
 mod create;
 mod etcd;
 mod join;
+pub(crate) mod signer;
+pub(crate) mod voters;
 
 use std::path::Path;
 use std::sync::Arc;
@@ -26,9 +30,11 @@ use crate::errors::chain;
 use crate::node_info::{Own, own_address, url};
 use crate::pki::PkiError;
 use crate::pki::ca::Ca;
+use crate::provision;
 use crate::record::keys::{self, under};
 use crate::record::values::{ClusterValue, NodeValue, ReplacedValue};
 use crate::record::{Change, Record, RecordError};
+use crate::sealed::{SealError, SealKey};
 use crate::tls::{self, TlsError};
 
 /// Pauses between tries: short at first, for a master that is just starting.
@@ -49,6 +55,9 @@ pub(crate) enum MembershipError {
     /// A file.
     #[error(transparent)]
     File(#[from] FileError),
+    /// The sealing key.
+    #[error(transparent)]
+    Seal(#[from] SealError),
     /// The record.
     #[error(transparent)]
     Record(#[from] RecordError),
@@ -154,25 +163,34 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
         }
     };
     app.tls.set(tls::member(&app.key, &credentials)?);
-    let ca = Ca::load(&app.settings.pki())?;
-    let voter = matches!(app.config.cluster, ClusterIntent::Create { .. });
-    if voter {
+    let seal = SealKey::load(&app.settings.pki())?;
+    let ca = Ca::load(&app.settings.pki())?.map(Arc::new);
+    let makes = matches!(app.config.cluster, ClusterIntent::Create { .. });
+    let voter = etcd::VoterFile::load(app)?;
+    if makes || voter.is_some() {
         app.set_step("starting the cluster's record");
-        etcd::start(app, &file.cluster_id, &own).await?;
+        etcd::start(app, &file.cluster_id, &own, voter.as_ref()).await?;
     }
     app.set_step("connecting to the cluster's record");
     let record = Record::connect(&file.endpoints, &app.key, &credentials).await?;
     let cluster = match &ca {
-        Some(ca) if voter => create::ensure_recorded(&record, &file, ca).await?,
+        Some(ca) if makes => create::ensure_recorded(&record, &file, ca).await?,
         _ => read_cluster(&record).await?,
     };
     if cluster.id != file.cluster_id {
         return Err(MembershipError::OtherCluster { found: cluster.id, own: file.cluster_id });
     }
+    if let Some((ca, seal)) = ca.as_ref().zip(seal.as_ref()) {
+        signer::publish(&record, ca, seal).await?;
+    }
+    if let (true, Some(wish)) = (makes, &app.config.provision) {
+        provision::ensure_recorded(&record, wish).await?;
+    }
     app.set_step("writing this node's entry into the record");
-    ensure_node(app, &record, &own, voter, ca.is_some()).await?;
+    let votes = record.members().await?.iter().any(|v| v.peer_url == etcd::peer_url(app, &own) && !v.learner);
+    ensure_node(app, &record, &own, votes, ca.is_some() || seal.is_some()).await?;
     erase_secret(&app.settings.node_file())?;
-    Ok(Member { record, cluster, ca, address: own.address })
+    Ok(Member { record, cluster, ca, seal, own })
 }
 
 async fn read_cluster(record: &Record) -> Result<ClusterValue, MembershipError> {
@@ -193,13 +211,14 @@ async fn read_cluster(record: &Record) -> Result<ClusterValue, MembershipError> 
     }
 }
 
-/// Writes our own entry, or brings it up to date.
+/// Writes our own entry, or brings it up to date. `opens` is whether we have what opens the CA's key; only a member with
+/// a voter uses it.
 async fn ensure_node(
     app: &App,
     record: &Record,
     own: &Own,
     voter: bool,
-    signer: bool,
+    opens: bool,
 ) -> Result<(), MembershipError> {
     let key = under(keys::NODES, &app.node_id);
     if let Some(replaced) = record.get::<ReplacedValue>(&under(keys::REPLACED, &app.node_id)).await? {
@@ -218,8 +237,9 @@ async fn ensure_node(
             joined_at: old.as_ref().map_or_else(now, |old| old.value.joined_at),
             mac: own.mac.clone(),
             record_url,
-            signer,
+            signer: voter && opens,
             machine: app.settings.machine(),
+            peer_url: etcd::peer_url(app, own),
         };
         if old.as_ref().is_some_and(|old| old.value == value) {
             return Ok(());

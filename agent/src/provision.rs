@@ -1,8 +1,19 @@
-//! The install master of this node: its configuration, and its start. Runs wherever the node file says so, also while
-//! nobody is let in: then it tells machines to wait.
+//! The install master of this node: its configuration, and its start. Every member runs one, from its own release: the
+//! leader gives addresses and decides, the others stand by with the files. It runs also while nobody is let in: then it
+//! tells machines to wait.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`addresses`] | which machine has which address, in the record |
+//! | [`config`] | the configuration file, planned |
+//! | [`settings`] | what is handed out, in the record |
 
-use std::net::{IpAddr, Ipv4Addr};
-use std::path::{Path, PathBuf};
+pub(crate) mod addresses;
+mod config;
+mod settings;
+
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,23 +26,21 @@ use maekin_host::links::probe_links;
 use maekin_host::mount::{Access, MountError, attach, mounts_of};
 use maekin_image::ids::Array;
 use maekin_image::layout::Part;
-use maekin_image::manifest::PUBLIC_KEY_PATH;
-use maekin_rootfs::node::NodeConfig;
-use serde::Serialize;
 
 use crate::app::{App, Member};
 use crate::errors::chain;
-use crate::node_info::{Own, own_address};
-use crate::record::values::NodeValue;
+use crate::node_info::own_address;
+use crate::record::values::{NodeValue, ProvisionValue};
 use crate::record::{RecordError, keys};
+use config::{Place, Release, Wanted, plan_config};
+pub(crate) use settings::{SettingsError, ensure_recorded, get, set};
 
 /// The unit; `rootfs` has its file.
 const UNIT: &str = "maekin-pxe.service";
 /// How often it is looked whether members came or went, and whether a start that failed is tried again.
 const EVERY: Duration = Duration::from_secs(30);
-/// Where leases outlive the master.
-const LEASES: &str = "pxe/leases";
-
+/// How often it is looked whether this node still leads.
+const LOOK: Duration = Duration::from_secs(1);
 /// The install master could not be started.
 #[derive(Debug, thiserror::Error)]
 enum ProvisionError {
@@ -39,6 +48,10 @@ enum ProvisionError {
         "the interface of the cluster's network is not there; is its card in, and its name or address right?"
     )]
     NoInterface,
+    #[error(
+        "this node is on another network than the addresses that are handed out; see `GET /v1/provision`"
+    )]
+    Elsewhere,
     #[error("this node has no mounted EFI system partition to serve the release from")]
     NoRelease,
     #[error(transparent)]
@@ -55,42 +68,11 @@ enum ProvisionError {
     Lost(#[from] tokio::task::JoinError),
 }
 
-/// The configuration file as `maekin-pxe` reads it.
-#[derive(Debug, Serialize)]
-struct PxeConfig {
-    interface: String,
-    address: String,
-    pool_start: Ipv4Addr,
-    pool_end: Ipv4Addr,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    router: Option<Ipv4Addr>,
-    dns: Vec<Ipv4Addr>,
-    release_dir: PathBuf,
-    root_path: PathBuf,
-    release_key: &'static str,
-    agent_socket: PathBuf,
-    lease_file: PathBuf,
-    reservation: Vec<Reservation>,
-}
-
-#[derive(Debug, Serialize)]
-struct Reservation {
-    mac: String,
-    address: Ipv4Addr,
-}
-
-/// Where the release of this node can be read.
-#[derive(Debug, Clone)]
-struct Release {
-    dir: PathBuf,
-    root: PathBuf,
-}
-
 /// What this node's install master does at this moment.
-pub(crate) fn part(config: &NodeConfig) -> InstallMaster {
+pub(crate) fn part(app: &App) -> InstallMaster {
     // An unreadable list shows nobody, as where nothing listens.
     let sockets = || std::fs::read_to_string("/proc/net/udp").unwrap_or_default();
-    match config.provision.is_some() {
+    match app.leads() {
         false => InstallMaster::Standby,
         true if hears_dhcp(&sockets()) => InstallMaster::Serving,
         true => InstallMaster::Starting,
@@ -103,40 +85,63 @@ fn hears_dhcp(sockets: &str) -> bool {
     sockets.lines().skip(1).any(local)
 }
 
-/// Keeps the install master running, and its reservations up to date, for as long as it is polled.
+/// Keeps the install master running, in its part and with its reservations up to date, for as long as it is polled.
 pub(crate) async fn run(app: Arc<App>, member: Arc<Member>) {
-    if app.config.provision.is_none() {
-        return;
-    }
+    let mut standing = app.watch_standing();
     loop {
-        if let Err(e) = ensure(&app, &member).await {
+        let leads = app.leads();
+        if let Err(e) = ensure(&app, &member, leads).await {
             tracing::warn!(error = %chain(&e), "install master");
         }
-        tokio::time::sleep(EVERY).await;
+        // A tenure can end without word of it, when nobody is there to say so.
+        let changed = async {
+            while app.leads() == leads {
+                let _ = tokio::time::timeout(LOOK, standing.changed()).await; // its sender lives as long as `app`
+            }
+        };
+        let _ = tokio::time::timeout(EVERY, changed).await; // then it is looked at everything again
     }
 }
 
-async fn ensure(app: &Arc<App>, member: &Member) -> Result<(), ProvisionError> {
-    let nodes: Vec<_> =
-        member.record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|n| n.value).collect();
+async fn ensure(app: &Arc<App>, member: &Member, leads: bool) -> Result<(), ProvisionError> {
+    let record = &member.record;
+    let Some(settings) = record.get::<ProvisionValue>(keys::PROVISION).await? else { return Ok(()) };
+    let nodes: Vec<_> = record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|n| n.value).collect();
+    let alive = record.names(keys::ALIVE).await?.into_iter().collect();
     let app = Arc::clone(app);
-    tokio::task::spawn_blocking(move || ensure_blocking(&app, &nodes)).await?
+    let work = move || ensure_blocking(&app, &settings.value, &nodes, &alive, leads);
+    tokio::task::spawn_blocking(work).await?
 }
 
-fn ensure_blocking(app: &App, nodes: &[NodeValue]) -> Result<(), ProvisionError> {
+fn ensure_blocking(
+    app: &App,
+    settings: &ProvisionValue,
+    nodes: &[NodeValue],
+    alive: &BTreeSet<String>,
+    leads: bool,
+) -> Result<(), ProvisionError> {
     let links = probe_links().unwrap_or_default();
     let own = own_address(&app.config, &links).filter(|own| !own.interface.is_empty());
     let own = own.ok_or(ProvisionError::NoInterface)?;
     let release = mount_release(app)?;
-    let config = plan_config(&app.config, &own, &release, nodes, app.settings.socket(), &app.settings.state);
-    let text = toml::to_string(&config.ok_or(ProvisionError::NoInterface)?)?;
+    let place = Place {
+        own: &own,
+        links: &links,
+        node_id: &app.node_id,
+        release: &release,
+        agent_socket: app.settings.socket(),
+        state: &app.settings.state,
+    };
+    let wanted = Wanted { settings, nodes, alive, leads };
+    let config = plan_config(&app.config, &place, &wanted).ok_or(ProvisionError::Elsewhere)?;
+    let text = toml::to_string(&config)?;
     let path = app.settings.pxe_config();
     let same = path.exists() && read_text(&path, 1 << 20)? == text;
     if !same {
         write_atomic(&path, text.as_bytes(), 0o600)?;
     }
-    // What runs is not restarted: that would cut off machines that are being installed. It takes up new reservations
-    // when it is told to read its configuration again.
+    // What runs is not restarted: that would cut off machines that are being installed. It takes up its part and new
+    // reservations when it is told to read its configuration again.
     let verb = if same { "start" } else { "reload-or-restart" };
     Cmd::new(&app.settings.systemctl).args([verb, UNIT]).run().map_err(ProvisionError::Service)
 }
@@ -182,47 +187,12 @@ fn esps(app: &App, at_start: &[String]) -> Vec<String> {
     report.drives.iter().filter(well).filter_map(|drive| drive.device.as_ref().map(esp)).collect()
 }
 
-/// The configuration that follows from the node file; `None` where it provisions nothing or has no fixed address.
-fn plan_config(
-    config: &NodeConfig,
-    own: &Own,
-    release: &Release,
-    nodes: &[NodeValue],
-    agent_socket: PathBuf,
-    state: &Path,
-) -> Option<PxeConfig> {
-    let provision = config.provision.as_ref()?;
-    let v4 = |ip: &IpAddr| match ip {
-        IpAddr::V4(ip) => Some(*ip),
-        IpAddr::V6(_) => None,
-    };
-    let reservation = nodes
-        .iter()
-        .filter(|node| !node.mac.is_empty())
-        .filter_map(|node| Some(Reservation { mac: node.mac.clone(), address: node.address.parse().ok()? }))
-        .collect();
-    Some(PxeConfig {
-        interface: own.interface.clone(),
-        address: config.network.interfaces.first()?.addresses.first()?.clone(),
-        pool_start: provision.pool_start,
-        pool_end: provision.pool_end,
-        router: provision.router,
-        dns: config.network.dns.iter().filter_map(v4).collect(),
-        release_dir: release.dir.clone(),
-        root_path: release.root.clone(),
-        release_key: PUBLIC_KEY_PATH,
-        agent_socket,
-        lease_file: state.join(LEASES),
-        reservation,
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_master_serves_when_somebody_listens_where_machines_ask() {
+    fn netboot_a_master_serves_when_somebody_listens_where_machines_ask() {
         let head = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid\n";
         let socket =
             |at: &str| format!("  271: {at} 00000000:0000 07 00000000:00000000 00:00000000 00000000     0\n");
@@ -240,54 +210,5 @@ mod tests {
         for (name, sockets, want) in rows {
             assert_eq!(hears_dhcp(&sockets), want, "{name}");
         }
-    }
-
-    #[test]
-    fn the_configuration_has_the_documented_keys() {
-        let config: NodeConfig = toml::from_str(
-            r#"
-            version = 1
-            install_id = "00000000-0000-0000-0000-000000000007"
-            machine_id = "0123456789abcdef0123456789abcdef"
-            hostname = "node-1"
-            network = { interface = [{ name = "ens3", addresses = ["10.77.0.1/24"] }], dns = ["9.9.9.9", "fd00::9"] }
-            cluster = { mode = "create", name = "rack" }
-            provision = { pool_start = "10.77.0.100", pool_end = "10.77.0.199" }
-            "#,
-        )
-        .unwrap();
-        let own = Own {
-            address: "10.77.0.1".parse().unwrap(),
-            mac: "52:54:00:00:00:01".into(),
-            interface: "ens3".into(),
-        };
-        let release = Release { dir: "/run/maekin/esp/maekin/a".into(), root: "/dev/md/maekin-a".into() };
-        let node = |mac: &str, address: &str| NodeValue {
-            address: address.into(),
-            mac: mac.into(),
-            ..NodeValue::default()
-        };
-        let nodes = [node("52:54:00:00:00:02", "10.77.0.100"), node("", "10.77.0.3"), node("a", "fd00::1")];
-        let got =
-            plan_config(&config, &own, &release, &nodes, "/run/a.sock".into(), Path::new("/var/lib/maekin"));
-        let got: toml::Table = toml::to_string(&got.unwrap()).unwrap().parse().unwrap();
-        let want: toml::Table = r#"
-            interface = "ens3"
-            address = "10.77.0.1/24"
-            pool_start = "10.77.0.100"
-            pool_end = "10.77.0.199"
-            dns = ["9.9.9.9"]
-            release_dir = "/run/maekin/esp/maekin/a"
-            root_path = "/dev/md/maekin-a"
-            release_key = "/usr/share/maekin/release.pub"
-            agent_socket = "/run/a.sock"
-            lease_file = "/var/lib/maekin/pxe/leases"
-            [[reservation]]
-            mac = "52:54:00:00:00:02"
-            address = "10.77.0.100"
-        "#
-        .parse()
-        .unwrap();
-        assert_eq!(got, want);
     }
 }

@@ -6,12 +6,13 @@
 //! | [`keys`] | where things lie |
 //! | [`values`] | what lies there |
 //! | [`alive`] | this node's sign of life |
+//! | [`voters`] | who is asked, and who votes |
 
 pub(crate) mod alive;
 pub(crate) mod keys;
 pub(crate) mod values;
+pub(crate) mod voters;
 
-use std::future::Future;
 use std::time::Duration;
 
 use etcd_client::{
@@ -23,11 +24,10 @@ use serde::de::DeserializeOwned;
 
 use crate::pki::SERVER_NAME;
 use crate::pki::identity::{Credentials, NodeKey};
+use voters::{LIMIT, Voters};
 
-/// How long one question to the record may take.
-const LIMIT: Duration = Duration::from_secs(5);
-/// gRPC's status code for a server that cannot be reached or has no leader (grpc/status codes, `UNAVAILABLE`).
-const UNAVAILABLE: i32 = 14;
+/// How long a connection to a voter may take to be made, and how long one that is idle may be silent.
+const CONNECT: Duration = Duration::from_secs(2);
 /// Version of every value that this release writes.
 const VERSION: u32 = 1;
 
@@ -81,6 +81,10 @@ pub(crate) struct Versioned<T> {
     pub(crate) value: T,
     /// etcd's `mod_revision`, for [`Change::if_unchanged`].
     pub(crate) revision: i64,
+    /// etcd's `create_revision`, for [`Change::if_created_at`].
+    pub(crate) created: i64,
+    /// The lease that it vanishes with; 0 for none.
+    pub(crate) lease: i64,
 }
 
 /// Several writes that happen together or not at all.
@@ -96,6 +100,32 @@ impl Change {
     pub(crate) fn if_unchanged(mut self, key: &str, revision: i64) -> Self {
         self.compares.push(Compare::mod_revision(key, CompareOp::Equal, revision));
         self
+    }
+
+    /// Only if `key` is the one that was made at `revision`, whatever was written to it since.
+    #[must_use]
+    pub(crate) fn if_created_at(mut self, key: &str, revision: i64) -> Self {
+        self.compares.push(Compare::create_revision(key, CompareOp::Equal, revision));
+        self
+    }
+
+    /// Writes `value` at `key`, to vanish with `lease`.
+    ///
+    /// # Errors
+    /// [`RecordError::Value`].
+    pub(crate) fn put_leased<T: Serialize>(
+        mut self,
+        key: &str,
+        value: &T,
+        lease: i64,
+    ) -> Result<Self, RecordError> {
+        self.ops.push(TxnOp::put(key, encode(key, value)?, Some(PutOptions::new().with_lease(lease))));
+        Ok(self)
+    }
+
+    /// How many writes there are in it; etcd takes 128 at once (`--max-txn-ops`).
+    pub(crate) fn len(&self) -> usize {
+        self.ops.len()
     }
 
     /// Writes `value` at `key`.
@@ -118,8 +148,7 @@ impl Change {
 /// A connection to the record.
 #[derive(Clone)]
 pub(crate) struct Record {
-    client: Client,
-    voters: String,
+    voters: Voters,
 }
 
 impl Record {
@@ -138,12 +167,10 @@ impl Record {
             .domain_name(SERVER_NAME);
         let options = ConnectOptions::new()
             .with_tls(tls)
-            .with_connect_timeout(LIMIT)
-            .with_keep_alive(Duration::from_secs(10), LIMIT)
+            .with_connect_timeout(CONNECT)
+            .with_keep_alive(Duration::from_secs(5), CONNECT)
             .with_keep_alive_while_idle(true);
-        let voters = endpoints.join(", ");
-        let client = bounded(&voters, "connect", Client::connect(endpoints, Some(options))).await?;
-        Ok(Self { client, voters })
+        Ok(Self { voters: Voters::new(endpoints, options).await? })
     }
 
     /// Reads one value.
@@ -154,8 +181,8 @@ impl Record {
         &self,
         key: &str,
     ) -> Result<Option<Versioned<T>>, RecordError> {
-        let mut kv = self.client.kv_client();
-        let response = self.ask(&format!("read {key}"), kv.get(key, None)).await?;
+        let work = async |client: Client| client.kv_client().get(key, None).await;
+        let response = self.voters.ask(&format!("read {key}"), LIMIT, work).await?;
         response.kvs().first().map(decode).transpose()
     }
 
@@ -167,10 +194,25 @@ impl Record {
         &self,
         prefix: &str,
     ) -> Result<Vec<Versioned<T>>, RecordError> {
-        let mut kv = self.client.kv_client();
         let options = GetOptions::new().with_prefix();
-        let response = self.ask(&format!("list {prefix}"), kv.get(prefix, Some(options))).await?;
+        let work = async |client: Client| client.kv_client().get(prefix, Some(options.clone())).await;
+        let response = self.voters.ask(&format!("list {prefix}"), LIMIT, work).await?;
         response.kvs().iter().map(decode).collect()
+    }
+
+    /// The same, each with the last part of its key.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub(crate) async fn list_keyed<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<(String, T)>, RecordError> {
+        let options = GetOptions::new().with_prefix();
+        let work = async |client: Client| client.kv_client().get(prefix, Some(options.clone())).await;
+        let response = self.voters.ask(&format!("list {prefix}"), LIMIT, work).await?;
+        let name = |kv: &KeyValue| String::from_utf8_lossy(kv.key()).trim_start_matches(prefix).to_owned();
+        response.kvs().iter().map(|kv| Ok((name(kv), decode(kv)?.value))).collect()
     }
 
     /// The last parts of all keys under `prefix`.
@@ -178,9 +220,9 @@ impl Record {
     /// # Errors
     /// [`RecordError`].
     pub(crate) async fn names(&self, prefix: &str) -> Result<Vec<String>, RecordError> {
-        let mut kv = self.client.kv_client();
         let options = GetOptions::new().with_prefix().with_keys_only();
-        let response = self.ask(&format!("list {prefix}"), kv.get(prefix, Some(options))).await?;
+        let work = async |client: Client| client.kv_client().get(prefix, Some(options.clone())).await;
+        let response = self.voters.ask(&format!("list {prefix}"), LIMIT, work).await?;
         let name = |kv: &KeyValue| String::from_utf8_lossy(kv.key()).trim_start_matches(prefix).to_owned();
         Ok(response.kvs().iter().map(name).collect())
     }
@@ -190,55 +232,38 @@ impl Record {
     /// # Errors
     /// [`RecordError`]. It may then have been carried out or not.
     pub(crate) async fn commit(&self, change: Change) -> Result<bool, RecordError> {
-        let mut kv = self.client.kv_client();
         let txn = Txn::new().when(change.compares).and_then(change.ops);
-        Ok(self.ask("commit", kv.txn(txn)).await?.succeeded())
+        let work = async |client: Client| client.kv_client().txn(txn).await;
+        Ok(self.voters.ask_once("commit", work).await?.succeeded())
     }
 
-    /// A lease of `ttl` seconds.
-    async fn grant(&self, ttl: i64) -> Result<i64, RecordError> {
-        let mut lease = self.client.lease_client();
-        Ok(self.ask("grant a lease", lease.grant(ttl, None)).await?.id())
+    /// A lease of `ttl` seconds. One that was granted unheard runs out by itself.
+    pub(crate) async fn grant(&self, ttl: i64) -> Result<i64, RecordError> {
+        let work = async |client: Client| client.lease_client().grant(ttl, None).await;
+        Ok(self.voters.ask("grant a lease", LIMIT, work).await?.id())
     }
 
     /// Writes `value` at `key`, to vanish with `lease`.
     async fn put_leased<T: Serialize>(&self, key: &str, value: &T, lease: i64) -> Result<(), RecordError> {
-        let mut kv = self.client.kv_client();
         let options = PutOptions::new().with_lease(lease);
-        self.ask(&format!("write {key}"), kv.put(key, encode(key, value)?, Some(options))).await.map(drop)
+        let value = encode(key, value)?;
+        let work =
+            async |client: Client| client.kv_client().put(key, value.clone(), Some(options.clone())).await;
+        self.voters.ask(&format!("write {key}"), LIMIT, work).await.map(drop)
     }
 
     /// Renews `lease` once; false when it has run out already.
-    async fn renew(&self, lease: i64) -> Result<bool, RecordError> {
-        let mut client = self.client.lease_client();
-        let (mut keeper, mut answers) = self.ask("renew a lease", client.keep_alive(lease)).await?;
-        self.ask("renew a lease", keeper.keep_alive()).await?;
-        let answer = self.ask("renew a lease", answers.message()).await?;
-        Ok(answer.is_some_and(|answer| answer.ttl() > 0))
-    }
-
-    async fn ask<T>(
-        &self,
-        what: &str,
-        work: impl Future<Output = Result<T, etcd_client::Error>>,
-    ) -> Result<T, RecordError> {
-        bounded(&self.voters, what, work).await
-    }
-}
-
-async fn bounded<T>(
-    voters: &str,
-    what: &str,
-    work: impl Future<Output = Result<T, etcd_client::Error>>,
-) -> Result<T, RecordError> {
-    let unreachable = |why| RecordError::Unreachable { voters: voters.to_owned(), why };
-    match tokio::time::timeout(LIMIT, work).await {
-        Err(_) => Err(unreachable(format!("no answer within {} s", LIMIT.as_secs()))),
-        Ok(Err(etcd_client::Error::GRpcStatus(status))) if status.code() as i32 == UNAVAILABLE => {
-            Err(unreachable(status.message().to_owned()))
-        }
-        Ok(Err(source)) => Err(RecordError::Refused { message: what.to_owned(), source: Box::new(source) }),
-        Ok(Ok(value)) => Ok(value),
+    pub(crate) async fn renew(&self, lease: i64, limit: Duration) -> Result<bool, RecordError> {
+        let work = async |client: Client| match client.lease_client().keep_alive(lease).await {
+            Ok(_) => Ok(true), // to begin with it is a renewal
+            // Either the lease is gone, or the way to it: the client has one word for both.
+            Err(e @ etcd_client::Error::LeaseKeepAliveError(_)) => {
+                let left = client.lease_client().time_to_live(lease, None).await?.ttl();
+                if left > 0 { Err(e) } else { Ok(false) }
+            }
+            Err(e) => Err(e),
+        };
+        self.voters.ask("renew a lease", limit, work).await
     }
 }
 
@@ -255,8 +280,12 @@ fn encode<T: Serialize>(key: &str, value: &T) -> Result<Vec<u8>, RecordError> {
 }
 
 fn decode<T: DeserializeOwned>(kv: &KeyValue) -> Result<Versioned<T>, RecordError> {
-    decode_value(&String::from_utf8_lossy(kv.key()), kv.value())
-        .map(|value| Versioned { value, revision: kv.mod_revision() })
+    decode_value(&String::from_utf8_lossy(kv.key()), kv.value()).map(|value| Versioned {
+        value,
+        revision: kv.mod_revision(),
+        created: kv.create_revision(),
+        lease: kv.lease(),
+    })
 }
 
 fn decode_value<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, RecordError> {

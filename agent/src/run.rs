@@ -23,7 +23,7 @@ use crate::http::client::Target;
 use crate::http::{routes, server};
 use crate::pki::identity::NodeKey;
 use crate::settings::Settings;
-use crate::{boot_drives, local_pool, membership, provision, record, tls};
+use crate::{boot_drives, leader, local_pool, membership, provision, record, tls};
 
 /// Threads of the agent: it waits more than it works.
 const WORKERS: usize = 2;
@@ -99,6 +99,8 @@ async fn live(app: Arc<App>) {
     announce(&app, &member);
     tokio::join!(
         record::alive::keep(member.record.clone(), app.node_id.clone()),
+        leader::keep(Arc::clone(&app), Arc::clone(&member)),
+        membership::voters::keep(Arc::clone(&app), Arc::clone(&member)),
         provision::run(Arc::clone(&app), Arc::clone(&member)),
     );
 }
@@ -118,7 +120,7 @@ async fn prepare_pool(app: Arc<App>) {
 
 /// Says once that this node is a member, where people and tests look: the consoles.
 fn announce(app: &App, member: &Member) {
-    let line = ready_line(&app.config.hostname, &member.cluster.name, &member.address.to_string());
+    let line = ready_line(&app.config.hostname, &member.cluster.name, &member.own.address.to_string());
     tracing::info!("{line}");
     notify(&[NotifyState::Status(&format!("member of cluster {}", member.cluster.name))]);
     if app.boot.is_some() {

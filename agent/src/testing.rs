@@ -9,6 +9,8 @@ use std::sync::Arc;
 use maekin_host::cmd::{Cmd, exists};
 use maekin_rootfs::node::{Admin, ClusterIntent, Interface, Network, NodeConfig, Time};
 
+use tokio::task::JoinSet;
+
 use crate::app::App;
 use crate::http::auth::{Auth, hash_password};
 use crate::http::{routes, server};
@@ -60,22 +62,36 @@ fn start(settings: Settings, config: NodeConfig) -> Arc<App> {
     Arc::new(App::new(settings, config, None, key, slot, auth))
 }
 
-/// Serves an agent's API on its port.
+/// Serves an agent's API on its port until the test ends.
 pub(crate) async fn serve(app: &Arc<App>) {
+    serve_while(app).await.detach_all();
+}
+
+/// Serves an agent's API on its port for as long as the set lives.
+pub(crate) async fn serve_while(app: &Arc<App>) -> JoinSet<()> {
+    let mut tasks = JoinSet::new();
     let listener = server::listen(app.settings.listen, app.settings.port).await.unwrap();
-    tokio::spawn(server::serve_tls(listener, app.tls.clone(), routes::public(Arc::clone(app))));
+    tasks.spawn(server::serve_tls(listener, app.tls.clone(), routes::public(Arc::clone(app))));
     let socket = server::listen_socket(&app.settings.socket()).unwrap();
-    tokio::spawn(server::serve_socket(socket, routes::socket(Arc::clone(app))));
+    tasks.spawn(server::serve_socket(socket, routes::socket(Arc::clone(app))));
+    tasks
 }
 
 fn settings(dir: &Path) -> Settings {
     let [port, record_port, record_peer_port] = free_ports();
     let systemctl = dir.join("systemctl");
-    // Stands in for systemd: starts etcd with the environment that the agent wrote.
+    // Stands in for systemd: starts etcd with the environment that the agent wrote, and ends it.
     let script = format!(
-        "#!/bin/sh\nkill -0 \"$(cat {dir}/etcd.pid 2>/dev/null)\" 2>/dev/null && exit 0\n\
+        "#!/bin/sh\nalive() {{ kill -0 \"$(cat {dir}/etcd.pid 2>/dev/null)\" 2>/dev/null; }}\n\
+         case \"$1 $2\" in\n\
+         'start maekin-etcd.service')\n\
+         alive && exit 0\n\
          set -a; . {dir}/run/etcd.env; set +a\n\
-         setsid etcd >{dir}/etcd.log 2>&1 </dev/null & echo $! >{dir}/etcd.pid\n",
+         setsid etcd >>{dir}/etcd.log 2>&1 </dev/null & echo $! >{dir}/etcd.pid;;\n\
+         'stop maekin-etcd.service')\n\
+         alive || exit 0\n\
+         pid=$(cat {dir}/etcd.pid); kill -9 $pid; while kill -0 $pid 2>/dev/null; do :; done;;\n\
+         esac\n",
         dir = dir.display()
     );
     fs::write(&systemctl, script).unwrap();

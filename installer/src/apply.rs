@@ -5,8 +5,10 @@
 //! | --- | --- |
 //! | [`target`] | the dangerous world as a trait |
 //! | [`real`] | the machine |
+//! | `pieces` | a mirror written in any order, and read back while others use it |
 //! | [`simulated`] | drives in memory that record, and fail on demand |
 
+mod pieces;
 pub mod real;
 pub mod simulated;
 pub mod target;
@@ -23,11 +25,12 @@ use maekin_image::drivers::{Device, Drivers};
 use maekin_image::esp::{self, EspFile};
 use maekin_image::gpt::{BOOT_CODE, protective_mbr};
 use maekin_image::manifest::{FileEntry, sha256_hex};
+use maekin_swarm::client::FetchError;
 use serde::Serialize;
 
 use crate::plan::steps::TextFile;
 use crate::plan::{Plan, Step};
-use crate::source::{Release, Stream};
+use crate::source::{Release, Stream, rack};
 use target::{FileSystem, Target};
 
 /// Told how it goes.
@@ -133,12 +136,7 @@ pub(crate) fn apply_step(
         Step::Zero { members, size, .. } => members.iter().try_for_each(|m| target.zero(m, &[(0, *size)])),
         Step::CreateArray(array) => target.create_array(array),
         Step::WriteRoot { array, source, entry } => {
-            let stream: Stream = Box::new(release.open(source, entry)?);
-            let written = target.write_stream(&md::device(array), stream, &mut |n| meter.advance(n))?;
-            if written != entry.size {
-                bail!("{written} bytes were written of {}", entry.size);
-            }
-            Ok(())
+            write_root(&md::device(array), source, entry, release, target, meter)
         }
         Step::ZeroRest { array, from } => target.zero_rest(&md::device(array), *from),
         Step::Compare { members, entry } => compare(members, entry, target, meter),
@@ -184,6 +182,45 @@ pub(crate) fn apply_step(
             Ok(())
         }
     }
+}
+
+/// In pieces from all sides where there is a rack to do so with; else, or where nothing comes so, as a whole.
+fn write_root(
+    device: &Path,
+    source: &str,
+    entry: &FileEntry,
+    release: &Release,
+    target: &mut dyn Target,
+    meter: &mut Meter<'_>,
+) -> Result<()> {
+    if let Some(rack) = release.source.rack()
+        && let Some(list) = rack::chunk_list(release, source, entry)?
+    {
+        let mut outcome = None;
+        target.write_pieces(device, &mut |store| {
+            outcome = Some(rack.fetch(list.clone(), entry, store, &mut |bytes| meter.reach(bytes)));
+            Ok(())
+        })?;
+        match outcome {
+            Some(Ok(notes)) => {
+                notes.into_iter().for_each(|note| meter.note(note));
+                return Ok(());
+            }
+            Some(Err(e @ FetchError::Store(_))) => return Err(e.into()),
+            Some(Err(e)) => meter.note(format!("the system is fetched in one piece: {e}")),
+            None => {}
+        }
+    }
+    let mut moved = 0;
+    let stream: Stream = Box::new(release.open(source, entry)?);
+    let written = target.write_stream(device, stream, &mut |n| {
+        moved += n;
+        meter.reach(moved);
+    })?;
+    if written != entry.size {
+        bail!("{written} bytes were written of {}", entry.size);
+    }
+    Ok(())
 }
 
 fn compare(

@@ -17,6 +17,8 @@ pub struct Cmdline {
     pub master: Option<String>,
     /// `maekin.ticket=`: what to ask it for.
     pub ticket: Option<String>,
+    /// `maekin.wait=`: nobody has let this machine in yet; the code that the master knows it by.
+    pub wait: Option<String>,
     /// `maekin.ask`: a person at the console answers, whatever other answers there are.
     pub ask: bool,
     /// `maekin.answer=`: address of an answer file.
@@ -80,6 +82,7 @@ pub fn parse(text: &str) -> Cmdline {
             "maekin.keep" => found.keep = value,
             "maekin.master" => found.master = value,
             "maekin.ticket" => found.ticket = value,
+            "maekin.wait" => found.wait = value,
             "maekin.answer" => found.answer = value,
             "maekin.answer.sha256" => found.answer_sha256 = value,
             "maekin.answer.pin" => found.answer_pin = value,

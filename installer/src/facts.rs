@@ -25,6 +25,7 @@ pub mod virtual_media;
 use std::fmt;
 use std::path::PathBuf;
 
+use maekin_api::machine::{Ask, Told};
 use maekin_host::block::BlockDevice;
 #[cfg(test)]
 use maekin_host::block::Signature;
@@ -69,6 +70,28 @@ pub struct Facts {
     /// Ethernet interfaces, by kernel name.
     #[serde(default)]
     pub nics: Vec<Nic>,
+}
+
+impl Facts {
+    /// Who this machine is to an install master, by the port that it booted from; another one's UUID is none.
+    #[must_use]
+    pub fn ask(&self, boot_mac: Option<&str>) -> Ask {
+        let first = || self.nics.first().map(|nic| nic.mac.clone()).unwrap_or_default();
+        Ask {
+            mac: boot_mac.map_or_else(first, str::to_owned),
+            uuid: Some(self.dmi.uuid.clone()).filter(|uuid| !uuid.is_empty()),
+            arch: if self.firmware == Firmware::Bios { 0 } else { 7 },
+            known: None,
+        }
+    }
+
+    /// What the install master is told of this machine.
+    ///
+    /// # Errors
+    /// Never for facts that were probed: all of them can be written as JSON.
+    pub fn told(&self, boot_mac: Option<&str>) -> serde_json::Result<Told> {
+        Ok(Told { who: self.ask(boot_mac), facts: serde_json::to_value(self)? })
+    }
 }
 
 /// What a machine was started by.

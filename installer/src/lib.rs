@@ -11,7 +11,7 @@
 //! | [`answers`] | what the person wants: answer file, checked |
 //! | [`plan`] | facts and answers to steps or refusals; pure |
 //! | [`apply`] | steps to effects, through one trait: the machine, or a simulation |
-//! | [`source`] | the release: install medium, or install master over HTTP |
+//! | [`source`] | the release: install medium, or install master over HTTP, and neighbours |
 //! | [`run`] | `run`: the installer as the initrd's job |
 //! | [`receipt`] | what stays of an installation, signed |
 //! | [`tui`] | its screens |

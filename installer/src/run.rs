@@ -4,6 +4,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`gather`] | the release, the answers and the facts |
+//! | [`wait`] | waiting for somebody to let this machine in |
 //! | [`instead`] | starting what is installed, where the work was done before |
 //! | [`install`] | applying a plan: events, log, receipt |
 //! | [`names`] | name servers for the initrd |
@@ -19,6 +20,7 @@ pub mod names;
 pub mod network;
 pub mod report;
 pub mod save;
+pub mod wait;
 pub mod watch;
 
 use std::process::Stdio;
@@ -222,6 +224,7 @@ impl Session {
             Action::Reboot => self.leave(power::restart),
             Action::PowerOff => self.leave(power::off),
             Action::Shell => self.shell(0),
+            Action::ToDisk => self.leave_for_disk(),
         }
     }
 
@@ -275,6 +278,17 @@ impl Session {
         self.app.update(event);
     }
 
+    /// Restarts into what is on the disk: the master is told, because the firmware asks it first.
+    fn leave_for_disk(&mut self) {
+        let told = self.app.waiting.as_ref().map(wait::to_disk);
+        if let Some(Err(e)) = told {
+            self.tell(&Event::Note(format!(
+                "the install master could not be told, so the machine may come back here: {e:#}"
+            )));
+        }
+        self.leave(power::restart);
+    }
+
     /// A shell on the console that the key came from; the others wait.
     fn shell(&mut self, console: usize) {
         let (columns, rows) = self.screen.size(console);
@@ -315,7 +329,10 @@ fn gather_and_send(sender: &Sender<Event>) {
     let note = |text: &str| {
         let _ = sender.send(Event::Note(text.to_owned())); // without a receiver the program is ending
     };
-    let event = match gather::gather(&note) {
+    let tell = |event: Event| {
+        let _ = sender.send(event); // as below
+    };
+    let event = match gather::gather(&note, &tell) {
         Ok(gathered) => Event::Gathered(Box::new(gathered)),
         Err(e) => Event::Finished(Err(Failure::failed(format!("{e:#}")))),
     };

@@ -4,6 +4,7 @@
 pub mod checked;
 pub mod http;
 pub mod medium;
+pub mod rack;
 pub mod receipts;
 
 use std::fs::File;
@@ -28,6 +29,11 @@ pub trait Source: Send + Sync {
 
     /// The source in words.
     fn describe(&self) -> String;
+
+    /// The machines that install from it at the same time, where it has such.
+    fn rack(&self) -> Option<&rack::Rack> {
+        None
+    }
 }
 
 /// A bundle in a directory: of the mounted medium, or of a build.

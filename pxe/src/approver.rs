@@ -4,13 +4,18 @@ use std::future::Future;
 use std::pin::Pin;
 
 use axum::body::Bytes;
-use maekin_api::boot::{Decision, Machine, Report};
+use maekin_api::boot::{Decision, Inventory, Machine, Report};
+use maekin_api::machine::Verdict;
 
 mod agent;
+mod first_node;
+mod policy;
 mod standalone;
 
 pub use agent::AgentApprover;
-pub use standalone::StandaloneApprover;
+pub use first_node::FirstNode;
+pub use policy::{Policy, Window};
+pub use standalone::{Answers, StandaloneApprover, Waiting};
 
 /// A boxed future, so that approvers can be chosen at run time.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = Result<T, ApproverError>> + Send + 'a>>;
@@ -21,6 +26,9 @@ pub enum ApproverError {
     /// There is no such ticket, or it is not valid any more.
     #[error("there is no such ticket")]
     NoTicket,
+    /// The machine is not the one that the ticket was cut for, or what it told is no good: why.
+    #[error("{0}")]
+    Refused(String),
     /// The approver cannot be asked.
     #[error("{0}")]
     Unavailable(String),
@@ -31,8 +39,25 @@ pub trait Approver: Send + Sync {
     /// What `machine` shall boot.
     fn decide<'a>(&'a self, machine: &'a Machine) -> Answer<'a, Decision>;
 
-    /// The answer file of a ticket's installation, TOML.
-    fn answer<'a>(&'a self, ticket: &'a str) -> Answer<'a, Bytes>;
+    /// What a machine that waits is told; asked every few seconds for each of them.
+    fn verdict<'a>(&'a self, machine: &'a Machine) -> Answer<'a, Verdict> {
+        Box::pin(async {
+            Ok(match self.decide(machine).await? {
+                Decision::Install { ticket } => Verdict::Install { ticket },
+                Decision::Local => Verdict::Local,
+                Decision::Wait { code, reason } => Verdict::Wait { code, reason, tell: false },
+            })
+        })
+    }
+
+    /// Takes what a machine that waits found out about itself.
+    fn inventory<'a>(&'a self, inventory: &'a Inventory) -> Answer<'a, ()> {
+        let _ = inventory; // an approver that shows it to nobody keeps nothing of it
+        Box::pin(async { Ok(()) })
+    }
+
+    /// The answer file of a ticket's installation, TOML, for the machine that is what `inventory` says.
+    fn answer<'a>(&'a self, ticket: &'a str, inventory: &'a Inventory) -> Answer<'a, Bytes>;
 
     /// Takes a report of a ticket's installation.
     fn report<'a>(&'a self, ticket: &'a str, report: &'a Report) -> Answer<'a, ()>;

@@ -1,12 +1,21 @@
 //! What a client that asks for an address shall boot, from what its firmware says of itself. One pure table.
 
+mod arch;
+
+pub(crate) use arch::choose as choose_arch;
+pub use arch::{RASPBERRY_PI, arch_name};
+
 use crate::dhcp::options;
 use crate::dhcp::packet::Packet;
 
 /// TFTP name of iPXE for BIOS, driven through the card's own UNDI driver.
 pub const BIOS_LOADER: &str = "undionly.kpxe";
-/// TFTP name of iPXE for x86-64 UEFI.
-pub const UEFI_LOADER: &str = "ipxe.efi";
+/// What UEFI loads first, by TFTP and by HTTP: shim, which firmware starts with Secure Boot on or off.
+pub const UEFI_LOADER: &str = "shimx64.efi";
+/// What shim then loads from beside itself: Debian's signed network GRUB.
+pub const UEFI_SECOND: &str = "grubx64.efi";
+/// iPXE for x86-64 UEFI, which nobody signed.
+pub const UEFI_IPXE: &str = "ipxe.efi";
 
 /// What a client says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +46,7 @@ pub enum Boot {
     Nothing,
     /// This file, by TFTP.
     Tftp(&'static str),
-    /// iPXE for x86-64 UEFI, by HTTP.
+    /// The loader for x86-64 UEFI, by HTTP.
     HttpLoader,
     /// The boot script.
     Script,
@@ -48,8 +57,6 @@ pub enum Boot {
 /// Reads the client off its packet.
 #[must_use]
 pub fn client(packet: &Packet<'_>) -> Client {
-    let archs = || packet.option(options::ARCH).into_iter().flat_map(options::architectures);
-    let arch = archs().find(|arch| is_known(*arch)).or_else(|| archs().next()).unwrap_or(0);
     let class = packet.option(options::VENDOR_CLASS).unwrap_or_default();
     let ipxe = packet.option(options::USER_CLASS).is_some_and(|v| options::has_user_class(v, b"iPXE"))
         || packet.option(options::IPXE).is_some();
@@ -62,50 +69,28 @@ pub fn client(packet: &Packet<'_>) -> Client {
     } else {
         Stage::System
     };
-    Client { arch, stage }
+    Client { arch: arch::of(packet), stage }
 }
 
 /// The decision.
 #[must_use]
 pub fn decide(client: Client) -> Boot {
-    match (client.stage, client.arch) {
-        (Stage::System, _) => Boot::Nothing,
-        (Stage::Ipxe, 0 | 7 | 9 | 16) => Boot::Script,
-        (Stage::Pxe, 0) => Boot::Tftp(BIOS_LOADER),
-        // 7 is what firmware says; 9 is what RFC 4578 as published says for the same machine (erratum 1614).
-        (Stage::Pxe, 7 | 9) => Boot::Tftp(UEFI_LOADER),
-        (Stage::Http, 16) => Boot::HttpLoader,
-        _ => Boot::Unsupported,
+    match client.stage {
+        Stage::System => Boot::Nothing,
+        _ if !arch::is_shipped(client.arch) => Boot::Unsupported,
+        // Whatever loaded it: a script, never iPXE again, or it would load itself for ever.
+        Stage::Ipxe => Boot::Script,
+        Stage::Pxe if is_bios(client.arch) => Boot::Tftp(BIOS_LOADER),
+        Stage::Pxe => Boot::Tftp(UEFI_LOADER),
+        Stage::Http if arch::is_x86_64_uefi(client.arch) => Boot::HttpLoader,
+        Stage::Http => Boot::Unsupported,
     }
 }
 
 /// Whether a machine of `arch` has BIOS firmware (all others we know have UEFI).
 #[must_use]
 pub fn is_bios(arch: u16) -> bool {
-    arch == 0
-}
-
-fn is_known(arch: u16) -> bool {
-    matches!(arch, 0 | 7 | 9 | 16)
-}
-
-/// An architecture as a person would call it (IANA registry "Processor Architecture Types").
-#[must_use]
-pub fn arch_name(arch: u16) -> &'static str {
-    match arch {
-        0 => "x86 BIOS",
-        6 => "32-bit x86 UEFI",
-        7 | 9 => "x86-64 UEFI",
-        10 => "32-bit ARM UEFI",
-        11 => "64-bit ARM UEFI",
-        15 => "32-bit x86 UEFI HTTP boot",
-        16 => "x86-64 UEFI HTTP boot",
-        18 => "32-bit ARM UEFI HTTP boot",
-        19 => "64-bit ARM UEFI HTTP boot",
-        25 | 27 | 29 => "RISC-V UEFI",
-        41 => "Raspberry Pi",
-        _ => "an architecture unknown to us",
-    }
+    arch == arch::BIOS
 }
 
 #[cfg(test)]
@@ -150,6 +135,34 @@ mod tests {
                 &[(93, &[0, 15]), (60, b"HTTPClient:Arch:00015")],
                 Boot::Unsupported,
             ),
+            ("HTTP boot that says 7", &[(93, &[0, 7]), (60, HTTP16)], Boot::HttpLoader),
+            ("HTTP boot of a BIOS", &[(93, &[0, 20]), (60, b"HTTPClient:Arch:00020")], Boot::Unsupported),
+            ("HTTP boot that says it is a BIOS", &[(93, &[0, 0]), (60, b"HTTPClient")], Boot::Unsupported),
+            ("HTTP boot on ARM64", &[(93, &[0, 19]), (60, b"HTTPClient:Arch:00019")], Boot::Unsupported),
+            ("RISC-V", &[(93, &[0, 27]), (60, b"PXEClient:Arch:00027")], Boot::Unsupported),
+            ("UEFI whose number is in option 60 only", &[(60, PXE7)], Boot::Tftp(UEFI_LOADER)),
+            (
+                "a number in option 60 that is not shipped",
+                &[(60, b"PXEClient:Arch:00011:UNDI:003000")],
+                Boot::Unsupported,
+            ),
+            ("Raspberry Pi that says what it is", &[(93, &[0, 41]), (60, b"PXEClient")], Boot::Unsupported),
+            (
+                "Raspberry Pi 4 that says it is a BIOS",
+                &[
+                    (93, &[0, 0]),
+                    (60, b"PXEClient:Arch:00000:UNDI:002001"),
+                    (97, b"\0RPi4\x14\x31\xc0\0\xaa\xbb\xcc\xdd\x01\x02\x03\x04"),
+                ],
+                Boot::Unsupported,
+            ),
+            ("iPXE with a list of user classes", &[(93, &[0, 0]), (77, b"\x05other\x04iPXE")], Boot::Script),
+            ("iPXE by HTTP boot", &[(93, &[0, 16]), (60, HTTP16), (77, b"iPXE")], Boot::Script),
+            (
+                "another user class is not iPXE",
+                &[(93, &[0, 7]), (60, PXE7), (77, b"gPXE")],
+                Boot::Tftp(UEFI_LOADER),
+            ),
             ("iPXE on ARM64", &[(93, &[0, 11]), (77, b"iPXE")], Boot::Unsupported),
             ("an operating system", &[(60, b"udhcp 1.37")], Boot::Nothing),
             ("nothing said", &[], Boot::Nothing),
@@ -164,6 +177,24 @@ mod tests {
             let message = writer.finish().unwrap();
             let packet = Packet::parse(message.as_bytes()).unwrap();
             assert_eq!(decide(client(&packet)), *wanted, "{name}");
+        }
+    }
+
+    /// raspberrypi/firmware #1928: the boot ROM says 0, as a BIOS does.
+    #[test]
+    fn a_raspberry_pi_is_known_by_its_card() {
+        let rows = [
+            ("b8:27:eb:00:00:01", RASPBERRY_PI, Boot::Unsupported),
+            ("2c:cf:67:00:00:01", RASPBERRY_PI, Boot::Unsupported),
+            ("52:54:00:00:00:01", 0, Boot::Tftp(BIOS_LOADER)),
+        ];
+        for (mac, arch, wanted) in rows {
+            let mut writer = Writer::request(MessageType::Discover, 1, mac.parse().unwrap(), true);
+            writer.option(options::ARCH, &[0, 0]);
+            writer.option(options::VENDOR_CLASS, b"PXEClient:Arch:00000:UNDI:002001");
+            let message = writer.finish().unwrap();
+            let client = client(&Packet::parse(message.as_bytes()).unwrap());
+            assert_eq!((client.arch, decide(client)), (arch, wanted), "{mac}");
         }
     }
 }

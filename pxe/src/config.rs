@@ -1,14 +1,24 @@
 //! The configuration file: what the agent wrote, and what that means once it is checked.
 
-use std::collections::HashMap;
-use std::net::Ipv4Addr;
+mod beside;
+mod dhcp;
+mod reservations;
+mod v6;
+
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dhcp::foreign::{Mode, Timing};
 use crate::dhcp::lease::Plan;
 use crate::dhcp::server::Settings;
 use crate::hw::HwAddr;
+use crate::leading::Role;
+
+pub use beside::BesideFile;
+pub use dhcp::{DhcpFile, OptionFile, Range, Route, SubnetFile};
+pub use v6::{V6, V6File};
 
 /// Largest configuration file read, in bytes.
 pub const LIMIT: u64 = 4 << 20;
@@ -16,13 +26,14 @@ pub const LIMIT: u64 = 4 << 20;
 pub const HTTP_PORT: u16 = 8480;
 /// Length of a lease in seconds unless said otherwise. Long enough for the slowest download: firmware never renews.
 pub const LEASE: u64 = 3600;
-/// Most addresses of a pool: a /16.
-const MAX_POOL: u32 = 1 << 16;
 
 /// The file as written.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ConfigFile {
+    /// The part of this master among those of its network.
+    #[serde(default)]
+    pub role: Role,
     /// The only interface that is served.
     pub interface: String,
     /// Our address on it with its prefix length, e.g. `10.77.0.1/24`.
@@ -59,7 +70,24 @@ pub struct ConfigFile {
     /// Port of the HTTP server.
     #[serde(default = "default_http_port")]
     pub http_port: u16,
-    /// Fixed addresses. Those outside our network, and our own, are left out.
+    /// The HTTP servers of the other masters of this network, such as `http://10.77.0.2:8480`.
+    #[serde(default)]
+    pub masters: Vec<String>,
+    /// The addresses of all other masters there may be, alive or not.
+    #[serde(default)]
+    pub siblings: Vec<Ipv4Addr>,
+    /// Whether addresses are written into the cluster's record, by way of the agent, before machines hear of them.
+    #[serde(default)]
+    pub ledger: bool,
+    /// More of what DHCP gives and tells, and to whom.
+    #[serde(default)]
+    pub dhcp: DhcpFile,
+    /// What is done about other DHCP servers.
+    #[serde(default)]
+    pub beside: BesideFile,
+    /// Network boot over IPv6.
+    pub ipv6: Option<V6File>,
+    /// Fixed addresses. Those outside our networks, and our own, are left out.
     #[serde(default, rename = "reservation")]
     pub reservations: Vec<Reservation>,
 }
@@ -68,10 +96,18 @@ pub struct ConfigFile {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Reservation {
-    /// Whose.
-    pub mac: HwAddr,
-    /// Which.
-    pub address: Ipv4Addr,
+    /// Whose, by hardware address.
+    pub mac: Option<HwAddr>,
+    /// Whose, by client id (option 61), in hex digits.
+    pub client_id: Option<String>,
+    /// Whose, by the UUID of its SMBIOS.
+    pub uuid: Option<uuid::Uuid>,
+    /// Whose, by the port that its relay agent or switch names (option 82 sub-option 1); text, or `0x` and hex digits.
+    pub circuit_id: Option<String>,
+    /// Whose, by the relay agent or switch (option 82 sub-option 2); text, or `0x` and hex digits.
+    pub remote_id: Option<String>,
+    /// Which. Without one the machine is no stranger, and may have a name.
+    pub address: Option<Ipv4Addr>,
     /// Host name told to it.
     pub hostname: Option<String>,
 }
@@ -87,8 +123,16 @@ fn default_http_port() -> u16 {
 /// What to serve, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
+    /// The part of this master among those of its network.
+    pub role: Role,
+    /// Whether addresses are written into the cluster's record first.
+    pub ledger: bool,
     /// The only interface that is served.
     pub interface: String,
+    /// Whether addresses are given.
+    pub mode: Mode,
+    /// How other DHCP servers are watched.
+    pub timing: Timing,
     /// What is handed out.
     pub settings: Settings,
     /// Which addresses to whom.
@@ -97,6 +141,8 @@ pub struct Config {
     pub release_dir: PathBuf,
     /// File or block device that begins with the root image.
     pub root_path: PathBuf,
+    /// ISO image with the bundle, in place of both.
+    pub iso: Option<PathBuf>,
     /// Public key the manifest must be signed with.
     pub release_key: Option<PathBuf>,
     /// The agent's socket.
@@ -143,49 +189,37 @@ impl TryFrom<ConfigFile> for Config {
             return wrong("interface", format!("`{}` cannot be an interface's name", file.interface));
         }
         let (server, prefix) = parse_address(&file.address)?;
-        if !(60..=u64::from(u32::MAX)).contains(&file.lease_seconds) {
-            return wrong(
-                "lease_seconds",
-                format!("{} is not between 60 and 4294967295", file.lease_seconds),
-            );
-        }
+        let timing = file.beside.timing()?;
         if file.http_port == 0 {
             return wrong("http_port", "0 is no port; 8480 is usual");
         }
-        if file.mtu.is_some_and(|mtu| mtu < 576) {
-            return wrong("mtu", "below 576, which is the least that IPv4 works with");
+        if let Some(other) = file.masters.iter().find(|url| !is_master(url)) {
+            return wrong("masters", format!("`{other}` is no master's address, like http://10.77.0.2:8480"));
         }
-        if file.domain.as_ref().is_some_and(|d| d.is_empty() || d.len() > 253 || !d.is_ascii()) {
-            return wrong("domain", "not a domain name of 1 to 253 ASCII characters");
-        }
-        if let Some(name) =
-            file.reservations.iter().filter_map(|r| r.hostname.as_ref()).find(|n| !is_label(n))
-        {
-            return wrong(
-                "reservation",
-                format!("`{name}` is not a host name: 1 to 63 letters, digits and hyphens"),
-            );
-        }
-        let names = file.reservations.iter().filter_map(|r| Some((r.mac, r.hostname.clone()?))).collect();
+        let (subnets, plan) = dhcp::plan(&file, server, prefix)?;
         let settings = Settings {
-            names,
             server,
             prefix,
-            router: file.router,
-            dns: file.dns,
-            domain: file.domain,
-            ntp: file.ntp,
-            mtu: file.mtu,
-            lease: file.lease_seconds,
+            subnets,
+            reservations: plan.reservations.clone(),
             http_port: file.http_port,
+            masters: file.masters,
+            siblings: file.siblings,
+            proxy: file.beside.uefi,
+            proxy_loader: file.beside.loader,
+            v6: file.ipv6.map(|v6| v6.check(&file.interface)).transpose()?,
         };
-        let plan = plan_addresses(&settings, (file.pool_start, file.pool_end), &file.reservations)?;
         Ok(Self {
+            role: file.role,
+            ledger: file.ledger,
             interface: file.interface,
+            mode: file.beside.mode,
+            timing,
             settings,
             plan,
             release_dir: file.release_dir,
             root_path: file.root_path,
+            iso: None,
             release_key: file.release_key,
             agent_socket: file.agent_socket,
             lease_file: file.lease_file,
@@ -193,9 +227,9 @@ impl TryFrom<ConfigFile> for Config {
     }
 }
 
-/// RFC 1123 section 2.1.
-fn is_label(name: &str) -> bool {
-    (1..=63).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-')
+/// Exactly an address and a port: it goes into scripts and command lines as it is.
+fn is_master(url: &str) -> bool {
+    url.strip_prefix("http://").is_some_and(|place| place.parse::<SocketAddrV4>().is_ok())
 }
 
 /// Reads `10.77.0.1/24`.
@@ -223,68 +257,6 @@ pub fn default_pool(server: Ipv4Addr, prefix: u8) -> (Ipv4Addr, Ipv4Addr) {
     let network = server.to_bits() & !(size - 1);
     let (first, last) = if size >= 256 { (100, 199) } else { (size / 2, size - 2) };
     (Ipv4Addr::from_bits(network + first), Ipv4Addr::from_bits(network + last))
-}
-
-/// Checks which addresses are given to whom.
-fn plan_addresses(
-    settings: &Settings,
-    (first, last): (Ipv4Addr, Ipv4Addr),
-    reservations: &[Reservation],
-) -> Result<Plan, ConfigError> {
-    let size = 1u32 << (32 - u32::from(settings.prefix));
-    let network = settings.server.to_bits() & !(size - 1);
-    let (network, broadcast) = (Ipv4Addr::from_bits(network), Ipv4Addr::from_bits(network | (size - 1)));
-    let usable = |key: &'static str, ip: Ipv4Addr| {
-        if !settings.on_link(ip) {
-            return wrong(
-                key,
-                format!("{ip} is not in {network}/{}; give an address of that network", settings.prefix),
-            );
-        }
-        if ip == network || ip == broadcast {
-            return wrong(key, format!("{ip} is the network's own or broadcast address; give one between"));
-        }
-        Ok(())
-    };
-    usable("address", settings.server)?;
-    usable("pool_start", first)?;
-    usable("pool_end", last)?;
-    if let Some(router) = settings.router {
-        usable("router", router)?;
-    }
-    if first > last {
-        return wrong("pool_end", format!("{last} lies before pool_start, {first}; exchange them"));
-    }
-    if last.to_bits() - first.to_bits() >= MAX_POOL {
-        return wrong("pool_end", format!("the pool has more than {MAX_POOL} addresses; make it smaller"));
-    }
-    let excluded: Vec<_> = std::iter::once(settings.server).chain(settings.router).collect();
-    let mut by_mac = HashMap::new();
-    let mut seen = HashMap::new();
-    for Reservation { mac, address, .. } in reservations {
-        // The agent lists every node of the cluster, this one and those on other networks too.
-        if *address == settings.server || !settings.on_link(*address) {
-            continue;
-        }
-        usable("reservation", *address)?;
-        // Ethernet, or the UUID that EDK2 with SendGUID puts there.
-        if !matches!(mac.as_bytes().len(), 6 | 16) {
-            return wrong("reservation", format!("{mac} has {} bytes; a MAC has 6", mac.as_bytes().len()));
-        }
-        if excluded.contains(address) {
-            return wrong("reservation", format!("{address} (for {mac}) is the router's address"));
-        }
-        if by_mac.insert(*mac, *address).is_some() {
-            return wrong("reservation", format!("{mac} has two addresses; keep one"));
-        }
-        if let Some(other) = seen.insert(*address, *mac) {
-            return wrong(
-                "reservation",
-                format!("{address} is reserved for {other} and for {mac}; keep one"),
-            );
-        }
-    }
-    Ok(Plan { pool: Some((first, last)), excluded, reservations: by_mac })
 }
 
 #[cfg(test)]

@@ -28,6 +28,12 @@ impl HwAddr {
         Some(Self { len, bytes })
     }
 
+    /// Of an Ethernet card.
+    #[must_use]
+    pub fn ethernet([a, b, c, d, e, f]: [u8; 6]) -> Self {
+        Self { len: 6, bytes: [a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0] }
+    }
+
     /// Its bytes.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

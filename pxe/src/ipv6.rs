@@ -5,18 +5,26 @@
 //! 1.21.1+git-20250501). A router advertisement with lifetime 0, no prefix and no flags settles it: by RFC 4861
 //! section 6.2.5 that is a node which is no router, and no host takes anything from it. Only an iPXE that was just
 //! told its script is answered, so nobody else on the network ever hears of it.
+//!
+//! Where network boot over IPv6 is configured, all solicitations are answered, and by another advertisement
+//! ([`advert`]), which tells iPXE no less.
+
+pub mod advert;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use maekin_host::net;
+use advert::{ADVERTISEMENT, SOLICIT, Schedule, advertisement};
+use maekin_host::{net, net6};
 
 use crate::hw::HwAddr;
 
+/// All nodes of the link.
+const ALL_NODES: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 1);
 /// All routers of the link.
 const ALL_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 2);
 /// How long after its DHCP answer an iPXE is answered here.
@@ -57,6 +65,9 @@ impl Recent {
 pub struct Responder {
     socket: UdpSocket,
     recent: Recent,
+    interface: String,
+    /// Our address, where network boot over IPv6 is configured.
+    server: Option<Ipv6Addr>,
 }
 
 impl Responder {
@@ -64,10 +75,10 @@ impl Responder {
     ///
     /// # Errors
     /// When the socket cannot be had, such as where IPv6 is switched off.
-    pub fn open(interface: &str, recent: Recent) -> io::Result<Self> {
+    pub fn open(interface: &str, recent: Recent, server: Option<Ipv6Addr>) -> io::Result<Self> {
         let socket = net::open_icmpv6(interface, ALL_ROUTERS)?;
         socket.set_read_timeout(Some(PATIENCE))?;
-        Ok(Self { socket, recent })
+        Ok(Self { socket, recent, interface: interface.to_owned(), server })
     }
 
     /// Answers until `stop` is set.
@@ -76,7 +87,17 @@ impl Responder {
     /// When the socket fails for good.
     pub fn run(&self, stop: &AtomicBool) -> io::Result<()> {
         let mut buf = [0; 1500];
+        let started = Instant::now();
+        let mut schedule = Schedule::new(started);
+        if self.server.is_some() {
+            self.send(&SOLICIT, ALL_ROUTERS);
+        }
         while !stop.load(Ordering::Relaxed) {
+            if let Some(server) = self.server
+                && schedule.due(Instant::now())
+            {
+                self.send(&advertisement(server), ALL_NODES);
+            }
             let (len, from) = match self.socket.recv_from(&mut buf) {
                 Ok(got) => got,
                 Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
@@ -85,15 +106,43 @@ impl Responder {
                 Err(e) => return Err(e),
             };
             let SocketAddr::V6(from) = from else { continue };
-            let asks = from.ip().is_unicast_link_local();
-            let Some(hw) = parse_solicitation(&buf[..len]).filter(|_| asks) else { continue };
-            if self.recent.contains(hw, Instant::now())
-                && let Err(e) = self.socket.send_to(&NO_ROUTER, from)
-            {
-                tracing::debug!(client = %hw, "cannot answer a router solicitation: {e}");
+            match (buf[..len].first(), self.server) {
+                (Some(&ADVERTISEMENT), Some(_)) => self.hear(&mut schedule, &buf[..len], *from.ip()),
+                (Some(&SOLICITATION), Some(server)) if schedule.answers(started, Instant::now()) => {
+                    // One that has no address yet can only be told together with all others.
+                    let to = if from.ip().is_unspecified() { ALL_NODES } else { *from.ip() };
+                    self.send(&advertisement(server), to);
+                }
+                (Some(&SOLICITATION), None) => self.settle(&buf[..len], from),
+                _ => {}
             }
         }
         Ok(())
+    }
+
+    /// Tells an iPXE that was just told its script that there is no router.
+    fn settle(&self, bytes: &[u8], from: SocketAddrV6) {
+        let asks = from.ip().is_unicast_link_local();
+        let Some(hw) = parse_solicitation(bytes).filter(|_| asks) else { return };
+        if self.recent.contains(hw, Instant::now())
+            && let Err(e) = self.socket.send_to(&NO_ROUTER, from)
+        {
+            tracing::debug!(client = %hw, "cannot answer a router solicitation: {e}");
+        }
+    }
+
+    fn hear(&self, schedule: &mut Schedule, bytes: &[u8], from: Ipv6Addr) {
+        // RFC 4861 section 6.1.2; and what we sent ourselves comes back.
+        let ours = || net6::addresses(&self.interface).is_ok_and(|all| all.contains(&from));
+        if from.is_unicast_link_local() && !ours() && schedule.heard(bytes, Instant::now()) {
+            tracing::warn!(router = %from, "a router advertises on this link; ours is not sent while it does");
+        }
+    }
+
+    fn send(&self, bytes: &[u8], to: Ipv6Addr) {
+        if let Err(e) = self.socket.send_to(bytes, SocketAddrV6::new(to, 0, 0, 0)) {
+            tracing::debug!(%to, "cannot speak to IPv6 neighbours: {e}");
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! The release that is served: which names there are, where their bytes lie, and how many of them.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Component, Path, PathBuf};
@@ -10,10 +11,18 @@ use maekin_image::manifest::{
     MANIFEST, MANIFEST_LIMIT, Manifest, ManifestError, ROOT, SIGNATURE, sha256_hex,
 };
 
+use crate::boot;
+use crate::iso::{self, Extent, IsoError};
 use crate::tftp::catalog::Catalog;
 
 /// Where the bundle keeps what firmware loads from the network.
 const NET: &str = "boot/net/";
+/// Files that have another name on the wire: what shim asks for is built into it.
+const RENAMED: [(&str, &str); 2] =
+    [(boot::UEFI_LOADER, "boot/efi/shimx64.efi"), (boot::UEFI_SECOND, "boot/net/grubnetx64.efi")];
+/// Directory of the bundle in an ISO image.
+const RELEASE_DIR: &str = maekin_image::medium::RELEASE_DIR;
+const LEADS_OUT: &str = "has a name that leads out of the release";
 /// Largest boot loader served by TFTP, in bytes.
 const LOADER_LIMIT: u64 = 64 << 20;
 /// Largest signature or key file, in bytes.
@@ -25,6 +34,9 @@ pub enum ReleaseError {
     /// A file of it cannot be read.
     #[error(transparent)]
     File(#[from] FileError),
+    /// An image is none.
+    #[error(transparent)]
+    Iso(#[from] IsoError),
     /// Its manifest is not genuine.
     #[error(transparent)]
     Manifest(#[from] ManifestError),
@@ -41,12 +53,54 @@ pub enum ReleaseError {
 /// A file that may be served.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Served {
-    /// Where its bytes are.
+    /// The file that its bytes are in.
     pub path: PathBuf,
-    /// How many of them, from the beginning.
+    /// Where they begin in it: 0 but for those of an ISO image.
+    pub offset: u64,
+    /// How many of them.
     pub size: u64,
     /// Its digest, hex: its entity tag.
     pub sha256: String,
+}
+
+/// Where the files of a release are.
+#[derive(Debug)]
+enum Place {
+    /// In a directory, but for the root image.
+    Dir { dir: PathBuf, root: PathBuf },
+    /// In an ISO image.
+    Iso { image: PathBuf, extents: BTreeMap<String, Extent> },
+}
+
+impl Place {
+    /// Where the file `name` is and how long it may be; `None` when there is none in the image.
+    fn find(&self, name: &str) -> Option<(PathBuf, u64)> {
+        match self {
+            Self::Dir { root, .. } if name == ROOT => Some((root.clone(), 0)),
+            Self::Dir { dir, .. } => Some((dir.join(name), 0)),
+            Self::Iso { image, extents } => Some((image.clone(), extents.get(name)?.offset)),
+        }
+    }
+
+    /// All of a file that is small.
+    fn read(&self, name: &str, limit: u64) -> Result<Vec<u8>, ReleaseError> {
+        match self {
+            Self::Dir { dir, .. } => Ok(file::read_bytes(&dir.join(name), limit)?),
+            Self::Iso { image, extents } => {
+                let missing = || self.damaged(name, "is not in the image");
+                let extent = extents.get(name).filter(|e| e.len <= limit).ok_or_else(missing)?;
+                Ok(iso::read(image, *extent)?)
+            }
+        }
+    }
+
+    fn damaged(&self, name: &str, problem: &str) -> ReleaseError {
+        let within = match self {
+            Self::Dir { dir, .. } => dir,
+            Self::Iso { image, .. } => image,
+        };
+        ReleaseError::Damaged { path: within.join(name), problem: problem.to_owned() }
+    }
 }
 
 /// A release.
@@ -54,8 +108,7 @@ pub struct Served {
 pub struct Release {
     /// Its table of contents.
     pub manifest: Manifest,
-    dir: PathBuf,
-    root: PathBuf,
+    place: Place,
     meta: [(&'static str, Served); 2],
 }
 
@@ -66,28 +119,55 @@ impl Release {
     /// # Errors
     /// [`ReleaseError`] naming the file.
     pub fn open(dir: &Path, root: &Path, key: Option<&Path>) -> Result<Self, ReleaseError> {
-        let json = file::read_bytes(&dir.join(MANIFEST), MANIFEST_LIMIT)?;
-        let signature = file::read_text(&dir.join(SIGNATURE), SIGNATURE_LIMIT)?;
+        let place = Place::Dir { dir: dir.to_owned(), root: root.to_owned() };
+        let release = Self::open_at(place, key)?;
+        for name in release.manifest.files.keys() {
+            let served = release.find(name).ok_or_else(|| release.place.damaged(name, LEADS_OUT))?;
+            check_length(&served, name == ROOT)?;
+        }
+        Ok(release)
+    }
+
+    /// The same of the bundle in an ISO image, whose files are served out of the image.
+    ///
+    /// # Errors
+    /// [`ReleaseError`] naming the image or the file.
+    pub fn open_iso(image: &Path, key: Option<&Path>) -> Result<Self, ReleaseError> {
+        let extents = iso::extents(image, RELEASE_DIR)?;
+        let place = Place::Iso { image: image.to_owned(), extents };
+        let release = Self::open_at(place, key)?;
+        let Place::Iso { extents, .. } = &release.place else { return Ok(release) };
+        for (name, entry) in &release.manifest.files {
+            let damaged = |problem: &str| release.place.damaged(name, problem);
+            release.find(name).ok_or_else(|| damaged("is not in the image"))?;
+            if extents.get(name).is_none_or(|extent| extent.len != entry.size) {
+                return Err(damaged("has another length than in the manifest"));
+            }
+        }
+        Ok(release)
+    }
+
+    fn open_at(place: Place, key: Option<&Path>) -> Result<Self, ReleaseError> {
+        let json = place.read(MANIFEST, MANIFEST_LIMIT)?;
+        let signature = place.read(SIGNATURE, SIGNATURE_LIMIT)?;
+        let signature = String::from_utf8(signature).map_err(|_| place.damaged(SIGNATURE, "is not text"))?;
         let manifest = match key {
             Some(key) => Manifest::verify(&json, &signature, &file::read_text(key, SIGNATURE_LIMIT)?)?,
             None => serde_json::from_slice(&json).map_err(ManifestError::Json)?,
         };
-        let served = |name: &str, bytes: &[u8]| Served {
-            path: dir.join(name),
-            size: bytes.len() as u64,
-            sha256: sha256_hex(bytes),
+        let served = |name: &str, bytes: &[u8]| {
+            let (path, offset) =
+                place.find(name).ok_or_else(|| place.damaged(name, "is not in the image"))?;
+            Ok::<_, ReleaseError>(Served {
+                path,
+                offset,
+                size: bytes.len() as u64,
+                sha256: sha256_hex(bytes),
+            })
         };
         let meta =
-            [(MANIFEST, served(MANIFEST, &json)), (SIGNATURE, served(SIGNATURE, signature.as_bytes()))];
-        let release = Self { manifest, dir: dir.to_owned(), root: root.to_owned(), meta };
-        for name in release.manifest.files.keys() {
-            let damaged =
-                |problem: &str| ReleaseError::Damaged { path: dir.join(name), problem: problem.to_owned() };
-            let served =
-                release.find(name).ok_or_else(|| damaged("has a name that leads out of the release"))?;
-            check_length(&served, name == ROOT)?;
-        }
-        Ok(release)
+            [(MANIFEST, served(MANIFEST, &json)?), (SIGNATURE, served(SIGNATURE, signature.as_bytes())?)];
+        Ok(Self { manifest, place, meta })
     }
 
     /// What is served under `name`; `None` for everything that the manifest does not list.
@@ -101,8 +181,15 @@ impl Release {
         if !Path::new(name).components().all(|part| matches!(part, Component::Normal(_))) {
             return None;
         }
-        let path = if name == ROOT { self.root.clone() } else { self.dir.join(name) };
-        Some(Served { path, size: entry.size, sha256: entry.sha256.clone() })
+        let (path, offset) = self.place.find(name)?;
+        Some(Served { path, offset, size: entry.size, sha256: entry.sha256.clone() })
+    }
+
+    /// What UEFI HTTP boot, and shim after it, is served under `name`.
+    #[must_use]
+    pub fn loader(&self, name: &str) -> Option<Served> {
+        let renamed = RENAMED.iter().find(|(wire, _)| *wire == name).map(|(_, file)| (*file).to_owned());
+        self.find(&renamed.unwrap_or_else(|| format!("{NET}{name}")))
     }
 
     /// The boot loaders, read and compared with their digests, under their TFTP names.
@@ -112,14 +199,12 @@ impl Release {
     pub fn loaders(&self) -> Result<Catalog, ReleaseError> {
         let mut catalog = Catalog::default();
         for (name, entry) in &self.manifest.files {
-            let Some(short) = name.strip_prefix(NET).filter(|_| entry.size <= LOADER_LIMIT) else { continue };
-            let path = self.dir.join(name);
-            let bytes = file::read_bytes(&path, LOADER_LIMIT)?;
+            let renamed = RENAMED.iter().find(|(_, file)| file == name).map(|(wire, _)| *wire);
+            let short = renamed.or_else(|| name.strip_prefix(NET));
+            let Some(short) = short.filter(|_| entry.size <= LOADER_LIMIT) else { continue };
+            let bytes = self.place.read(name, LOADER_LIMIT)?;
             if sha256_hex(&bytes) != entry.sha256 {
-                return Err(ReleaseError::Damaged {
-                    path,
-                    problem: "has another digest than in the manifest".into(),
-                });
+                return Err(self.place.damaged(name, "has another digest than in the manifest"));
             }
             catalog.insert(short, Arc::from(bytes));
         }
@@ -146,6 +231,7 @@ fn check_length(served: &Served, at_least: bool) -> Result<(), ReleaseError> {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use maekin_image::chunks::ChunkList;
     use maekin_image::manifest::{FileEntry, KeyKind, RootImage};
 
     /// Writes a small bundle into `dir` and its root image, with a tail behind it, beside it.
@@ -154,7 +240,10 @@ pub(crate) mod tests {
             ("vmlinuz", "the kernel".repeat(100)),
             ("initrd", "the initrd".repeat(5000)),
             ("root", "the root image".to_owned()),
+            ("root.chunks", ChunkList::of(&b"the root image"[..], 4096).unwrap().text()),
             ("boot/net/ipxe.efi", "uefi loader".to_owned()),
+            ("boot/efi/shimx64.efi", "shim".to_owned()),
+            ("boot/net/grubnetx64.efi", "network grub".to_owned()),
             ("boot/net/undionly.kpxe", "bios loader".repeat(500)),
         ];
         let entry = |text: &str| FileEntry { size: text.len() as u64, sha256: sha256_hex(text.as_bytes()) };
@@ -168,6 +257,7 @@ pub(crate) mod tests {
             files: files.iter().map(|(name, text)| ((*name).to_owned(), entry(text))).collect(),
         };
         fs::create_dir_all(dir.join("boot/net")).unwrap();
+        fs::create_dir_all(dir.join("boot/efi")).unwrap();
         for (name, text) in files.iter().filter(|(name, _)| *name != "root") {
             fs::write(dir.join(name), text).unwrap();
         }
@@ -230,7 +320,10 @@ pub(crate) mod tests {
         let dir = tempfile::tempdir().unwrap();
         let root = write_bundle(dir.path());
         let catalog = Release::open(dir.path(), &root, None).unwrap().loaders().unwrap();
-        assert_eq!(catalog.list().collect::<Vec<_>>(), [("ipxe.efi", 11), ("undionly.kpxe", 5500)]);
+        assert_eq!(
+            catalog.list().collect::<Vec<_>>(),
+            [("grubx64.efi", 12), ("ipxe.efi", 11), ("shimx64.efi", 4), ("undionly.kpxe", 5500)]
+        );
     }
 
     #[test]

@@ -5,20 +5,21 @@ use maekin_api::boot::Decision;
 use maekin_image::manifest::{INITRD, VMLINUZ};
 
 use crate::boot;
+use crate::cmdline::{self, Start};
 use crate::hw::HwAddr;
 
-/// What the kernel writes to: screen and first serial line, which is also SOL on most BMCs.
-const CONSOLES: &str = "console=tty0 console=ttyS0,115200n8";
 /// Seconds that words stay on the screen before the firmware goes on.
 const SHOWN: u32 = 3;
 /// Seconds between two questions of a machine that waits.
-const ASK_AGAIN: u32 = 10;
+pub(crate) const ASK_AGAIN: u32 = 10;
 
 /// The machine a script is for, and where our HTTP server is.
 #[derive(Debug, Clone, Copy)]
 pub struct Target<'a> {
     /// Base URL of our HTTP server, without a slash at the end.
     pub http: &'a str,
+    /// Those of the other masters of this network, for when we are no more.
+    pub others: &'a [String],
     /// The interface it boots from.
     pub hw: HwAddr,
     /// Option 93.
@@ -30,7 +31,25 @@ impl Target<'_> {
     /// the option 97 of some firmware is not in.
     #[must_use]
     pub fn script_url(&self) -> String {
-        format!("{}/boot.ipxe?mac={}&uuid=${{uuid}}&arch={}", self.http, self.hw, self.arch)
+        self.script_url_at(self.http)
+    }
+
+    fn script_url_at(&self, http: &str) -> String {
+        format!("{http}/boot.ipxe?mac={}&uuid=${{uuid}}&arch={}", self.hw, self.arch)
+    }
+
+    /// All masters, ours first.
+    pub fn masters(&self) -> impl Iterator<Item = &str> {
+        std::iter::once(self.http).chain(self.others.iter().map(String::as_str))
+    }
+
+    /// iPXE's line that goes on with the script of the first master that has one for it, or does `else_do`. A master
+    /// that is dead or stands by gives an error, and the next one is asked.
+    #[must_use]
+    pub fn chain(&self, else_do: &str) -> String {
+        let chains =
+            self.masters().map(|http| format!("chain --autofree --replace {} || ", self.script_url_at(http)));
+        format!("{}{else_do}\n", chains.collect::<String>())
     }
 }
 
@@ -40,38 +59,49 @@ pub fn boot_script(decision: &Decision, target: &Target<'_>) -> String {
     match decision {
         Decision::Install { ticket } => install(ticket, target),
         Decision::Local => local(target.arch),
-        Decision::Wait { code, reason } => wait(
-            &format!("Code of this machine: {}", harmless(code)),
-            &format!("It waits: {}", harmless(reason)),
-            target,
-        ),
+        Decision::Wait { code, reason } => {
+            let (shown, reason) = (harmless(code), harmless(reason));
+            // The installer's wait screen; where it cannot be loaded, the same words from here.
+            format!(
+                "#!ipxe\necho Maekin: this machine waits to be let in, code {shown}\n{}:failed\nimgfree\n{}",
+                load(Start::Wait(code), target),
+                wait(&format!("Code of this machine: {shown}"), &format!("It waits: {reason}"), target)
+            )
+        }
     }
 }
 
 /// The script of a machine nobody can decide about just now.
 #[must_use]
 pub fn unavailable(reason: &str, target: &Target<'_>) -> String {
-    wait("The install master cannot decide yet what this machine shall boot.", &harmless(reason), target)
+    let words = "The install master cannot decide yet what this machine shall boot.";
+    format!("#!ipxe\n{}", wait(words, &harmless(reason), target))
+}
+
+/// Lines that start the installer, or go to `:failed`.
+fn load(start: Start<'_>, target: &Target<'_>) -> String {
+    let http = target.http;
+    let words = cmdline::words(start, target);
+    // The names that GRUB and the UEFI stub know the initrd by: iPXE on UEFI hands it over only when it is named.
+    format!(
+        "imgfree\n\
+         kernel --name {VMLINUZ} {http}/release/{VMLINUZ} {words} initrd={INITRD} || goto failed\n\
+         initrd --name {INITRD} {http}/release/{INITRD} || goto failed\n\
+         boot || goto failed\n"
+    )
 }
 
 fn install(ticket: &str, target: &Target<'_>) -> String {
-    let Target { http, hw, .. } = target;
-    let ticket = harmless(ticket);
-    // The names that GRUB and the UEFI stub know the initrd by: iPXE on UEFI hands it over only when it is named.
     format!(
         "#!ipxe\n\
          echo Maekin: installing this machine\n\
-         imgfree\n\
-         kernel --name {VMLINUZ} {http}/release/{VMLINUZ} maekin.install maekin.master={http} \
-         maekin.ticket={ticket} BOOTIF={} initrd={INITRD} {CONSOLES} || goto failed\n\
-         initrd --name {INITRD} {http}/release/{INITRD} || goto failed\n\
-         boot || goto failed\n\
+         {}\
          :failed\n\
          echo Maekin: loading failed, trying again in {ASK_AGAIN} seconds\n\
          sleep {ASK_AGAIN}\n\
-         chain --autofree --replace {} || goto failed\n",
-        hw.bootif(),
-        target.script_url(),
+         {}",
+        load(Start::Ticket(ticket), target),
+        target.chain("goto failed"),
     )
 }
 
@@ -92,16 +122,15 @@ fn local(arch: u16) -> String {
 
 fn wait(first: &str, second: &str, target: &Target<'_>) -> String {
     format!(
-        "#!ipxe\n\
-         echo\n\
+        "echo\n\
          echo Maekin install master at {}\n\
          echo {first}\n\
          echo {second}\n\
          :again\n\
          sleep {ASK_AGAIN}\n\
-         chain --autofree --replace {} || goto again\n",
+         {}",
         target.http,
-        target.script_url(),
+        target.chain("goto again"),
     )
 }
 
@@ -118,14 +147,14 @@ pub fn autoexec(target: Option<&Target<'_>>) -> String {
     script.push_str(&format!(
         "isset ${{dev}} || autoboot\n\
          dhcp ${{dev}} || exit 1\n\
-         chain --autofree --replace {} || exit 1\n",
-        target.script_url()
+         {}",
+        target.chain("exit 1")
     ));
     script
 }
 
 /// Text that iPXE prints as it is: letters, digits and a little punctuation.
-fn harmless(text: &str) -> String {
+pub(crate) fn harmless(text: &str) -> String {
     let keep = |c: char| if c.is_ascii_alphanumeric() || " .,:_-()/'+".contains(c) { c } else { ' ' };
     text.chars().take(200).map(keep).collect::<String>().trim().to_owned()
 }
@@ -137,7 +166,7 @@ mod tests {
     const HTTP: &str = "http://10.77.0.1:8480";
 
     fn target(arch: u16) -> Target<'static> {
-        Target { http: HTTP, hw: "52:54:00:12:34:56".parse().unwrap(), arch }
+        Target { http: HTTP, others: &[], hw: "52:54:00:12:34:56".parse().unwrap(), arch }
     }
 
     #[test]
@@ -146,7 +175,7 @@ mod tests {
         let script = boot_script(&decision, &target(7));
         let kernel = "kernel --name vmlinuz http://10.77.0.1:8480/release/vmlinuz maekin.install \
                       maekin.master=http://10.77.0.1:8480 maekin.ticket=0123456789abcdef0123456789abcdef \
-                      BOOTIF=01-52-54-00-12-34-56 initrd=initrd console=tty0 console=ttyS0,115200n8 || goto failed\n";
+                      BOOTIF=01-52-54-00-12-34-56 console=tty0 console=ttyS0,115200n8 initrd=initrd || goto failed\n";
         assert!(script.starts_with("#!ipxe\n") && script.contains(kernel), "{script}");
         assert!(script.contains("initrd --name initrd http://10.77.0.1:8480/release/initrd ||"), "{script}");
     }
@@ -167,17 +196,39 @@ mod tests {
     }
 
     #[test]
-    fn a_waiting_machine_shows_why_and_asks_again() {
+    fn tickets_a_waiting_machine_boots_the_wait_screen_or_shows_why_and_asks_again() {
         let decision =
             Decision::Wait { code: "K7QM".to_owned(), reason: "no install window is open".to_owned() };
         let script = boot_script(&decision, &target(0));
         for wanted in [
-            "K7QM",
-            "no install window is open",
-            "sleep 10",
+            " maekin.wait=K7QM BOOTIF=01-52-54-00-12-34-56 ",
+            "initrd --name initrd http://10.77.0.1:8480/release/initrd || goto failed\n",
+            ":failed\nimgfree\necho\n",
+            "echo Code of this machine: K7QM\n",
+            "echo It waits: no install window is open\n:again\nsleep 10\n",
             "chain --autofree --replace http://10.77.0.1:8480/boot.ipxe?mac=52:54:00:12:34:56&uuid=${uuid}&arch=0",
         ] {
             assert!(script.contains(wanted), "{wanted}: {script}");
+        }
+    }
+
+    #[test]
+    fn a_machine_survives_its_master_by_asking_the_next_one() {
+        let others = ["http://10.77.0.2:8480".to_owned(), "http://10.77.0.3:8480".to_owned()];
+        let target = Target { others: &others, ..target(7) };
+        let ask = |n: u8| {
+            format!(
+                "chain --autofree --replace http://10.77.0.{n}:8480/boot.ipxe?mac=52:54:00:12:34:56&uuid=${{uuid}}&arch=7 || "
+            )
+        };
+        let chains = [1, 2, 3].map(ask).concat();
+        let ticket = "0123456789abcdef0123456789abcdef".to_owned();
+        for (decision, end) in [
+            (Decision::Install { ticket }, "goto failed\n"),
+            (Decision::Wait { code: "1".to_owned(), reason: "2".to_owned() }, "goto again\n"),
+        ] {
+            let script = boot_script(&decision, &target);
+            assert!(script.ends_with(&format!("\n{chains}{end}")), "{script}");
         }
     }
 

@@ -2,144 +2,222 @@
 //! until it is told to stop.
 
 use std::io;
-use std::net::{Ipv4Addr, SocketAddrV4};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use maekin_host::net;
+use maekin_host::{net, net6};
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::oneshot;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::approver::Approver;
 use crate::boot;
 use crate::config::Config;
 use crate::counters::Counters;
+use crate::dhcp::guard::Guard;
 use crate::dhcp::server::Settings;
-use crate::dhcp::service::Service;
 use crate::dhcp::store::Store;
 use crate::http::routes::{Shared, router};
 use crate::http::serve::serve as serve_http;
-use crate::ipv6::{Recent, Responder};
+use crate::leading::{Ended, Leading, Role, ended_by};
+use crate::ledger::clerk::{Clerk, Desk};
+use crate::ledger::{AgentLedger, Ledger, take_over};
 use crate::release::Release;
-use crate::tftp::server::Server as TftpServer;
+use crate::swarm::Swarm;
+
+/// How soon a master that shall lead, and could not begin, tries again.
+const AGAIN: Duration = Duration::from_secs(1);
 
 /// Reads the configuration again, for what may change while running.
 pub type Reload = dyn Fn() -> Result<Config> + Send + Sync;
 
-/// Serves until SIGTERM or SIGINT. SIGHUP reads the configuration again: reservations, pool, and what DHCP tells;
+/// Serves until SIGTERM or SIGINT. SIGHUP reads the configuration again: role, reservations, pool, and what DHCP tells;
 /// interface, address, port and release take a restart.
 ///
 /// # Errors
 /// When something cannot be opened, or fails for good while running.
 pub async fn serve(config: Config, approver: Arc<dyn Approver>, reload: Option<Box<Reload>>) -> Result<()> {
     check_interface(&config)?;
-    let release = Release::open(&config.release_dir, &config.root_path, config.release_key.as_deref())
-        .context("cannot serve the release")?;
+    let key = config.release_key.as_deref();
+    let release = match &config.iso {
+        Some(image) => Release::open_iso(image, key),
+        None => Release::open(&config.release_dir, &config.root_path, key),
+    };
+    let release = release.context("cannot serve the release")?;
     let loaders = release.loaders().context("cannot serve the boot loaders")?;
-    for needed in [boot::BIOS_LOADER, boot::UEFI_LOADER] {
+    for needed in [boot::BIOS_LOADER, boot::UEFI_LOADER, boot::UEFI_SECOND] {
         if loaders.find(needed).is_none() {
             bail!(
-                "the release in {} has no boot/net/{needed}; fetch a whole one",
-                config.release_dir.display()
+                "the release in {} has no {needed} for network boot; fetch a whole one",
+                config.iso.as_ref().unwrap_or(&config.release_dir).display()
             );
         }
     }
-    let store = Store::open(&config.lease_file, config.plan.clone(), config.settings.lease)?;
+    let store = Store::open(&config.lease_file, config.plan.clone(), config.settings.longest())?;
+    let swarm = Swarm::open(&release);
+    let counters = Arc::new(Counters::default());
     let shared = Shared {
+        guard: Guard::new(config.settings.server, config.mode, config.timing, counters.clone()),
+        swarm,
         release: Arc::new(release),
         approver,
         store: store.clone(),
         settings: Arc::new(RwLock::new(config.settings.clone())),
-        counters: Arc::new(Counters::default()),
+        counters,
+        leads: Arc::new(AtomicBool::new(false)),
+        waiting: Arc::default(),
     };
     let interface = config.interface.as_str();
-    let port = |name: &str, number: u16| format!("cannot open {name} port {number} on {interface}");
-    let recent = Recent::default();
-    let (settings, counters) = (shared.settings.clone(), shared.counters.clone());
-    let dhcp = Service::open(interface, settings, store.clone(), counters, recent.clone())
-        .with_context(|| port("DHCP", 67))?;
-    let ipv6 = Responder::open(interface, recent)
-        .inspect_err(|e| {
-            tracing::warn!("iPXE will wait 16 s for an IPv6 router, as it cannot be told there is none: {e}");
-        })
-        .ok();
-    let scripts = shared.clone();
-    let autoexec = Box::new(move |client| scripts.autoexec(client, 7));
-    let tftp = TftpServer::open(interface, loaders, autoexec, shared.counters.clone())
-        .with_context(|| port("TFTP", 69))?;
-    let listener =
-        listen(&config.settings, interface).with_context(|| port("HTTP", config.settings.http_port))?;
+    // Before anything can be reached: whoever sees us listen may send a signal.
+    let signals = Signals::new()?;
+    let ledger = config.ledger.then(|| AgentLedger::new(config.agent_socket.clone()));
+    let ledger = ledger.map(|ledger| Arc::new(ledger) as Arc<dyn Ledger>);
+    let mut part = Part { interface: interface.to_owned(), wanted: config.role, ledger, leading: None };
+    part.take(config.role, &shared).await?;
+    // After DHCP and TFTP: who finds this port open finds all of them.
+    let listener = listen(&config.settings, interface)
+        .with_context(|| format!("cannot open HTTP port {} on {interface}", config.settings.http_port))?;
+    if let Some(v6) = &config.settings.v6 {
+        let listener = listen6(interface, v6.server, config.settings.http_port).with_context(|| {
+            format!("cannot open HTTP port {} at {}", config.settings.http_port, v6.server)
+        })?;
+        tokio::spawn(serve_http(listener, router(shared.clone())));
+    }
     tracing::info!(
-        interface, http = %config.settings.http(), version = %shared.release.manifest.version,
+        interface, role = ?config.role, http = %config.settings.http(), version = %shared.release.manifest.version,
         "serving the network boot of {} addresses", store.lock().leases.usage().1
     );
-    run(dhcp, ipv6, tftp, listener, &shared, reload).await
+    let outcome = run(&mut part, listener, &shared, reload, signals).await;
+    part.end().await;
+    outcome
+}
+
+struct Signals {
+    term: Signal,
+    int: Signal,
+    hup: Signal,
+}
+
+impl Signals {
+    fn new() -> io::Result<Self> {
+        let [term, int, hup] =
+            [SignalKind::terminate(), SignalKind::interrupt(), SignalKind::hangup()].map(signal);
+        Ok(Self { term: term?, int: int?, hup: hup? })
+    }
+}
+
+/// What this master does beside HTTP at the moment.
+struct Part {
+    interface: String,
+    /// What it shall be.
+    wanted: Role,
+    ledger: Option<Arc<dyn Ledger>>,
+    leading: Option<Leading>,
+}
+
+impl Part {
+    /// Takes the part of `role`; nothing happens when it has it already.
+    async fn take(&mut self, role: Role, shared: &Shared) -> Result<()> {
+        self.wanted = role;
+        match (role, &self.leading) {
+            (Role::Leader, None) => {
+                let clerk = match &self.ledger {
+                    None => None,
+                    Some(ledger) => match open_ledger(ledger, shared).await {
+                        Ok(clerk) => Some(clerk),
+                        Err(e) => {
+                            tracing::warn!("this master does not lead yet: {e:#}");
+                            return Ok(());
+                        }
+                    },
+                };
+                self.leading = Some(Leading::start(&self.interface, shared, clerk)?);
+                shared.leads.store(true, Ordering::Relaxed);
+                tracing::info!("this master leads");
+            }
+            (Role::Standby, Some(_)) => self.stand_by(shared).await,
+            _ => {}
+        }
+        Ok(())
+    }
+
+    async fn stand_by(&mut self, shared: &Shared) {
+        self.end().await;
+        shared.leads.store(false, Ordering::Relaxed);
+        tracing::info!("another master leads");
+    }
+
+    async fn end(&mut self) {
+        if let Some(leading) = self.leading.take() {
+            leading.end().await;
+        }
+    }
+
+    /// Waits until the leader's services end, or, where they could not begin, until it is time to try again (`None`).
+    async fn ended(&mut self) -> Option<Ended> {
+        match (&mut self.leading, self.wanted) {
+            (Some(leading), _) => Some(leading.ended().await),
+            (None, Role::Leader) => {
+                tokio::time::sleep(AGAIN).await;
+                None
+            }
+            (None, Role::Standby) => std::future::pending().await,
+        }
+    }
+}
+
+/// Takes up everything that the leaders before us promised.
+async fn open_ledger(ledger: &Arc<dyn Ledger>, shared: &Shared) -> Result<(Clerk, Desk)> {
+    let loaded = ledger.load().await?;
+    let longest = shared.settings.read().unwrap_or_else(PoisonError::into_inner).longest();
+    let records = take_over(&loaded.held, shared.store.now(), longest);
+    tracing::info!(addresses = records.len(), epoch = loaded.epoch, "taking over");
+    shared.store.begin_with(records, longest)?;
+    Ok(Clerk::new(ledger.clone(), &loaded, shared.store.clone()))
 }
 
 async fn run(
-    dhcp: Service,
-    ipv6: Option<Responder>,
-    tftp: TftpServer,
+    part: &mut Part,
     listener: TcpListener,
     shared: &Shared,
     reload: Option<Box<Reload>>,
+    mut signals: Signals,
 ) -> Result<()> {
-    let stop = Arc::new(AtomicBool::new(false));
-    let (failed, mut dhcp_ended) = oneshot::channel();
-    let thread_stop = stop.clone();
-    let thread = std::thread::Builder::new().name("dhcp".to_owned()).spawn(move || {
-        let _ = failed.send(dhcp.run(&thread_stop)); // nobody listens any more when all is being stopped
-    })?;
-    if let Some(ipv6) = ipv6 {
-        let stop = stop.clone();
-        std::thread::Builder::new().name("ipv6".to_owned()).spawn(move || {
-            if let Err(e) = ipv6.run(&stop) {
-                tracing::warn!("iPXE will wait 16 s for an IPv6 router from now on: {e}");
-            }
-        })?;
-    }
-    let mut tftp = tokio::spawn(tftp.run());
     let mut http = tokio::spawn(serve_http(listener, router(shared.clone())));
-    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
-    let mut hup = signal(SignalKind::hangup())?;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]); // nobody to tell when not under systemd
     let result = loop {
         tokio::select! {
-            _ = term.recv() => break Ok(()),
-            _ = int.recv() => break Ok(()),
-            _ = hup.recv() => take_up(reload.as_deref(), shared),
-            ended = &mut dhcp_ended => break Err(ended_by("DHCP", ended.unwrap_or(Ok(())))),
-            ended = &mut tftp => break Err(ended_by("TFTP", ended.unwrap_or_else(|e| Err(io::Error::other(e))))),
+            _ = signals.term.recv() => break Ok(()),
+            _ = signals.int.recv() => break Ok(()),
+            _ = signals.hup.recv() => {
+                if let Some(role) = take_up(reload.as_deref(), shared) && let Err(e) = part.take(role, shared).await {
+                    break Err(e);
+                }
+            }
+            ended = part.ended() => match ended {
+                Some(Ended::Failed(e)) => break Err(e),
+                Some(Ended::Deposed) => part.stand_by(shared).await,
+                None => if let Err(e) = part.take(part.wanted, shared).await {
+                    break Err(e);
+                },
+            },
             ended = &mut http => break Err(ended_by("HTTP", ended.map_err(io::Error::other))),
         }
     };
-    stop.store(true, Ordering::Relaxed);
-    tftp.abort();
     http.abort();
-    // It looks at `stop` at least twice a second.
-    if tokio::task::spawn_blocking(move || thread.join().is_err()).await.unwrap_or(true) {
-        tracing::error!("the DHCP thread panicked");
-    }
     result
 }
 
-fn ended_by(service: &str, result: io::Result<()>) -> anyhow::Error {
-    match result {
-        Ok(()) => anyhow::anyhow!("the {service} service ended by itself"),
-        Err(e) => anyhow::Error::new(e).context(format!("the {service} service failed")),
-    }
-}
-
-/// Takes up a changed configuration, or keeps the old one when the new is wrong.
-fn take_up(reload: Option<&Reload>, shared: &Shared) {
-    let Some(reload) = reload else { return };
+/// Takes up a changed configuration, or keeps the old one when the new is wrong; the role that it gives.
+fn take_up(reload: Option<&Reload>, shared: &Shared) -> Option<Role> {
+    let reload = reload?;
     let config = match reload() {
         Ok(config) => config,
         Err(e) => {
             tracing::error!("the configuration is kept as it was: {e:#}");
-            return;
+            return None;
         }
     };
     let mut settings = shared.settings.write().unwrap_or_else(PoisonError::into_inner);
@@ -148,11 +226,13 @@ fn take_up(reload: Option<&Reload>, shared: &Shared) {
     };
     if !same(&config.settings) {
         tracing::error!("address and port cannot be changed while running; restart maekin-pxe");
-        return;
+        return None;
     }
+    shared.guard.set(config.mode, config.timing);
     shared.store.replan(config.plan);
     *settings = config.settings;
     tracing::info!("the configuration was taken up");
+    Some(config.role)
 }
 
 /// The address must be on the interface, or nobody would find us under it.
@@ -177,6 +257,12 @@ fn check_interface(config: &Config) -> Result<()> {
 fn listen(settings: &Settings, interface: &str) -> io::Result<TcpListener> {
     let address = SocketAddrV4::new(settings.server, settings.http_port);
     let listener = net::listen_tcp(interface, address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+fn listen6(interface: &str, address: Ipv6Addr, port: u16) -> io::Result<TcpListener> {
+    let listener = net6::listen_tcp(interface, address, port)?;
     listener.set_nonblocking(true)?;
     TcpListener::from_std(listener)
 }

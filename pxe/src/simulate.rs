@@ -1,16 +1,25 @@
 //! What a given machine would be answered, as text. Nothing is sent and nothing is remembered.
 
+mod show;
+
 use std::fmt::Write as _;
+use std::net::{Ipv4Addr, SocketAddrV4};
+
+use uuid::Uuid;
+
+pub use show::{describe, hex};
 
 use crate::boot::{self, Boot, Stage};
+use crate::dhcp::foreign;
 use crate::dhcp::leases::Leases;
 use crate::dhcp::options::{self, MessageType};
-use crate::dhcp::packet::{Packet, Writer};
-use crate::dhcp::server::{self, Reply, Settings};
+use crate::dhcp::packet::{Message, Packet, Writer};
+use crate::dhcp::proxy::{self, BOOT_SERVER_PORT};
+use crate::dhcp::server::{self, CLIENT_PORT, Reply, SERVER_PORT, Settings, Silence};
 use crate::hw::HwAddr;
 
 /// A machine to simulate.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Machine {
     /// Its interface.
     pub hw: HwAddr,
@@ -18,142 +27,151 @@ pub struct Machine {
     pub arch: u16,
     /// The program that asks.
     pub stage: Stage,
+    /// Its SMBIOS UUID; firmware without one says zeros.
+    pub uuid: Option<Uuid>,
+    /// Option 77, as bare text.
+    pub user_class: Option<String>,
+    /// The relay agent that it asks through.
+    pub relay: Option<Ipv4Addr>,
 }
 
-/// Runs DISCOVER and REQUEST of `machine` against `leases` and tells all four packets.
+/// What else is on its network.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scene {
+    /// Nothing: its address comes from here.
+    Alone,
+    /// We are told to be ProxyDHCP; another server, with this address, gives the addresses.
+    Beside(Ipv4Addr),
+}
+
+/// Tells all packets of `machine` and what is answered to each.
 #[must_use]
-pub fn simulate(leases: &mut Leases, settings: &Settings, machine: Machine) -> String {
-    let mut text = String::new();
-    let discover = request(MessageType::Discover, machine, &[]);
-    let Some(offer) = step(&mut text, leases, settings, discover) else { return text };
-    let server = settings.server.octets();
-    let wanted = [(options::REQUESTED_IP, offer.ip.octets()), (options::SERVER_ID, server)];
-    let ask = request(MessageType::Request, machine, &wanted);
-    step(&mut text, leases, settings, ask);
-    text
+pub fn simulate(leases: &mut Leases, settings: &Settings, machine: &Machine, scene: Scene) -> String {
+    let mut talk = Talk { text: String::new(), machine, settings };
+    match scene {
+        Scene::Alone => talk.alone(leases),
+        Scene::Beside(other) => talk.beside(leases, other),
+    }
+    talk.text
 }
 
-/// A packet as such a client sends it.
-fn request(kind: MessageType, machine: Machine, more: &[(u8, [u8; 4])]) -> Writer {
-    let mut writer = Writer::request(kind, 0x4d41_454b, machine.hw, true);
-    for (code, value) in more {
-        writer.option(*code, value);
-    }
-    let arch = machine.arch;
-    match machine.stage {
-        Stage::System => return writer,
-        Stage::Http => {
-            writer.option(options::VENDOR_CLASS, format!("HTTPClient:Arch:{arch:05}:UNDI:003000").as_bytes());
-        }
-        Stage::Pxe | Stage::Ipxe => {
-            writer.option(options::VENDOR_CLASS, format!("PXEClient:Arch:{arch:05}:UNDI:003000").as_bytes());
-        }
-    }
-    writer.option(options::ARCH, &arch.to_be_bytes());
-    if machine.stage == Stage::Ipxe {
-        writer.option(options::USER_CLASS, b"iPXE");
-    }
-    writer
+struct Talk<'a> {
+    text: String,
+    machine: &'a Machine,
+    settings: &'a Settings,
 }
 
-fn step(text: &mut String, leases: &mut Leases, settings: &Settings, ask: Writer) -> Option<Reply> {
-    let message = ask.finish().ok()?; // a handful of options always fits
-    let packet = Packet::parse(message.as_bytes()).ok()?; // our own
-    show(text, "->", &packet);
-    match server::handle(leases, settings, 0, &packet) {
-        Ok(reply) => {
-            if let Ok(answer) = Packet::parse(reply.message.as_bytes()) {
-                show(text, &format!("<- to {},", reply.to), &answer);
+impl Talk<'_> {
+    fn alone(&mut self, leases: &mut Leases) {
+        let discover = self.request(MessageType::Discover, None, &[]);
+        let settings = self.settings;
+        let Some(offer) = self.step(discover, 67, |packet| server::handle(leases, settings, 0, packet))
+        else {
+            return;
+        };
+        let wanted = [(options::REQUESTED_IP, offer.ip), (options::SERVER_ID, settings.server)];
+        let ask = self.request(MessageType::Request, None, &wanted);
+        self.step(ask, 67, |packet| server::handle(leases, settings, 0, packet));
+    }
+
+    fn beside(&mut self, leases: &mut Leases, other: Ipv4Addr) {
+        let settings = self.settings;
+        let discover = self.request(MessageType::Discover, None, &[]);
+        let offer = self.step(discover, 67, |packet| proxy::beside(leases, settings, 0, packet));
+        // Any address will do that the other server may have given.
+        let got = Ipv4Addr::from_bits(settings.server.to_bits() ^ 0xc8);
+        let wanted = [(options::REQUESTED_IP, got), (options::SERVER_ID, other)];
+        let take = self.request(MessageType::Request, None, &wanted);
+        if let Some(message) = &take
+            && let Ok(packet) = Packet::parse(message.as_bytes())
+            && let Some(seen) = foreign::sighting(&packet)
+        {
+            let _ = writeln!(self.text, "== this REQUEST tells that {} gives addresses here", seen.server);
+        }
+        self.step(take, 67, |packet| proxy::beside(leases, settings, 0, packet));
+        let asks_again = offer.is_some_and(|offer| {
+            let answer = Packet::parse(offer.message.as_bytes());
+            let vendor = answer.ok().and_then(|answer| answer.option(options::VENDOR));
+            matches!(offer.boot, Boot::Tftp(_)) && vendor.is_none()
+        });
+        if asks_again {
+            let ask = self.request(MessageType::Request, Some(got), &[]);
+            let from = SocketAddrV4::new(got, CLIENT_PORT);
+            self.step(ask, BOOT_SERVER_PORT, |packet| proxy::boot_server(settings, packet, from));
+        }
+    }
+
+    /// A packet as such a client sends it; a handful of options always fits.
+    fn request(
+        &self,
+        kind: MessageType,
+        ciaddr: Option<Ipv4Addr>,
+        more: &[(u8, Ipv4Addr)],
+    ) -> Option<Message> {
+        let Machine { hw, arch, stage, uuid, user_class, relay } = self.machine;
+        let mut writer = Writer::request(kind, 0x4d41_454b, *hw, true);
+        if let Some(ip) = ciaddr {
+            writer.set_ciaddr(ip);
+        } else if let Some(relay) = relay {
+            writer.set_giaddr(*relay);
+        }
+        for (code, ip) in more {
+            writer.option(*code, &ip.octets());
+        }
+        let program = match stage {
+            Stage::System => None,
+            Stage::Http => Some("HTTPClient"),
+            Stage::Pxe | Stage::Ipxe => Some("PXEClient"),
+        };
+        if let Some(program) = program {
+            let class = format!("{program}:Arch:{arch:05}:UNDI:003000");
+            writer.option(options::VENDOR_CLASS, class.as_bytes());
+            writer.option(options::ARCH, &arch.to_be_bytes());
+            writer.option(options::UNDI, &[1, 3, 0]);
+            let guid = uuid.map_or([0; 16], |uuid| uuid.to_bytes_le());
+            writer.option(options::MACHINE_ID, &[&[0], guid.as_slice()].concat());
+        }
+        match (user_class, stage) {
+            (Some(class), _) => writer.option(options::USER_CLASS, class.as_bytes()),
+            (None, Stage::Ipxe) => writer.option(options::USER_CLASS, b"iPXE"),
+            _ => {}
+        }
+        writer.finish().ok()
+    }
+
+    fn step(
+        &mut self,
+        ask: Option<Message>,
+        port: u16,
+        answer: impl FnOnce(&Packet<'_>) -> Result<Reply, Silence>,
+    ) -> Option<Reply> {
+        let message = ask?;
+        let packet = Packet::parse(message.as_bytes()).ok()?; // our own
+        self.show(&format!("-> to port {port}"), message.as_bytes());
+        match answer(&packet) {
+            Ok(reply) => {
+                let from = if port == BOOT_SERVER_PORT { BOOT_SERVER_PORT } else { SERVER_PORT };
+                self.show(&format!("<- to {} from port {from}", reply.to), reply.message.as_bytes());
+                if reply.boot == Boot::Unsupported {
+                    let arch = boot::arch_name(boot::client(&packet).arch);
+                    let _ = writeln!(
+                        self.text,
+                        "     (nothing to boot: it is {arch}, and only x86-64 is shipped)"
+                    );
+                }
+                Some(reply)
             }
-            if reply.boot == Boot::Unsupported {
-                let arch = boot::arch_name(boot::client(&packet).arch);
-                let _ = writeln!(text, "     (nothing to boot: it is {arch}, and only x86-64 is shipped)");
+            Err(why) => {
+                let _ = writeln!(self.text, "<- nothing: {why}");
+                None
             }
-            Some(reply)
-        }
-        Err(why) => {
-            let _ = writeln!(text, "<- nothing: {why}");
-            None
         }
     }
-}
 
-/// One packet; writing to a String cannot fail.
-fn show(text: &mut String, head: &str, packet: &Packet<'_>) {
-    let _ = writeln!(text, "{head} {:?} xid {:08x} from {}", packet.kind, packet.xid, packet.hw);
-    for (name, ip) in [("yiaddr", packet.yiaddr), ("siaddr", packet.siaddr), ("ciaddr", packet.ciaddr)] {
-        if !ip.is_unspecified() {
-            let _ = writeln!(text, "     {name:<7} {ip}");
-        }
-    }
-    if !packet.file().is_empty() {
-        let _ = writeln!(text, "     file    {}", packet.file().escape_ascii());
-    }
-    for (code, value) in packet.options() {
-        let _ = writeln!(text, "     {code:<7} {}", option_text(code, value));
-    }
-}
-
-fn option_text(code: u8, value: &[u8]) -> String {
-    let number = || value.iter().fold(0u64, |n, b| n << 8 | u64::from(*b));
-    match code {
-        options::SUBNET_MASK
-        | options::ROUTER
-        | options::DNS
-        | options::NTP
-        | options::BROADCAST
-        | options::REQUESTED_IP
-        | options::SERVER_ID => {
-            let ips = value.chunks(4).map(|ip| ip.iter().map(u8::to_string).collect::<Vec<_>>().join("."));
-            ips.collect::<Vec<_>>().join(", ")
-        }
-        options::LEASE_TIME | options::RENEWAL | options::REBINDING => format!("{} s", number()),
-        options::MTU | options::MESSAGE_TYPE => number().to_string(),
-        options::ARCH => {
-            let archs =
-                options::architectures(value).map(|arch| format!("{arch} ({})", boot::arch_name(arch)));
-            archs.collect::<Vec<_>>().join(", ")
-        }
-        options::HOST_NAME
-        | options::DOMAIN
-        | options::VENDOR_CLASS
-        | options::TFTP_SERVER
-        | options::BOOT_FILE
-        | options::USER_CLASS
-        | options::MESSAGE => format!("\"{}\"", value.escape_ascii()),
-        _ => value.iter().map(|b| format!("{b:02x}")).collect::<Vec<_>>().join(" "),
+    fn show(&mut self, head: &str, bytes: &[u8]) {
+        let _ = write!(self.text, "{head}\n{}{}", describe(bytes), hex(bytes));
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::parse_config;
-
-    #[test]
-    fn a_uefi_machine_is_told_its_loader_and_its_ipxe_the_script() {
-        let config = parse_config(
-            "interface = \"x\"\naddress = \"10.0.0.1/24\"\npool_start = \"10.0.0.100\"\npool_end = \"10.0.0.199\"\n\
-             release_dir = \"/r\"\nroot_path = \"/r/root\"\nagent_socket = \"/a\"\nlease_file = \"/l\"\n",
-        )
-        .unwrap();
-        let rows = [
-            (Stage::Pxe, 7, "\"ipxe.efi\\x00\""),
-            (Stage::Pxe, 0, "\"undionly.kpxe\\x00\""),
-            (Stage::Http, 16, "\"http://10.0.0.1:8480/release/boot/net/ipxe.efi\\x00\""),
-            (Stage::Ipxe, 7, "/boot.ipxe?mac=52:54:00:00:00:01&uuid=${uuid}&arch=7\\x00\""),
-            (Stage::System, 0, "yiaddr  10.0.0.100"),
-            (Stage::Pxe, 11, "nothing to boot: it is 64-bit ARM UEFI"),
-        ];
-        for (stage, arch, wanted) in rows {
-            let machine = Machine { hw: "52:54:00:00:00:01".parse().unwrap(), arch, stage };
-            let text = simulate(&mut Leases::new(config.plan.clone()), &config.settings, machine);
-            assert!(text.contains(wanted), "{stage:?} {arch}: {text}");
-            assert_eq!(
-                text.lines().filter(|l| l.starts_with("->") || l.starts_with("<-")).count(),
-                4,
-                "{text}"
-            );
-        }
-    }
-}
+mod tests;

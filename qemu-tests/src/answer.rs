@@ -58,7 +58,7 @@ impl Answer {
         for nic in &spec.nics {
             let network = match nic {
                 Nic::Rack { .. } => format!("addresses = {}", list(&[FIRST_ADDRESS.to_owned()])),
-                Nic::Host { .. } => "dhcp = true".to_owned(),
+                Nic::Tap { .. } | Nic::Host { .. } => "dhcp = true".to_owned(),
             };
             // Writing to a string cannot fail.
             let _ = write!(text, "[[network.interface]]\nmac = {}\n{network}\n\n", quote(nic.mac()));

@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maekin_api::boot_drives::BootDrives;
 use maekin_api::cluster::Cluster;
-use maekin_api::install::{Install, OpenWindow, Reinstall, WindowState};
+use maekin_api::install::{Deny, Install, OpenWindow, Reinstall, SeenMachine, Terms, WindowState};
 use maekin_api::node::Node;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -112,6 +112,30 @@ impl Api {
     /// As [`Api::node`].
     pub fn open_window(&self, minutes: u32, count: u32) -> anyhow::Result<WindowState> {
         self.post(maekin_api::INSTALL_WINDOW, &OpenWindow { minutes, count })
+    }
+
+    /// `GET /v1/machines`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn machines(&self) -> anyhow::Result<Vec<SeenMachine>> {
+        self.get(maekin_api::MACHINES)
+    }
+
+    /// `POST /v1/machines/{machine}/approve`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn approve(&self, machine: &str, terms: &Terms) -> anyhow::Result<Install> {
+        self.post(&maekin_api::MACHINE_APPROVE.replace("{machine}", machine), terms)
+    }
+
+    /// `POST /v1/machines/{machine}/deny`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn deny(&self, machine: &str, deny: &Deny) -> anyhow::Result<SeenMachine> {
+        self.post(&maekin_api::MACHINE_DENY.replace("{machine}", machine), deny)
     }
 
     /// `POST /v1/nodes/{name}/reinstall`.

@@ -237,6 +237,9 @@ impl Args {
                 "-netdev",
                 format!("stream,id=net{i},server=off,addr.type=unix,addr.path={}", escape(socket)),
             ),
+            Nic::Tap { interface, .. } => {
+                self.add("-netdev", format!("tap,id=net{i},ifname={interface},script=no,downscript=no"));
+            }
             Nic::Host { forwards, .. } => {
                 let ports: String = forwards
                     .iter()

@@ -140,7 +140,13 @@ impl Machine {
     fn command(&self, spec: &NodeSpec, code: Option<&Path>) -> Cmd {
         let largest = spec.drives.iter().map(|d| d.size).max().unwrap_or(0);
         let args = plan_args(spec, &self.files, self.accel, code);
-        Cmd::new("prlimit").arg(format!("--fsize={}", largest + FILE_SLACK)).arg(QEMU).args(args)
+        let limit = format!("--fsize={}", largest + FILE_SLACK);
+        match spec.namespace() {
+            Some(name) => Cmd::new("ip").args(["netns", "exec", name, "prlimit"]).arg(limit),
+            None => Cmd::new("prlimit").arg(limit),
+        }
+        .arg(QEMU)
+        .args(args)
     }
 
     /// Cuts the power.

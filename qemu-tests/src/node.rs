@@ -104,6 +104,15 @@ pub enum Nic {
         /// The switch port's unix socket.
         socket: PathBuf,
     },
+    /// A cable to a network namespace of this host, in which QEMU itself then runs.
+    Tap {
+        /// Hardware address.
+        mac: String,
+        /// The namespace's name, as ip-netns(8) has it.
+        namespace: String,
+        /// The tap interface in it.
+        interface: String,
+    },
     /// QEMU's user network: DHCP, a router that leads nowhere, and forwarded ports.
     Host {
         /// Hardware address.
@@ -118,7 +127,7 @@ impl Nic {
     #[must_use]
     pub fn mac(&self) -> &str {
         match self {
-            Self::Rack { mac, .. } | Self::Host { mac, .. } => mac,
+            Self::Rack { mac, .. } | Self::Tap { mac, .. } | Self::Host { mac, .. } => mac,
         }
     }
 }
@@ -170,7 +179,7 @@ impl NodeSpec {
     pub fn forwarded(&self, guest: u16) -> Option<u16> {
         self.nics.iter().find_map(|nic| match nic {
             Nic::Host { forwards, .. } => forwards.iter().find(|f| f.guest == guest).map(|f| f.host),
-            Nic::Rack { .. } => None,
+            Nic::Rack { .. } | Nic::Tap { .. } => None,
         })
     }
 
@@ -179,7 +188,16 @@ impl NodeSpec {
     pub fn rack_mac(&self) -> Option<&str> {
         self.nics.iter().find_map(|nic| match nic {
             Nic::Rack { mac, .. } => Some(mac.as_str()),
-            Nic::Host { .. } => None,
+            Nic::Tap { .. } | Nic::Host { .. } => None,
+        })
+    }
+
+    /// The namespace of this host that it has a cable to.
+    #[must_use]
+    pub fn namespace(&self) -> Option<&str> {
+        self.nics.iter().find_map(|nic| match nic {
+            Nic::Tap { namespace, .. } => Some(namespace.as_str()),
+            Nic::Rack { .. } | Nic::Host { .. } => None,
         })
     }
 }

@@ -1,26 +1,32 @@
-//! The first node installs the rest of the rack over the network, and all of them are one cluster.
+//! The first node installs the rest of the rack over the network, all of them are one cluster, and when the first dies
+//! in the middle of an installation another goes on with it.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use maekin_api::cluster::MemberState;
 use maekin_api::install::Progress;
-use maekin_host::wait;
 use maekin_qemu_tests::fixture::Fixture;
-use maekin_qemu_tests::node::Firmware;
+use maekin_qemu_tests::node::{Firmware, NodeSpec};
 use maekin_qemu_tests::rack::{Firmwares, Plan, Watch, at_once};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_rack");
+/// Power-on to ready, by hardware virtualisation.
+const INSTALL: Duration = Duration::from_secs(5 * 60);
 
 #[test]
-fn a_bios_and_a_uefi_node_make_it_a_cluster_of_three() {
+fn a_bios_and_a_uefi_node_make_it_a_cluster_of_three_that_outlives_its_master() {
     let fixture = Fixture::get(Firmware::Bios, TOOL.as_ref()).unwrap();
-    let plan = Plan { firmwares: Firmwares::Mixed, ..Plan::default() };
+    let plan = Plan { nodes: 4, firmwares: Firmwares::Mixed, ..Plan::default() };
     let rack = fixture.clone_into("pxe-three", &plan, TOOL.as_ref()).unwrap();
     let mut watch = Watch::default();
     rack.boot_first(&mut watch, &mut |_| {}).unwrap();
 
-    rack.install_others(&mut watch, at_once(), &mut |_| {}).unwrap();
+    let ([three @ .., fourth], [first, others @ ..]) = (rack.nodes(), &rack.nodes()[..3]) else {
+        unreachable!()
+    };
+    rack.install(others, &mut watch, at_once(), &mut |_| {}).unwrap();
     for node in &watch.nodes()[1..] {
         let progress = &node.progress;
         assert!(
@@ -30,11 +36,11 @@ fn a_bios_and_a_uefi_node_make_it_a_cluster_of_three() {
         );
     }
 
-    rack.wait_one_cluster().unwrap();
-    for spec in rack.nodes() {
+    rack.wait_cluster_of(three).unwrap();
+    for spec in three {
         assert_eq!(rack.api(spec).unwrap().node().unwrap().name, spec.name, "named in the order they came");
     }
-    let clusters: Vec<_> = rack.nodes().iter().map(|n| rack.api(n).unwrap().cluster().unwrap()).collect();
+    let clusters: Vec<_> = three.iter().map(|n| rack.api(n).unwrap().cluster().unwrap()).collect();
     for cluster in &clusters {
         assert_eq!(cluster.id, clusters[0].id);
         assert_eq!(cluster.ca_sha256, clusters[0].ca_sha256);
@@ -43,35 +49,35 @@ fn a_bios_and_a_uefi_node_make_it_a_cluster_of_three() {
     let keys: BTreeSet<&str> = clusters[0].nodes.iter().map(|n| n.key_sha256.as_str()).collect();
     assert_eq!(keys.len(), 3, "each node has a key of its own");
     let firmwares: BTreeSet<String> =
-        rack.nodes().iter().map(|n| rack.api(n).unwrap().node().unwrap().firmware).collect();
+        three.iter().map(|n| rack.api(n).unwrap().node().unwrap().firmware).collect();
     assert_eq!(firmwares, BTreeSet::from(["bios", "uefi"].map(str::to_owned)));
 
-    let installs = rack.api(&rack.nodes()[0]).unwrap().installs().unwrap();
+    let api = rack.api(first).unwrap();
+    let installs = api.installs().unwrap();
     assert_eq!(installs.len(), 2);
     assert!(installs.iter().all(|i| i.progress == Progress::Joined), "{installs:?}");
-}
 
-#[test]
-fn nobody_is_installed_while_the_window_is_closed() {
-    let fixture = Fixture::get(Firmware::Bios, TOOL.as_ref()).unwrap();
-    let plan = Plan { nodes: 2, firmwares: Firmwares::All(Firmware::Bios), ..Plan::default() };
-    let rack = fixture.clone_into("pxe-closed", &plan, TOOL.as_ref()).unwrap();
-    let mut watch = Watch::default();
-    rack.boot_first(&mut watch, &mut |_| {}).unwrap();
-    let api = rack.api(&rack.nodes()[0]).unwrap();
+    api.open_window(60, 1).unwrap();
+    watch.power_on(&rack, &fourth.name, None).unwrap();
+    let another = rack.api(&others[0]).unwrap();
+    let of_fourth =
+        || another.installs().ok()?.into_iter().find(|i| fourth.rack_mac() == Some(i.mac.as_str()));
+    let under_way =
+        || matches!(of_fourth()?.progress, Progress::Installing { percent: 1.., .. }).then_some(());
+    watch.until("the fourth to write", rack.limit(INSTALL), |_| under_way().is_some()).unwrap();
+    let ticket = of_fourth().unwrap().ticket;
+    rack.machine(first).power_off().unwrap();
+    let heir = rack.wait_master_among(others).unwrap();
+    watch.until_ready(rack.limit(INSTALL), |_| {}).unwrap();
 
-    rack.wait_master().unwrap();
-    rack.power_on("node-2").unwrap();
-    let stranger = rack.node("node-2").unwrap();
-    let seen = wait::until(
-        "the first node to see the stranger",
-        rack.limit(Duration::from_secs(60)),
-        Duration::from_secs(1),
-        || api.get::<Vec<maekin_api::install::SeenMachine>>(maekin_api::MACHINES).ok()?.pop(),
-    )
-    .unwrap();
-    assert_eq!(Some(seen.mac.as_str()), stranger.rack_mac());
-    assert_eq!(api.installs().unwrap(), []);
-    let first_drive = &stranger.drives[0].file;
-    assert!(maekin_qemu_tests::disk::is_untouched(first_drive).unwrap(), "not a sector was written");
+    let rest: Vec<NodeSpec> = rack.nodes()[1..].to_vec();
+    rack.wait_cluster_of(&rest).unwrap();
+    let install =
+        rack.api(heir).unwrap().installs().unwrap().into_iter().find(|i| i.ticket == ticket).unwrap();
+    assert_eq!(install.progress, Progress::Joined, "the ticket that the first one cut: {install:?}");
+    let named = rack.api(fourth).unwrap().node().unwrap().name;
+    assert_eq!(named, fourth.name, "the name that the first one gave");
+    let gone =
+        rack.api(heir).unwrap().cluster().unwrap().nodes.into_iter().find(|n| n.name == first.name).unwrap();
+    assert_eq!(gone.state, MemberState::Unreachable);
 }

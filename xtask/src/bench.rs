@@ -1,5 +1,12 @@
 //! The figures of `docs/performance.md`: measured here and now, and written there as tables.
 
+mod dhcp;
+mod http;
+mod lab;
+mod page;
+mod rack;
+mod tftp;
+
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
@@ -85,10 +92,26 @@ pub(crate) enum Part {
     Racks,
     /// Many installs, and the least memory that one takes.
     Installs,
+    /// TFTP, beside other servers.
+    Tftp,
+    /// HTTP, beside nginx.
+    Http,
+    /// DHCP, beside Kea and others.
+    Dhcp,
+    /// A rack that installs at once, beside plain HTTP and multicast.
+    Rack,
 }
 
 /// Measures, and writes the page. Where only one part is measured, the other's figures are those of its last time.
 pub(crate) fn run(only: Option<Part>) -> anyhow::Result<()> {
+    match only {
+        Some(Part::Tftp) => return tftp::run(),
+        Some(Part::Http) => return http::run(),
+        Some(Part::Dhcp) => return dhcp::run(),
+        Some(Part::Rack) => return rack::run(),
+        None => (tftp::run()?, http::run()?, dhcp::run()?, rack::run()?),
+        _ => ((), (), (), ()),
+    };
     packages::ensure(&[Purpose::Compile, Purpose::Image, Purpose::Rack])?;
     room::check(&room::rack(3, 2048))?;
     build::image(&[])?;
@@ -108,9 +131,7 @@ pub(crate) fn run(only: Option<Part>) -> anyhow::Result<()> {
     }
     let many: Many = figures(&many)?;
     let (builds, racks): (Builds, Racks) = (figures(&builds)?, figures(&racks)?);
-    let page = workspace().join("docs/performance.md");
-    file::write_atomic(&page, render(&machine()?, &sizes()?, &builds, &racks, &many).as_bytes(), 0o644)?;
-    println!("written to {}", page.display());
+    page::write(&render(&machine()?, &sizes()?, &builds, &racks, &many))?;
     let ratio = racks.data_path.installer / racks.data_path.dd_digest;
     ensure!(
         ratio <= DATA_PATH_LIMIT,

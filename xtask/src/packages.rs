@@ -19,6 +19,9 @@ pub(crate) enum Purpose {
     Rack,
     /// Tests of single crates that drive real programs.
     Test,
+    /// Servers of others, to measure beside ours. Those that would begin to serve by themselves are not installed, but
+    /// unpacked (`bench::lab`); these are what they need.
+    Bench,
 }
 
 impl Purpose {
@@ -28,6 +31,7 @@ impl Purpose {
             Self::Image => "build the image",
             Self::Rack => "run virtual nodes",
             Self::Test => "test against real programs",
+            Self::Bench => "measure beside other programs",
         }
     }
 
@@ -45,7 +49,24 @@ impl Purpose {
                 "qemu-system-x86",
                 "qemu-utils",
             ],
-            Self::Test => &["etcd-server", "iproute2", "minisign", "nftables"],
+            Self::Test => &[
+                "atftp",
+                "busybox",
+                "curl",
+                "dhcpcd-base",
+                "dnsmasq-base",
+                "etcd-server",
+                "iproute2",
+                "ipmitool",
+                "isc-dhcp-client",
+                "minisign",
+                "nftables",
+                "openipmi",
+                "tftp-hpa",
+                "udhcpc",
+                "xorriso",
+            ],
+            Self::Bench => &["dnsmasq-base", "iproute2", "kea-admin", "libpcre2-8-0", "libwrap0", "udpcast"],
         }
     }
 }

@@ -13,7 +13,14 @@ pub const AGENT_SOCKET: &str = "/run/maekin/agent.sock";
 /// `POST`: [`Machine`] in, [`Decision`] out. Asked at every network boot of a machine.
 pub const DECIDE: &str = "/internal/boot/decide";
 
-/// `GET /internal/install/{ticket}/answer`: the installer's answer file, TOML.
+/// `POST`: [`Machine`] in, [`crate::machine::Verdict`] out. Asked again and again for a machine that waits.
+pub const VERDICT: &str = "/internal/machine/verdict";
+
+/// `POST`: [`Inventory`] in, empty out: what a machine that asked found out about itself.
+pub const INVENTORY: &str = "/internal/machine/inventory";
+
+/// `POST`: [`Inventory`] in, the installer's answer file (TOML) out. Status 422 with the reason where the machine is not
+/// the one that the ticket was cut for.
 pub const ANSWER: &str = "/internal/install/{ticket}/answer";
 
 /// `POST /internal/install/{ticket}/report`: [`Report`] in, empty out.
@@ -32,6 +39,15 @@ pub struct Machine {
     pub address: Option<Ipv4Addr>,
     /// The address of ours that the machine reached.
     pub server: Ipv4Addr,
+}
+
+/// What a machine found out about itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Inventory {
+    /// Which machine.
+    pub machine: Machine,
+    /// Its facts: the JSON of `maekin-installer probe --json`.
+    pub facts: serde_json::Value,
 }
 
 /// What a machine that boots from the network shall do.

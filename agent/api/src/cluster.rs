@@ -19,6 +19,9 @@ pub struct Cluster {
     pub nodes: Vec<Member>,
     /// Whether machines are let in.
     pub install_window: WindowState,
+    /// Id of the member that leads: it gives addresses and decides what machines boot. Absent while none does.
+    #[serde(default)]
+    pub leader: Option<String>,
 }
 
 /// A member of the cluster.
@@ -42,6 +45,9 @@ pub struct Member {
     pub joined_at: u64,
     /// SHA-256 of its public key (SubjectPublicKeyInfo, DER), 64 lower-case hex digits.
     pub key_sha256: String,
+    /// Labels that it was let in with.
+    #[serde(default)]
+    pub roles: Vec<String>,
 }
 
 /// Whether a member is there.

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::secret::Secret;
+
 /// Body of `POST` [`crate::JOIN`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +37,10 @@ pub struct JoinReply {
     pub cluster: String,
     /// Where the record is, `https://address:port`.
     pub endpoints: Vec<String>,
+    /// The cluster's sealing key, base64: opens the credentials that the record holds sealed. Empty from a member that
+    /// does not have it.
+    #[serde(default)]
+    pub seal: Secret,
 }
 
 /// Body of `POST` [`crate::INVITES`].

@@ -5,23 +5,33 @@
 //!
 //! | module | job |
 //! | --- | --- |
+//! | [`addresses`] | install master tells agent: which machine has which address |
 //! | [`alarm`] | what is wrong with a node |
 //! | [`boot`] | install master asks agent: what shall this machine boot |
 //! | [`boot_drives`] | whether either boot drive alone would start a node |
 //! | [`cluster`] | the cluster and its members |
 //! | [`install`] | install window, installations under way |
 //! | [`join`] | how a node becomes a member |
+//! | [`machine`] | machines that boot from the network: what they tell, what they are told |
 //! | [`node`] | one node about itself |
+//! | [`power`] | power of machines, through their management controllers |
 //! | [`problem`] | errors (RFC 9457) |
+//! | [`provision`] | what install masters hand out |
+//! | [`secret`] | texts that are never shown |
 
+pub mod addresses;
 pub mod alarm;
 pub mod boot;
 pub mod boot_drives;
 pub mod cluster;
 pub mod install;
 pub mod join;
+pub mod machine;
 pub mod node;
+pub mod power;
 pub mod problem;
+pub mod provision;
+pub mod secret;
 
 /// A DNS name in every node's certificate. Nodes verify each other under it, so that an address that changes breaks
 /// no trust; who exactly a node is says the URI beside it.
@@ -45,7 +55,7 @@ pub const CLUSTER: &str = "/v1/cluster";
 pub const INSTALL_WINDOW: &str = "/v1/install-window";
 /// `GET` list of [`install::Install`].
 pub const INSTALLS: &str = "/v1/installs";
-/// `DELETE`: forget an installation, so that its machine, if it became no member, may be installed again.
+/// `GET` [`install::Install`]. `DELETE`: forget an installation, so that its machine, if it became no member, may be installed again.
 pub const INSTALL: &str = "/v1/installs/{ticket}";
 /// `GET`: the receipt of an installation as its installer sent it: an object of `receipt` (JSON, to the byte what was
 /// signed), `signature` and `public_key` (minisign format); null while there is none.
@@ -55,9 +65,26 @@ pub const INSTALL_RECEIPT: &str = "/v1/installs/{ticket}/receipt";
 pub const REINSTALL: &str = "/v1/nodes/{name}/reinstall";
 /// `GET` list of [`install::SeenMachine`]: machines that asked to boot.
 pub const MACHINES: &str = "/v1/machines";
+/// `GET` [`install::MachineDetail`]: one of them, by its hardware address or its code, with its facts.
+pub const MACHINE: &str = "/v1/machines/{machine}";
+/// `POST` [`install::Terms`]: let it in; answers [`install::Install`].
+pub const MACHINE_APPROVE: &str = "/v1/machines/{machine}/approve";
+/// `POST` [`install::Deny`]: tell it no; answers [`install::SeenMachine`].
+pub const MACHINE_DENY: &str = "/v1/machines/{machine}/deny";
+/// `GET` and `PUT` list of [`install::Rule`]: machines that are let in without asking further.
+pub const APPROVALS: &str = "/v1/approvals";
+/// `GET` and `PUT`: the same as CSV (RFC 4180) with a head line.
+pub const APPROVALS_CSV: &str = "/v1/approvals.csv";
+/// `GET` list of [`power::PowerInfo`]: the machines whose power can be switched.
+pub const POWER: &str = "/v1/power";
+/// Power of one machine, by the hardware address it boots from. `GET` [`power::PowerInfo`], `PUT` [`power::SetPower`],
+/// `DELETE` forgets the settings, `POST` [`power::Act`] does something and answers [`power::Done`].
+pub const MACHINE_POWER: &str = "/v1/machines/{machine}/power";
 /// `POST` [`join::NewInvite`], answers [`join::Invite`].
 pub const INVITES: &str = "/v1/invites";
 /// `POST` [`join::JoinRequest`], answers [`join::JoinReply`]. Needs no other authentication than the secret inside.
 pub const JOIN: &str = "/v1/join";
+/// `GET` and `PUT` [`provision::Provision`]: what the install masters hand out; every member takes it up.
+pub const PROVISION: &str = "/v1/provision";
 /// `GET`: 200 and the text `ok` when the agent serves. Needs no authentication and tells nothing else.
 pub const HEALTH: &str = "/healthz";

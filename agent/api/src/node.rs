@@ -52,10 +52,10 @@ pub struct Node {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum InstallMaster {
-    /// This node installs nobody.
+    /// Another node's gives addresses; this one serves files.
     #[default]
     Standby,
-    /// It is to install others, and its install master does not answer machines yet.
+    /// This node leads, and its install master does not answer machines yet.
     Starting,
     /// It answers machines that boot from the network.
     Serving,

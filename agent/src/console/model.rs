@@ -65,6 +65,11 @@ pub(super) enum PromptKind {
     Password,
     /// The word that confirms it: `reboot` or `poweroff`.
     Confirm(&'static str),
+    /// The code of a machine that is let in, or told no.
+    Code {
+        /// It is let in.
+        yes: bool,
+    },
 }
 
 /// Everything that is on the screen.

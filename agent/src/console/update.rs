@@ -87,6 +87,10 @@ fn alarms(snapshot: &Snapshot) -> Vec<&str> {
 
 fn pressed(model: &mut Model, console: usize, key: Key) -> Vec<Effect> {
     match key {
+        // By typing the code a person compares it.
+        Key::Char(c @ ('a' | 'n')) if model.page == Page::Window => {
+            ask(model, console, PromptKind::Code { yes: c == 'a' })
+        }
         Key::Char(c) => match MENU.iter().position(|(digit, ..)| *digit == c) {
             Some(at) => choose(model, console, at),
             None => letter(model, c),
@@ -184,6 +188,13 @@ fn entered(model: &mut Model, prompt: &Prompt) -> Vec<Effect> {
             model.checking = Some(prompt.console);
             "Checking the password ...".clone_into(&mut model.message);
             vec![Effect::Ask(Job::Password { console: prompt.console, password: prompt.typed.clone() })]
+        }
+        PromptKind::Code { yes } => {
+            let code = prompt.typed.trim().to_owned();
+            if code.is_empty() {
+                return vec![];
+            }
+            vec![Effect::Ask(Job::Decide { code, yes })]
         }
         PromptKind::Confirm(word) if prompt.typed == word => {
             model.message = format!("{word} is under way.");

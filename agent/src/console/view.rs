@@ -102,6 +102,10 @@ fn footer(model: &Model, buffer: &mut Buffer) {
                 let stars = "*".repeat(prompt.typed.chars().count().min(40));
                 Line::bold(format!(" Admin password: {stars}_   (Enter, or Esc to leave)"))
             }
+            PromptKind::Code { yes } => {
+                let (word, typed) = (if yes { "let in" } else { "tell no" }, &prompt.typed);
+                Line::bold(format!(" Code of the machine to {word} (Enter, or Esc to leave): {typed}_"))
+            }
             PromptKind::Confirm(word) => {
                 let typed = &prompt.typed;
                 Line::warn(format!(" To {word} {name}, type `{word}` and Enter (Esc to leave): {typed}_"))

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::Context;
 use maekin_api as api;
-use maekin_api::install::{OpenWindow, WindowState};
+use maekin_api::install::{Deny, Install, OpenWindow, SeenMachine, Terms, WindowState};
 use maekin_api::node::{Membership, Node};
 use maekin_host::cmd::Cmd;
 use maekin_host::file::read_text;
@@ -15,6 +15,7 @@ use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::model::Snapshot;
 use super::update::Event;
+use crate::cli::machines::plain;
 use crate::cli::window_text;
 use crate::clock::now;
 use crate::errors::chain;
@@ -38,6 +39,8 @@ pub(super) enum Job {
     OpenWindow(OpenWindow),
     /// No longer.
     CloseWindow,
+    /// Let the machine with this code in, or tell it no.
+    Decide { code: String, yes: bool },
     /// Is this the admin password?
     Password { console: usize, password: String },
     /// Run a program.
@@ -96,6 +99,10 @@ async fn carry_out(settings: &Settings, target: &Target, job: Job) -> Option<Eve
         Job::Logs => Some(Event::Logs(logs())),
         Job::OpenWindow(open) => Some(said(target.post(api::INSTALL_WINDOW, &open).await)),
         Job::CloseWindow => Some(said(target.delete(api::INSTALL_WINDOW).await)),
+        Job::Decide { code, yes } => Some(Event::Said(match decide(target, &code, yes).await {
+            Ok(text) => text,
+            Err(e) => format!("{e:#}"),
+        })),
         Job::Password { console, password } => {
             let right = check(settings, &password);
             if !right {
@@ -105,6 +112,18 @@ async fn carry_out(settings: &Settings, target: &Target, job: Job) -> Option<Eve
         }
         Job::Run(command) => command.run().err().map(|e| Event::Said(chain(&e))),
     }
+}
+
+async fn decide(target: &Target, code: &str, yes: bool) -> anyhow::Result<String> {
+    let machine = plain(code)?;
+    if yes {
+        let path = api::MACHINE_APPROVE.replace("{machine}", &machine);
+        let install: Install = target.post(&path, &Terms::default()).await?;
+        return Ok(format!("{} is let in as {}.", install.mac, install.hostname));
+    }
+    let path = api::MACHINE_DENY.replace("{machine}", &machine);
+    let seen: SeenMachine = target.post(&path, &Deny::default()).await?;
+    Ok(format!("{} is told no.", seen.mac))
 }
 
 fn said(outcome: Result<WindowState, ClientError>) -> Event {

@@ -23,6 +23,8 @@ const LARGEST: usize = 4 << 20;
 const CONNECT_LIMIT: Duration = Duration::from_secs(5);
 /// How long the whole exchange may take.
 const LIMIT: Duration = Duration::from_secs(20);
+/// The same for something slow: a little more than the other side gives any request.
+const SLOW: Duration = Duration::from_secs(65);
 
 /// Whom to ask.
 #[derive(Clone)]
@@ -46,10 +48,12 @@ pub(crate) enum ClientError {
         source: std::io::Error,
     },
     /// It took too long.
-    #[error("the agent at {target} gave no answer within {} s", LIMIT.as_secs())]
+    #[error("the agent at {target} gave no answer within {} s", limit.as_secs())]
     TimedOut {
         /// Whom.
         target: String,
+        /// How long it had.
+        limit: Duration,
     },
     /// The exchange broke off.
     #[error("the exchange with the agent at {target} broke off")]
@@ -98,9 +102,37 @@ impl Target {
         path: &str,
         body: &impl Serialize,
     ) -> Result<T, ClientError> {
+        self.json(Method::POST, path, self.body(body)?).await
+    }
+
+    /// Asks with `POST` and a JSON body for something that takes its time.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(crate) async fn post_slow<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        let outcome = self.exchange_within(SLOW, Method::POST, path, self.body(body)?).await?;
+        self.understand(&outcome)
+    }
+
+    /// Asks with `PUT` and a JSON body.
+    ///
+    /// # Errors
+    /// [`ClientError`].
+    pub(crate) async fn put<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, ClientError> {
+        self.json(Method::PUT, path, self.body(body)?).await
+    }
+
+    fn body(&self, body: &impl Serialize) -> Result<Bytes, ClientError> {
         let broken = |e: serde_json::Error| ClientError::Broken { target: self.name(), source: e.into() };
-        let body = serde_json::to_vec(body).map_err(broken)?;
-        self.json(Method::POST, path, body.into()).await
+        serde_json::to_vec(body).map(Bytes::from).map_err(broken)
     }
 
     /// Asks with `DELETE`.
@@ -117,12 +149,16 @@ impl Target {
         path: &str,
         body: Bytes,
     ) -> Result<T, ClientError> {
-        let (status, body) = self.exchange(method, path, body).await?;
+        self.understand(&self.exchange(method, path, body).await?)
+    }
+
+    fn understand<T: DeserializeOwned>(&self, answer: &(StatusCode, Bytes)) -> Result<T, ClientError> {
+        let (status, body) = answer;
         let strange = || ClientError::Strange { target: self.name(), status: status.as_u16() };
         if !status.is_success() {
-            return Err(serde_json::from_slice(&body).map_or_else(|_| strange(), ClientError::Problem));
+            return Err(serde_json::from_slice(body).map_or_else(|_| strange(), ClientError::Problem));
         }
-        serde_json::from_slice(&body).map_err(|_| strange())
+        serde_json::from_slice(body).map_err(|_| strange())
     }
 
     /// Asks, and returns status and body as they came.
@@ -131,6 +167,16 @@ impl Target {
     /// [`ClientError`].
     pub(crate) async fn exchange(
         &self,
+        method: Method,
+        path: &str,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
+        self.exchange_within(LIMIT, method, path, body).await
+    }
+
+    async fn exchange_within(
+        &self,
+        limit: Duration,
         method: Method,
         path: &str,
         body: Bytes,
@@ -152,8 +198,8 @@ impl Target {
                 }
             }
         };
-        let timed_out = |_| ClientError::TimedOut { target: self.name() };
-        tokio::time::timeout(LIMIT, work).await.map_err(timed_out)?
+        let timed_out = |_| ClientError::TimedOut { target: self.name(), limit };
+        tokio::time::timeout(limit, work).await.map_err(timed_out)?
     }
 
     async fn connect<S>(&self, work: impl Future<Output = std::io::Result<S>>) -> Result<S, ClientError> {

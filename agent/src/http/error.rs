@@ -7,6 +7,7 @@ use maekin_api::problem::{MEDIA_TYPE, Problem};
 use crate::errors::chain;
 use crate::install::InstallError;
 use crate::pki::PkiError;
+use crate::power::errors::{BmcError, PowerError};
 use crate::record::RecordError;
 
 /// A problem as an answer.
@@ -74,7 +75,14 @@ impl From<InstallError> for ApiError {
             InstallError::Contended => {
                 Self::new(StatusCode::SERVICE_UNAVAILABLE, "contended", "The record is busy", detail)
             }
-            InstallError::NotFound { .. } | InstallError::NoMember(_) => {
+            InstallError::Flooded => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, "flooded", "Too much is told at once", detail)
+            }
+            InstallError::Unfit(_) => {
+                let title = "The machine is not the one that was let in";
+                Self::new(StatusCode::UNPROCESSABLE_ENTITY, "unfit", title, detail)
+            }
+            InstallError::NotFound { .. } | InstallError::NoMember(_) | InstallError::NoMachine(_) => {
                 Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", detail)
             }
             InstallError::Over(_) => {
@@ -83,6 +91,45 @@ impl From<InstallError> for ApiError {
             InstallError::Refused(_) => {
                 Self::new(StatusCode::FORBIDDEN, "join-refused", "The node may not join", detail)
             }
+        }
+    }
+}
+
+impl From<PowerError> for ApiError {
+    fn from(error: PowerError) -> Self {
+        let detail = chain(&error);
+        let new = |status, kind, title| Self::new(status, kind, title, detail.clone());
+        match error {
+            PowerError::Record(e) => e.into(),
+            PowerError::Invalid(_) => Self::bad_request(detail),
+            PowerError::NotFound(_) => new(StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
+            PowerError::Busy(_) => {
+                new(StatusCode::CONFLICT, "power-busy", "Something is being done to this machine's power")
+            }
+            PowerError::Alive { .. } => {
+                new(StatusCode::CONFLICT, "member-alive", "The machine is a member that works")
+            }
+            PowerError::Contended => new(StatusCode::SERVICE_UNAVAILABLE, "contended", "The record is busy"),
+            PowerError::NoMember => new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                "not-a-member",
+                "This node is not a member of a cluster yet",
+            ),
+            PowerError::Seal(_) | PowerError::NoSealKey => {
+                new(StatusCode::CONFLICT, "sealed", "The password cannot be opened on this node")
+            }
+            PowerError::Bmc(BmcError::Cannot(_)) => {
+                new(StatusCode::CONFLICT, "power-cannot", "This machine's power cannot be used that way")
+            }
+            PowerError::Bmc(BmcError::Unreachable { .. } | BmcError::TooSlow { .. }) => new(
+                StatusCode::GATEWAY_TIMEOUT,
+                "bmc-unreachable",
+                "The management controller does not answer",
+            ),
+            PowerError::Bmc(_) => {
+                new(StatusCode::BAD_GATEWAY, "bmc-refused", "The management controller did not do it")
+            }
+            PowerError::Lost(_) => Self::internal(detail),
         }
     }
 }

@@ -10,6 +10,8 @@ use crate::record::{Change, Record};
 
 /// How long a wish stands, seconds.
 const VALIDITY: u64 = 24 * 3600;
+/// Voters of the record that there must be besides the member's, for it to be spared: a quorum of three.
+const SPARE: usize = 2;
 
 /// Writes the wish down.
 ///
@@ -17,9 +19,12 @@ const VALIDITY: u64 = 24 * 3600;
 /// [`InstallError::NoMember`], or [`InstallError::Invalid`] for a member that the cluster cannot spare.
 pub(crate) async fn wish(record: &Record, name: &str, now: u64) -> Result<Reinstall, InstallError> {
     let member = member(record, name).await?;
-    if member.signer || !member.record_url.is_empty() {
-        let text =
-            format!("{name} holds the cluster's record or its CA, which a new installation would not have");
+    let others = record.list::<NodeValue>(keys::NODES).await?;
+    let others = others.iter().filter(|n| n.value.id != member.id && !n.value.record_url.is_empty()).count();
+    if !member.record_url.is_empty() && others < SPARE {
+        let text = format!(
+            "{name} holds the cluster's record, which needs {SPARE} other voters while it is away, and has {others}"
+        );
         return Err(InstallError::Invalid(text));
     }
     let value = AgainValue { id: member.id.clone(), until: now + VALIDITY };

@@ -14,7 +14,7 @@ struct Answer<'a> {
     version: u32,
     node: Node<'a>,
     admin: &'a Admin,
-    disks: Disks,
+    disks: Disks<'a>,
     network: Network<'a>,
     time: &'a Time,
     cluster: ClusterIntent,
@@ -27,8 +27,17 @@ struct Node<'a> {
 }
 
 #[derive(Serialize)]
-struct Disks {
-    mirror: &'static str,
+struct Disks<'a> {
+    mirror: Mirror<'a>,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    consent: &'a [String],
+}
+
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Mirror<'a> {
+    Auto(&'static str),
+    Named(&'a [String]),
 }
 
 #[derive(Serialize)]
@@ -67,13 +76,21 @@ pub(crate) fn render_answer(
         version: 1,
         node: Node { hostname: &ticket.hostname },
         admin: &own.admin,
-        disks: Disks { mirror: "auto" },
+        disks: disks(&ticket.disks),
         network: Network { dns: &own.network.dns, interface: interfaces(ticket, own) },
         time: &own.time,
         cluster: ClusterIntent::Join { masters: masters.urls, ca_sha256: masters.ca_sha256, secret },
         install: Install { after: "reboot" },
     };
     toml::to_string(&answer).map_err(|e| InstallError::Invalid(format!("cannot write the answer file: {e}")))
+}
+
+fn disks(terms: &maekin_api::install::Disks) -> Disks<'_> {
+    let mirror = match terms.mirror.as_slice() {
+        [] => Mirror::Auto("auto"),
+        named => Mirror::Named(named),
+    };
+    Disks { mirror, consent: &terms.consent }
 }
 
 /// The booting port keeps the address it was leased; every other one asks by DHCP, since nobody said otherwise. The
@@ -139,8 +156,7 @@ mod tests {
             progress: Progress::Booting,
             created_at: 0,
             updated_at: 0,
-            receipt: serde_json::Value::Null,
-            replaces: None,
+            ..TicketValue::default()
         }
     }
 
@@ -199,6 +215,19 @@ mod tests {
 
     #[test]
     fn a_ticket_that_is_over_gives_no_answer() {
+        let text = render_answer(
+            &TicketValue {
+                disks: maekin_api::install::Disks {
+                    mirror: vec!["serial:A".into()],
+                    consent: vec!["0a1b-2c3d-4e5f-6071".into()],
+                },
+                ..ticket()
+            },
+            &own(),
+            masters(),
+        )
+        .unwrap();
+        assert!(text.contains("mirror = [\"serial:A\"]") && text.contains("0a1b-2c3d-4e5f-6071"), "{text}");
         let used = TicketValue { secret: None, ..ticket() };
         let installed = TicketValue { progress: Progress::Installed, ..ticket() };
         for (name, ticket) in [("secret used", used), ("installed", installed)] {

@@ -1,21 +1,23 @@
-//! What shall this machine boot. Pure.
+//! What shall this machine boot, and what is it told while it waits. Pure.
 
 use std::collections::BTreeSet;
 
 use maekin_api::boot::{Decision, Machine};
-use maekin_api::install::WindowState;
-use sha2::{Digest, Sha256};
+use maekin_api::install::{Progress, Rule, Terms, WindowState};
+use maekin_api::machine::{Verdict, code};
 
 use super::identity::{member_of, same_board};
-use crate::record::values::{AgainValue, NodeValue, TicketValue, WindowValue};
+use super::list::{self, Marks};
+use super::terms;
+use crate::record::values::{AgainValue, MachineValue, NodeValue, TicketValue, WindowValue};
 
-const CLOSED: &str = "the install window is closed; open it on the console or with POST /v1/install-window";
+const CLOSED: &str = "the install window is closed; approve this machine by its code, or open the window";
 
 /// What to do about a machine that asks to boot.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Plan {
     /// Say so; nothing is written.
-    Say(Decision),
+    Say(Say),
     /// Let it go on with the ticket it has.
     Again {
         /// The ticket.
@@ -28,11 +30,60 @@ pub(crate) enum Plan {
         /// Its host name.
         hostname: String,
     },
-    /// Let it in, under this name, and take one from the window.
+    /// Let it in, under this name.
     LetIn {
         /// Host name.
         hostname: String,
+        /// Why.
+        by: By,
+        /// On what terms.
+        terms: Box<Terms>,
     },
+}
+
+/// What lets a machine in without asking further.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The open window, which loses a place.
+    Window,
+    /// The list's rule of this number, from 1.
+    List(usize),
+}
+
+/// What a machine is told that is not let in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Say {
+    /// It boots from its disk.
+    Local,
+    /// Not yet.
+    Wait(String),
+    /// A person said no.
+    Denied(String),
+    /// It came too late.
+    Expired(String),
+}
+
+impl Say {
+    /// For the firmware, which knows no more than three answers: whoever is not let in waits, and hears why there.
+    pub(crate) fn decision(self, machine: &Machine) -> Decision {
+        match self {
+            Self::Local => Decision::Local,
+            Self::Wait(reason) | Self::Denied(reason) | Self::Expired(reason) => {
+                Decision::Wait { code: code(&machine.mac, machine.uuid.as_deref()), reason }
+            }
+        }
+    }
+
+    /// For the machine that waits; `tell`: what it is has not been heard yet.
+    pub(crate) fn verdict(self, machine: &Machine, tell: bool) -> Verdict {
+        let code = code(&machine.mac, machine.uuid.as_deref());
+        match self {
+            Self::Local => Verdict::Local,
+            Self::Wait(reason) => Verdict::Wait { code, reason, tell },
+            Self::Denied(reason) => Verdict::Denied { code, reason },
+            Self::Expired(reason) => Verdict::Expired { code, reason },
+        }
+    }
 }
 
 /// The window as it counts at `now`.
@@ -51,33 +102,70 @@ pub(crate) struct Known<'a> {
     pub(crate) alive: &'a BTreeSet<String>,
     /// Whom a person wants installed anew.
     pub(crate) again: &'a [AgainValue],
+    /// Who is let in without asking further.
+    pub(crate) rules: &'a [Rule],
     pub(crate) window: Option<&'a WindowValue>,
 }
 
-/// Decides.
-pub(crate) fn plan_boot(machine: &Machine, known: &Known<'_>, now: u64) -> Plan {
-    let wait = |reason: String| Plan::Say(Decision::Wait { code: code(machine), reason });
-    let ticket = ticket_of(machine, known.tickets);
-    if let Some(ticket) = ticket.filter(|t| !t.retired()) {
-        return Plan::Again { ticket: ticket.ticket.clone() };
+impl<'a> Known<'a> {
+    /// Host names that are in use or promised.
+    pub(crate) fn names(&self, now: u64) -> BTreeSet<&'a str> {
+        let members = self.members.iter().map(|m| m.name.as_str());
+        let promised = self.tickets.iter().filter(|t| t.lives(now) || t.retired());
+        promised.map(|t| t.hostname.as_str()).chain(members).collect()
+    }
+}
+
+/// Decides. `told` is what is known of the machine itself.
+pub(crate) fn plan_boot(machine: &Machine, told: &MachineValue, known: &Known<'_>, now: u64) -> Plan {
+    let wait = |reason: String| Plan::Say(Say::Wait(reason));
+    let found = ticket_of(machine, known.tickets);
+    if let Some((ticket, fit)) = found.filter(|(t, _)| t.lives(now)) {
+        return match fit {
+            Fit::Own => Plan::Again { ticket: ticket.ticket.clone() },
+            Fit::Twin => wait(format!(
+                "it says it has the UUID of {}, which is let in and has other network ports; if both are right, \
+                 approve this one by its code",
+                ticket.mac
+            )),
+        };
     }
     if let Some(member) = member_of(machine, known.members) {
         let name = &member.name;
         return match known.again.iter().any(|a| a.id == member.id && now < a.until) {
-            false => Plan::Say(Decision::Local),
+            false => Plan::Say(Say::Local),
             true if known.alive.contains(&member.id) => {
                 wait(format!("it shall be installed anew as {name}, and {name} was alive a moment ago"))
             }
             true => Plan::Reinstall { member: member.id.clone(), hostname: name.clone() },
         };
     }
-    if ticket.is_some() {
-        return Plan::Say(Decision::Local);
+    if found.is_some_and(|(t, _)| t.retired()) {
+        return Plan::Say(Say::Local);
+    }
+    if let Some(denied) = told.denied(now) {
+        let why = if denied.reason.is_empty() { String::new() } else { format!(": {}", denied.reason) };
+        return Plan::Say(Say::Denied(format!("{} said no{why}", denied.by)));
+    }
+    if let Some((number, rule)) = list::find(known.rules, &marks(machine, told)) {
+        return match name_for(&rule.hostname, machine, told, &known.names(now)) {
+            Ok(hostname) => {
+                let terms = Box::new(list::terms_of(rule));
+                Plan::LetIn { hostname, by: By::List(number), terms }
+            }
+            Err(why) => wait(format!("rule {number} of the list fits it, but {why}")),
+        };
     }
     if window_state(known.window, now).open {
-        let members = known.members.iter().map(|m| m.name.as_str());
-        let names = known.tickets.iter().map(|t| t.hostname.as_str()).chain(members).collect();
-        return Plan::LetIn { hostname: free_name(&names) };
+        return match name_for(terms::NAMES, machine, told, &known.names(now)) {
+            Ok(hostname) => Plan::LetIn { hostname, by: By::Window, terms: Box::default() },
+            Err(why) => wait(why),
+        };
+    }
+    if let Some((ticket, _)) = found.filter(|(t, _)| t.expired(now)) {
+        let hours = ticket.expires.saturating_sub(ticket.created_at).div_ceil(3600);
+        let by = &ticket.by;
+        return Plan::Say(Say::Expired(format!("let in by {by}, it did not finish within {hours} h")));
     }
     let reason = match known.window {
         None => CLOSED,
@@ -88,209 +176,55 @@ pub(crate) fn plan_boot(machine: &Machine, known: &Known<'_>, now: u64) -> Plan 
     wait(reason.to_owned())
 }
 
-/// The ticket that a machine has: by its hardware address, else by its UUID (it may boot from another port).
-pub(crate) fn ticket_of<'a>(machine: &Machine, tickets: &'a [TicketValue]) -> Option<&'a TicketValue> {
-    let by_mac = tickets.iter().find(|t| t.mac == machine.mac);
-    let uuid = machine.uuid.as_deref().unwrap_or_default();
-    by_mac.or_else(|| tickets.iter().find(|t| t.uuid.as_deref().is_some_and(|have| same_board(have, uuid))))
+/// The host name for a machine.
+pub(crate) fn name_for(
+    pattern: &str,
+    machine: &Machine,
+    told: &MachineValue,
+    taken: &BTreeSet<&str>,
+) -> Result<String, String> {
+    let serial = told.inventory.as_ref().map_or("", |i| i.dmi.serial.as_str());
+    terms::host_name(pattern, taken, &machine.mac, serial)
 }
 
-/// `node-N` with the lowest N that is free.
-fn free_name(names: &BTreeSet<&str>) -> String {
-    let mut n = 1_u64;
-    loop {
-        let name = format!("node-{n}");
-        if !names.contains(name.as_str()) {
-            return name;
+/// What the list's rules are held against.
+fn marks<'a>(machine: &'a Machine, told: &'a MachineValue) -> Marks<'a> {
+    let inventory = told.inventory.as_ref();
+    let mut macs = BTreeSet::from([machine.mac.as_str()]);
+    macs.extend(inventory.iter().flat_map(|i| &i.nics).map(|nic| nic.mac.as_str()));
+    let uuids = machine.uuid.as_deref().into_iter().chain(inventory.map(|i| i.dmi.uuid.as_str()));
+    Marks { macs, uuids: uuids.collect(), serial: inventory.map_or("", |i| i.dmi.serial.as_str()) }
+}
+
+/// How a ticket fits a machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Fit {
+    /// It was cut for it.
+    Own,
+    /// Only the UUID is the same, and the ticket is bound to other ports.
+    Twin,
+}
+
+/// The ticket that a machine has: by its hardware addresses, else by its UUID (it may boot from another port). One that
+/// lets in goes before one that does not.
+pub(crate) fn ticket_of<'a>(machine: &Machine, tickets: &'a [TicketValue]) -> Option<(&'a TicketValue, Fit)> {
+    let fit = |ticket: &'a TicketValue| {
+        let bound = ticket.identity.as_ref();
+        if ticket.mac == machine.mac || bound.is_some_and(|own| own.macs.contains(&machine.mac)) {
+            return Some((ticket, Fit::Own, 0));
         }
-        n += 1;
-    }
-}
-
-/// Six digits by which a person tells machines apart: the same on the machine's screen and in the list of machines.
-pub(crate) fn code(machine: &Machine) -> String {
-    let mut hash = Sha256::new();
-    hash.update(b"maekin machine code\0");
-    hash.update(machine.mac.as_bytes());
-    hash.update(machine.uuid.as_deref().unwrap_or_default().to_ascii_lowercase().as_bytes());
-    let digest = hash.finalize();
-    let number = u32::from_be_bytes([digest[0], digest[1], digest[2], digest[3]]) % 1_000_000;
-    format!("{:03}-{:03}", number / 1000, number % 1000)
+        let uuid = machine.uuid.as_deref().unwrap_or_default();
+        let own = ticket.uuid.as_deref().or(bound.map(|own| own.uuid.as_str())).unwrap_or_default();
+        if !same_board(own, uuid) {
+            return None;
+        }
+        let fit = if bound.is_some() { Fit::Twin } else { Fit::Own };
+        Some((ticket, fit, 1))
+    };
+    let over = |ticket: &TicketValue| ticket.progress == Progress::Denied;
+    let all = tickets.iter().filter(|t| !over(t)).filter_map(fit);
+    all.min_by_key(|(t, _, order)| (*order, t.retired(), u64::MAX - t.created_at)).map(|(t, fit, _)| (t, fit))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use maekin_api::install::Progress;
-
-    fn machine(mac: &str, uuid: Option<&str>) -> Machine {
-        let ip = "10.77.0.1".parse().unwrap();
-        Machine { mac: mac.into(), uuid: uuid.map(Into::into), arch: 7, address: None, server: ip }
-    }
-
-    fn ticket(mac: &str, uuid: Option<&str>, progress: Progress) -> TicketValue {
-        TicketValue {
-            ticket: format!("ticket-of-{mac}"),
-            hostname: "node-2".into(),
-            mac: mac.into(),
-            uuid: uuid.map(Into::into),
-            address: None,
-            secret: None,
-            progress,
-            created_at: 0,
-            updated_at: 0,
-            receipt: serde_json::Value::Null,
-            replaces: None,
-        }
-    }
-
-    fn member(name: &str, mac: &str) -> NodeValue {
-        NodeValue { id: format!("id-of-{name}"), name: name.into(), mac: mac.into(), ..NodeValue::default() }
-    }
-
-    /// A member boots from its disk, whatever else is going on, until a person names it.
-    #[test]
-    fn a_member_is_installed_anew_only_when_named_and_not_alive() {
-        let open = WindowValue { until: 100, left: 2 };
-        let joined = vec![ticket("a", None, Progress::Joined)];
-        let again = |until| vec![AgainValue { id: "id-of-node-2".into(), until }];
-        let other = vec![AgainValue { id: "id-of-node-9".into(), until: 100 }];
-        let dead = BTreeSet::new();
-        let alive = BTreeSet::from(["id-of-node-2".to_owned()]);
-        let local = || Some(Plan::Say(Decision::Local));
-        let anew = || Some(Plan::Reinstall { member: "id-of-node-2".into(), hostname: "node-2".into() });
-        let working = vec![ticket("a", None, Progress::Booting)];
-        let goes_on = Some(Plan::Again { ticket: "ticket-of-a".into() });
-        type Row<'a> = (&'a str, Vec<TicketValue>, &'a BTreeSet<String>, Vec<AgainValue>, Option<Plan>);
-        let rows: Vec<Row<'_>> = vec![
-            ("restarts, window open for others", joined.clone(), &dead, vec![], local()),
-            ("joined from a stick, boots the network first", vec![], &dead, vec![], local()),
-            ("named", joined.clone(), &dead, again(51), anew()),
-            ("named, joined from a stick", vec![], &dead, again(51), anew()),
-            ("named, and alive: somebody has its address", joined.clone(), &alive, again(51), None),
-            ("named too long ago", joined.clone(), &dead, again(50), local()),
-            ("another is named", joined, &dead, other, local()),
-            ("its new installation was interrupted", working, &dead, vec![], goes_on),
-        ];
-        for (name, tickets, alive, again, want) in rows {
-            let members = [member("node-2", "a")];
-            let known =
-                Known { tickets: &tickets, members: &members, alive, again: &again, window: Some(&open) };
-            let got = plan_boot(&machine("a", None), &known, 50);
-            match want {
-                Some(want) => assert_eq!(got, want, "{name}"),
-                None => assert!(matches!(got, Plan::Say(Decision::Wait { .. })), "{name}: {got:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn machines_boot_what_the_record_says() {
-        let failed = Progress::Failed { reason: "disk".into() };
-        let working = Progress::Installing { step: "x".into(), percent: 3 };
-        let open = WindowValue { until: 100, left: 2 };
-        let used_up = WindowValue { until: 100, left: 0 };
-        let again = || Plan::Again { ticket: "ticket-of-a".into() };
-        let local = || Plan::Say(Decision::Local);
-        let let_in = |name: &str| Plan::LetIn { hostname: name.into() };
-        let dull = "03000200-0400-0500-0006-000700080009";
-        let u1 = "1b4e28ba-2fa1-11d2-883f-0016d3cca427";
-        let upper = u1.to_uppercase();
-        type Row<'a> = (&'a str, Machine, Vec<TicketValue>, Option<&'a WindowValue>, u64, Option<Plan>);
-        let rows: Vec<Row<'_>> = vec![
-            ("unknown, never opened", machine("a", None), vec![], None, 50, None),
-            ("unknown, open", machine("a", None), vec![], Some(&open), 50, Some(let_in("node-3"))),
-            ("unknown, time over to the second", machine("a", None), vec![], Some(&open), 100, None),
-            ("unknown, last second", machine("a", None), vec![], Some(&open), 99, Some(let_in("node-3"))),
-            ("unknown, used up", machine("a", None), vec![], Some(&used_up), 50, None),
-            (
-                "has ticket, window closed",
-                machine("a", None),
-                vec![ticket("a", None, Progress::Booting)],
-                None,
-                50,
-                Some(again()),
-            ),
-            (
-                "installing, reset",
-                machine("a", None),
-                vec![ticket("a", None, working)],
-                None,
-                50,
-                Some(again()),
-            ),
-            (
-                "failed before",
-                machine("a", None),
-                vec![ticket("a", None, failed)],
-                Some(&used_up),
-                50,
-                Some(again()),
-            ),
-            (
-                "installed, window open",
-                machine("a", None),
-                vec![ticket("a", None, Progress::Installed)],
-                Some(&open),
-                50,
-                Some(local()),
-            ),
-            (
-                "joined",
-                machine("a", None),
-                vec![ticket("a", None, Progress::Joined)],
-                None,
-                50,
-                Some(local()),
-            ),
-            (
-                "other port, same board",
-                machine("b", Some(&upper)),
-                vec![ticket("a", Some(u1), Progress::Installed)],
-                Some(&open),
-                50,
-                Some(local()),
-            ),
-            (
-                "other board, dull uuid",
-                machine("b", Some(dull)),
-                vec![ticket("a", Some(dull), Progress::Installed)],
-                Some(&open),
-                50,
-                Some(let_in("node-3")),
-            ),
-            (
-                "address goes before uuid",
-                machine("a", Some(u1)),
-                vec![ticket("b", Some(u1), Progress::Installed), ticket("a", None, Progress::Booting)],
-                None,
-                50,
-                Some(again()),
-            ),
-        ];
-        let members = ["node-1", "node-2", "other"].map(|name| member(name, ""));
-        let (alive, again) = (BTreeSet::new(), []);
-        for (name, machine, tickets, window, now, want) in rows {
-            let known = Known { tickets: &tickets, members: &members, alive: &alive, again: &again, window };
-            let got = plan_boot(&machine, &known, now);
-            match want {
-                Some(want) => assert_eq!(got, want, "{name}"),
-                None => assert!(matches!(got, Plan::Say(Decision::Wait { .. })), "{name}: {got:?}"),
-            }
-        }
-    }
-
-    #[test]
-    fn gaps_in_names_are_filled() {
-        assert_eq!(free_name(&BTreeSet::new()), "node-1");
-        assert_eq!(free_name(&["node-1", "node-3"].into()), "node-2");
-    }
-
-    #[test]
-    fn codes_are_short_stable_and_differ() {
-        let code_a = code(&machine("a", Some("ABC")));
-        assert_eq!(code_a, code(&machine("a", Some("abc"))));
-        assert_ne!(code_a, code(&machine("b", Some("abc"))));
-        assert_eq!(code_a.len(), 7);
-    }
-}
+mod tests;

@@ -8,21 +8,14 @@ use std::collections::BTreeSet;
 
 use maekin_api::boot::Machine;
 use maekin_api::join::JoinRequest;
+use maekin_api::machine::canonical_uuid;
 
 use super::admit::Refusal;
 use crate::record::values::NodeValue;
 
-/// SMBIOS UUIDs that boards are sold with by the thousand: they name nobody.
-const NOBODY: [&str; 4] = [
-    "00000000-0000-0000-0000-000000000000",
-    "ffffffff-ffff-ffff-ffff-ffffffffffff",
-    "03000200-0400-0500-0006-000700080009",
-    "12345678-1234-5678-90ab-cddeefaabbcc",
-];
-
 /// Whether two SMBIOS UUIDs name the same machine.
 pub(crate) fn same_board(a: &str, b: &str) -> bool {
-    !a.is_empty() && a.eq_ignore_ascii_case(b) && !NOBODY.contains(&a.to_ascii_lowercase().as_str())
+    canonical_uuid(a).is_some_and(|one| Some(one) == canonical_uuid(b))
 }
 
 /// The member that this machine is or was: by its hardware address, else by its UUID (it may boot from another port).

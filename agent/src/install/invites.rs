@@ -1,6 +1,6 @@
 //! Join secrets: made, and used once.
 
-use maekin_api::install::Progress;
+use maekin_api::install::{Progress, What};
 use maekin_api::join::{Invite, JoinRequest};
 use maekin_image::manifest::sha256_hex;
 use rcgen::PublicKeyData;
@@ -12,7 +12,7 @@ use super::{InstallError, TRIES};
 use crate::pki::ca::key_of_request;
 use crate::pki::random_hex;
 use crate::record::keys::{self, under};
-use crate::record::values::{InviteValue, NodeValue, ReplacedValue, TicketValue, UsedBy};
+use crate::record::values::{InviteValue, NodeValue, ReplacedValue, RolesValue, TicketValue, UsedBy};
 use crate::record::{Change, Record};
 
 /// Where the record has a secret: under its digest, so that reading the record gives nobody a way in.
@@ -86,8 +86,13 @@ pub(crate) async fn admit(
             let ticket = record.get::<TicketValue>(&ticket_key).await?;
             let ticket = ticket.ok_or(InstallError::Refused(Refusal::Unknown))?;
             replaces = ticket.value.replaces.clone();
-            let joined =
+            let mut joined =
                 TicketValue { progress: Progress::Joined, secret: None, updated_at: now, ..ticket.value };
+            joined.tell(now, What::Joined, &request.name);
+            if !joined.roles.is_empty() {
+                let roles = RolesValue { roles: joined.roles.clone() };
+                change = change.put(&under(keys::ROLES, &request.node_id), &roles)?;
+            }
             change = change.if_unchanged(&ticket_key, ticket.revision).put(&ticket_key, &joined)?;
         }
         change = take_place(record, request, replaces.as_deref(), change, now).await?;

@@ -1,78 +1,125 @@
 //! Boot decisions and installations, against the record.
 
-use maekin_api::boot::{Decision, Machine, Report};
-use maekin_api::install::{Install, Progress, SeenMachine};
+use maekin_api::boot::{Decision, Inventory, Machine, Report};
+use maekin_api::install::{Install, Terms, What};
+use maekin_api::machine::Verdict;
 
-use super::decide::{Known, Plan, code, plan_boot, ticket_of};
-use super::{InstallError, TICKET_VALIDITY, TRIES, invites};
+use super::cache::{Cache, Snapshot};
+use super::decide::{By, Plan, plan_boot, ticket_of};
+use super::ticket::{self, Grant, plan_bind, plan_report};
+use super::{InstallError, TICKET_VALIDITY, TRIES, inventory, invites};
 use crate::pki::random_hex;
 use crate::record::keys::{self, under};
-use crate::record::values::{AgainValue, InviteValue, MachineValue, NodeValue, TicketValue, WindowValue};
+use crate::record::values::{
+    AgainValue, CutValue, InviteValue, MachineValue, ReceiptValue, TicketValue, WindowValue,
+};
 use crate::record::{Change, Record, Versioned};
 
 /// Largest receipt that is kept in the record, bytes; etcd takes 1.5 MiB a request.
 const RECEIPT: usize = 512 << 10;
-/// How often a waiting machine's last sign is written down, seconds: it asks every few.
-const NOTE_EVERY: u64 = 30;
+/// Most tickets: of those whose machines are members the oldest go.
+const MOST: usize = 2000;
 
 /// Decides what `machine` shall boot, and writes down what follows.
 ///
 /// # Errors
 /// [`InstallError`].
 pub(crate) async fn decide(record: &Record, machine: &Machine, now: u64) -> Result<Decision, InstallError> {
-    note(record, machine, now).await?;
+    let told = inventory::note(record, machine, now).await?;
     for _ in 0..TRIES {
-        // The window first: whatever is read after it is at least as new, so a ticket that took a place meanwhile
-        // is either seen below or has changed the window under us, and then nothing is written.
-        let window = record.get::<WindowValue>(keys::WINDOW).await?;
-        let tickets: Vec<_> = record.list::<TicketValue>(keys::TICKETS).await?;
-        let again = record.list::<AgainValue>(keys::AGAIN).await?;
-        let members: Vec<_> =
-            record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|n| n.value).collect();
-        let known = Known {
-            tickets: &tickets.iter().map(|t| t.value.clone()).collect::<Vec<_>>(),
-            members: &members,
-            alive: &record.names(keys::ALIVE).await?.into_iter().collect(),
-            again: &again.iter().map(|a| a.value.clone()).collect::<Vec<_>>(),
-            window: window.as_ref().map(|w| &w.value),
-        };
-        let (change, decision) = match plan_boot(machine, &known, now) {
-            Plan::Say(decision) => return Ok(decision),
-            Plan::Again { ticket } => {
-                let Some(old) = tickets.into_iter().find(|t| t.value.ticket == ticket) else { continue };
-                (resume(old, machine, now)?, Decision::Install { ticket })
-            }
-            Plan::Reinstall { member, hostname } => {
-                let Some(wish) = again.into_iter().find(|a| a.value.id == member) else { continue };
-                tracing::warn!(name = hostname, id = member, mac = machine.mac, "a member is installed anew");
-                let old = ticket_of(machine, known.tickets);
-                let old = old.and_then(|old| tickets.iter().find(|t| t.value.ticket == old.ticket));
-                let (change, ticket) = reinstall(&wish, old, machine, hostname, now)?;
-                (change, Decision::Install { ticket })
-            }
-            Plan::LetIn { hostname } => {
-                let Some(window) = window else { continue };
-                let (change, ticket) = let_in(&window, machine, hostname, now)?;
-                (change, Decision::Install { ticket })
+        let known = Snapshot::read(record).await?;
+        let plan = plan_boot(machine, &told, &known.known(), now);
+        let Plan::Say(say) = plan else {
+            match carry_out(record, machine, &told, &known, plan, now).await? {
+                Some(ticket) => return Ok(Decision::Install { ticket }),
+                None => continue,
             }
         };
-        if record.commit(change).await? {
-            return Ok(decision);
-        }
+        return Ok(say.decision(machine));
     }
     Err(InstallError::Contended)
 }
 
-/// A machine begins again with the ticket that it has: its time begins anew, and an address that changed is taken.
-fn resume(old: Versioned<TicketValue>, machine: &Machine, now: u64) -> Result<Change, InstallError> {
-    let key = under(keys::TICKETS, &old.value.ticket);
-    let Some(secret) = old.value.secret.clone() else { return Err(InstallError::Over(old.value.ticket)) };
-    let ticket = TicketValue {
-        address: machine.address.or(old.value.address),
-        progress: Progress::Booting,
-        updated_at: now,
-        ..old.value
+/// What `machine` is told while it waits. Asked by each of them every few seconds: what does not let it in is decided
+/// by what the record said a moment ago.
+///
+/// # Errors
+/// [`InstallError`].
+pub(crate) async fn verdict(
+    record: &Record,
+    cache: &Cache,
+    machine: &Machine,
+    now: u64,
+) -> Result<Verdict, InstallError> {
+    let told = inventory::note(record, machine, now).await?;
+    let mut known = cache.get(record).await?;
+    for _ in 0..TRIES {
+        let plan = plan_boot(machine, &told, &known.known(), now);
+        let Plan::Say(say) = plan else {
+            known = Snapshot::read(record).await?.into();
+            let plan = plan_boot(machine, &told, &known.known(), now);
+            match carry_out(record, machine, &told, &known, plan, now).await? {
+                Some(ticket) => return Ok(Verdict::Install { ticket }),
+                None => continue,
+            }
+        };
+        return Ok(say.verdict(machine, told.inventory.is_none()));
+    }
+    Err(InstallError::Contended)
+}
+
+/// Writes down that a machine is let in; its ticket, or `None` when the record changed meanwhile.
+async fn carry_out(
+    record: &Record,
+    machine: &Machine,
+    told: &MachineValue,
+    known: &Snapshot,
+    plan: Plan,
+    now: u64,
+) -> Result<Option<String>, InstallError> {
+    let (change, name) = match plan {
+        Plan::Say(_) => return Ok(None),
+        Plan::Again { ticket } => {
+            let Some(old) = known.ticket(&ticket) else { return Ok(None) };
+            (resume(old, machine, now)?, ticket)
+        }
+        Plan::Reinstall { member, hostname } => {
+            let Some(wish) = known.wish(&member) else { return Ok(None) };
+            tracing::warn!(name = hostname, id = member, mac = machine.mac, "a member is installed anew");
+            let terms = Terms::default();
+            let grant =
+                Grant { by: "a wish to reinstall the member", terms: &terms, replaces: Some(&member) };
+            let change = forget_wish(known, wish, &member);
+            cut(change, known, machine, told, hostname, grant, now)?
+        }
+        Plan::LetIn { hostname, by, terms } => {
+            let (change, by) = match by {
+                By::Window => {
+                    let Some(window) = &known.window else { return Ok(None) };
+                    (take_place(window)?, "the open window".to_owned())
+                }
+                By::List(number) => (Change::default(), format!("rule {number} of the list")),
+            };
+            let grant = Grant { by: &by, terms: &terms, replaces: None };
+            cut(change, known, machine, told, hostname, grant, now)?
+        }
     };
+    Ok(record.commit(change).await?.then_some(name))
+}
+
+/// A machine begins again with the ticket that it has: an address that changed is taken.
+fn resume(old: &Versioned<TicketValue>, machine: &Machine, now: u64) -> Result<Change, InstallError> {
+    let key = under(keys::TICKETS, &old.value.ticket);
+    let Some(secret) = old.value.secret.clone() else {
+        return Err(InstallError::Over(old.value.ticket.clone()));
+    };
+    let mut ticket = TicketValue {
+        address: machine.address.or(old.value.address),
+        progress: maekin_api::install::Progress::Booting,
+        updated_at: now,
+        ..old.value.clone()
+    };
+    ticket.tell(now, What::Booting, &machine.mac);
     let invite =
         InviteValue { expires: now + TICKET_VALIDITY, ticket: Some(ticket.ticket.clone()), used: None };
     // The ticket's revision guards the invite too: both change together whenever the secret is used.
@@ -80,118 +127,101 @@ fn resume(old: Versioned<TicketValue>, machine: &Machine, now: u64) -> Result<Ch
     Ok(change.put(&invites::key(&secret), &invite)?)
 }
 
-fn let_in(
-    window: &Versioned<WindowValue>,
-    machine: &Machine,
-    hostname: String,
-    now: u64,
-) -> Result<(Change, String), InstallError> {
+fn take_place(window: &Versioned<WindowValue>) -> Result<Change, InstallError> {
     let left = WindowValue { left: window.value.left.saturating_sub(1), ..window.value.clone() };
-    let change = Change::default().if_unchanged(keys::WINDOW, window.revision).put(keys::WINDOW, &left)?;
-    new_ticket(change, machine, hostname, None, now)
+    Ok(Change::default().if_unchanged(keys::WINDOW, window.revision).put(keys::WINDOW, &left)?)
 }
 
-/// Gives the machine of a member that is not alive a new ticket in place of its `old` one; the wish is used up.
-fn reinstall(
-    wish: &Versioned<AgainValue>,
-    old: Option<&Versioned<TicketValue>>,
-    machine: &Machine,
-    hostname: String,
-    now: u64,
-) -> Result<(Change, String), InstallError> {
-    let member = &wish.value.id;
+fn forget_wish(known: &Snapshot, wish: &Versioned<AgainValue>, member: &str) -> Change {
     let key = under(keys::AGAIN, member);
     let mut change = Change::default()
         .if_unchanged(&key, wish.revision)
         .delete(&key)
         .if_unchanged(&under(keys::ALIVE, member), 0);
-    if let Some(old) = old {
-        let key = under(keys::TICKETS, &old.value.ticket);
-        change = change.if_unchanged(&key, old.revision).delete(&key);
-        if let Some(secret) = &old.value.secret {
-            change = change.delete(&invites::key(secret));
-        }
+    for old in known.tickets.iter().filter(|t| t.value.replaces.as_deref() == Some(member)) {
+        change = drop_ticket(change, old);
     }
-    new_ticket(change, machine, hostname, Some(member.clone()), now)
+    change
 }
 
-fn new_ticket(
-    change: Change,
+/// Adds to `change` that `machine` gets a new ticket in place of those that it had; returns the ticket's name too.
+pub(super) fn cut(
+    mut change: Change,
+    known: &Snapshot,
     machine: &Machine,
+    told: &MachineValue,
     hostname: String,
-    replaces: Option<String>,
+    grant: Grant<'_>,
     now: u64,
 ) -> Result<(Change, String), InstallError> {
-    let (ticket, secret) = (random_hex::<16>()?, random_hex::<16>()?);
-    let key = under(keys::TICKETS, &ticket);
-    let invite = InviteValue { expires: now + TICKET_VALIDITY, ticket: Some(ticket.clone()), used: None };
-    let value = TicketValue {
-        ticket: ticket.clone(),
-        hostname,
-        mac: machine.mac.clone(),
-        uuid: machine.uuid.clone(),
-        address: machine.address,
-        secret: Some(secret.clone()),
-        progress: Progress::Booting,
-        created_at: now,
-        updated_at: now,
-        receipt: serde_json::Value::Null,
-        replaces,
+    let (name, secret) = (random_hex::<16>()?, random_hex::<16>()?);
+    let replaced = |t: &&Versioned<TicketValue>| {
+        let one = std::slice::from_ref(&t.value);
+        let again = grant.replaces.is_some() && t.value.replaces.as_deref() == grant.replaces;
+        let own = ticket_of(machine, one).is_some_and(|(_, fit)| fit == super::decide::Fit::Own);
+        own && !again
     };
-    let change = change.if_unchanged(&key, 0).put(&key, &value)?.put(&invites::key(&secret), &invite)?;
-    Ok((change, ticket))
-}
-
-/// Writes down that `machine` asked.
-async fn note(record: &Record, machine: &Machine, now: u64) -> Result<(), InstallError> {
-    let key = under(keys::MACHINES, &machine.mac);
-    let old = record.get::<MachineValue>(&key).await?;
-    if let Some(old) = &old
-        && old.value.uuid == machine.uuid
-        && now.saturating_sub(old.value.last_seen) < NOTE_EVERY
-    {
-        return Ok(());
+    for old in known.tickets.iter().filter(replaced).chain(surplus(known)) {
+        change = drop_ticket(change, old);
     }
-    let value = MachineValue {
-        mac: machine.mac.clone(),
-        uuid: machine.uuid.clone(),
-        arch: machine.arch,
-        first_seen: old.as_ref().map_or(now, |old| old.value.first_seen),
-        last_seen: now,
-    };
-    let change = Change::default().if_unchanged(&key, old.map_or(0, |old| old.revision)).put(&key, &value)?;
-    record.commit(change).await?; // another master that noted it in this moment knows as much as we do
-    Ok(())
+    let key = under(keys::TICKETS, &name);
+    let mut value = ticket::cut((name.clone(), secret.clone()), machine, told, hostname, grant, now);
+    if machine.server != std::net::Ipv4Addr::UNSPECIFIED {
+        value.tell(now, What::Booting, &machine.mac); // it asks in this very moment
+    }
+    let expires = value.expires.max(now + TICKET_VALIDITY);
+    let invite = InviteValue { expires, ticket: Some(name.clone()), used: None };
+    let (count, revision) = known.cut();
+    let count = CutValue { count: count + 1 };
+    let change = change
+        .if_unchanged(keys::CUT, revision)
+        .put(keys::CUT, &count)?
+        .if_unchanged(&key, 0)
+        .put(&key, &value)?
+        .put(&invites::key(&secret), &invite)?;
+    Ok((change, name))
 }
 
-/// The machines that asked to boot.
-///
-/// # Errors
-/// [`InstallError`].
-pub(crate) async fn machines(record: &Record) -> Result<Vec<SeenMachine>, InstallError> {
-    let values = record.list::<MachineValue>(keys::MACHINES).await?;
-    let seen = |m: MachineValue| {
-        let asked = Machine {
-            mac: m.mac.clone(),
-            uuid: m.uuid.clone(),
-            arch: m.arch,
-            address: None,
-            server: std::net::Ipv4Addr::UNSPECIFIED,
-        };
-        let (first_seen, last_seen) = (m.first_seen, m.last_seen);
-        SeenMachine { code: code(&asked), mac: m.mac, uuid: m.uuid, arch: m.arch, first_seen, last_seen }
+/// The oldest tickets of members, where there are too many.
+fn surplus(known: &Snapshot) -> Vec<&Versioned<TicketValue>> {
+    let joined = |t: &&Versioned<TicketValue>| {
+        t.value.progress == maekin_api::install::Progress::Joined && t.value.replaces.is_none()
     };
-    Ok(values.into_iter().map(|m| seen(m.value)).collect())
+    let mut old: Vec<_> = known.tickets.iter().filter(joined).collect();
+    old.sort_by_key(|t| t.value.updated_at);
+    old.truncate((known.tickets.len() + 1).saturating_sub(MOST).min(16));
+    old
+}
+
+/// Adds that a ticket is no more, with its secret and its receipt.
+pub(super) fn drop_ticket(change: Change, old: &Versioned<TicketValue>) -> Change {
+    let key = under(keys::TICKETS, &old.value.ticket);
+    let change = change
+        .if_unchanged(&key, old.revision)
+        .delete(&key)
+        .delete(&under(keys::RECEIPTS, &old.value.ticket));
+    match &old.value.secret {
+        Some(secret) => change.delete(&invites::key(secret)),
+        None => change,
+    }
 }
 
 /// The installations, newest first.
 ///
 /// # Errors
 /// [`InstallError`].
-pub(crate) async fn installs(record: &Record) -> Result<Vec<Install>, InstallError> {
+pub(crate) async fn installs(record: &Record, now: u64) -> Result<Vec<Install>, InstallError> {
     let mut tickets = record.list::<TicketValue>(keys::TICKETS).await?;
     tickets.sort_by_key(|t| std::cmp::Reverse((t.value.created_at, t.value.hostname.clone())));
-    let install = |t: TicketValue| Install {
+    Ok(tickets.into_iter().map(|t| install(t.value, now)).collect())
+}
+
+/// A ticket as it is shown. That it has expired is nobody's deed, and written nowhere.
+pub(crate) fn install(mut t: TicketValue, now: u64) -> Install {
+    if t.expired(now) {
+        t.tell(t.expires, What::Expired, "");
+    }
+    Install {
         ticket: t.ticket,
         hostname: t.hostname,
         mac: t.mac,
@@ -199,8 +229,13 @@ pub(crate) async fn installs(record: &Record) -> Result<Vec<Install>, InstallErr
         progress: t.progress,
         created_at: t.created_at,
         updated_at: t.updated_at,
-    };
-    Ok(tickets.into_iter().map(|t| install(t.value)).collect())
+        expires: t.expires,
+        by: t.by,
+        identity: t.identity,
+        roles: t.roles,
+        story: t.story,
+        left_out: t.left_out,
+    }
 }
 
 /// One installation.
@@ -208,11 +243,63 @@ pub(crate) async fn installs(record: &Record) -> Result<Vec<Install>, InstallErr
 /// # Errors
 /// [`InstallError::NotFound`], or [`InstallError::Record`].
 pub(crate) async fn ticket(record: &Record, name: &str) -> Result<Versioned<TicketValue>, InstallError> {
-    let not_found = || InstallError::NotFound { what: "installation", name: name.to_owned() };
+    let not_found = || InstallError::NotFound { what: "installation", name: super::terms::shown(name) };
     if !maekin_rootfs::validate::is_hex(name, 32) {
         return Err(not_found()); // never let what a stranger sent into a key
     }
     record.get(&under(keys::TICKETS, name)).await?.ok_or_else(not_found)
+}
+
+/// What its installer left; null while there is nothing.
+///
+/// # Errors
+/// As [`ticket()`].
+pub(crate) async fn receipt(record: &Record, name: &str) -> Result<serde_json::Value, InstallError> {
+    let old = ticket(record, name).await?.value.receipt; // a release before this one kept it there
+    let kept = record.get::<ReceiptValue>(&under(keys::RECEIPTS, name)).await?;
+    Ok(kept.map_or(old, |kept| kept.value.receipt))
+}
+
+/// Holds a ticket against the machine that came with it, and binds it.
+///
+/// # Errors
+/// [`InstallError::Unfit`] where it is another machine, or what it tells is no good; the ticket's story says so.
+pub(crate) async fn bind(
+    record: &Record,
+    name: &str,
+    told: &Inventory,
+    now: u64,
+) -> Result<TicketValue, InstallError> {
+    let parsed = maekin_api::machine::Inventory::parse(&told.facts).map_err(InstallError::Unfit)?;
+    let identity = parsed.identity();
+    for _ in 0..TRIES {
+        let old = ticket(record, name).await?;
+        let (value, refused) = match plan_bind(&old.value, &told.machine, &identity, now) {
+            Ok(None) => return Ok(old.value),
+            Ok(Some(value)) => (value, None),
+            Err(InstallError::Unfit(why)) => {
+                tracing::warn!(
+                    ticket = name,
+                    mac = told.machine.mac,
+                    why,
+                    "a machine came with another's ticket"
+                );
+                let mut value = old.value.clone();
+                value.tell(now, What::Refused, &format!("{}: {why}", told.machine.mac));
+                (value, Some(why))
+            }
+            Err(e) => return Err(e),
+        };
+        let key = under(keys::TICKETS, name);
+        let change = Change::default().if_unchanged(&key, old.revision).put(&key, &value)?;
+        if record.commit(change).await? {
+            return match refused {
+                Some(why) => Err(InstallError::Unfit(why)),
+                None => Ok(value),
+            };
+        }
+    }
+    Err(InstallError::Contended)
 }
 
 /// Forgets an installation, and with it its secret: a machine that did not become a member may be installed again.
@@ -222,12 +309,7 @@ pub(crate) async fn ticket(record: &Record, name: &str) -> Result<Versioned<Tick
 pub(crate) async fn forget(record: &Record, name: &str) -> Result<(), InstallError> {
     for _ in 0..TRIES {
         let old = ticket(record, name).await?;
-        let key = under(keys::TICKETS, name);
-        let mut change = Change::default().if_unchanged(&key, old.revision).delete(&key);
-        if let Some(secret) = &old.value.secret {
-            change = change.delete(&invites::key(secret));
-        }
-        if record.commit(change).await? {
+        if record.commit(drop_ticket(Change::default(), &old)).await? {
             return Ok(());
         }
     }
@@ -248,7 +330,10 @@ pub(crate) async fn report(
         let old = ticket(record, name).await?;
         let Some(value) = plan_report(old.value, report, now)? else { return Ok(()) };
         let key = under(keys::TICKETS, name);
-        let change = Change::default().if_unchanged(&key, old.revision).put(&key, &value)?;
+        let mut change = Change::default().if_unchanged(&key, old.revision).put(&key, &value)?;
+        if let Report::Done { receipt } = report {
+            change = change.put(&under(keys::RECEIPTS, name), &ReceiptValue { receipt: bounded(receipt) })?;
+        }
         if record.commit(change).await? {
             return Ok(());
         }
@@ -266,29 +351,13 @@ fn bounded(receipt: &serde_json::Value) -> serde_json::Value {
     serde_json::json!({ "left_out": format!("{size} bytes are more than the record takes; it is on the node") })
 }
 
-/// What a report makes of a ticket; `None` when nothing changes. Pure.
-fn plan_report(old: TicketValue, report: &Report, now: u64) -> Result<Option<TicketValue>, InstallError> {
-    let short = |text: &str| text.chars().filter(|c| !c.is_control()).take(300).collect::<String>();
-    let over = old.retired();
-    match report {
-        Report::Done { .. } if over => Ok(None), // told twice
-        _ if over => Err(InstallError::Over(old.ticket)),
-        Report::Progress { step, percent } => {
-            let progress = Progress::Installing { step: short(step), percent: (*percent).min(100) };
-            Ok((progress != old.progress).then_some(TicketValue { progress, updated_at: now, ..old }))
-        }
-        Report::Done { receipt } => Ok(Some(TicketValue {
-            progress: Progress::Installed,
-            receipt: bounded(receipt),
-            updated_at: now,
-            ..old
-        })),
-        Report::Failed { reason } => {
-            let progress = Progress::Failed { reason: short(reason) };
-            Ok(Some(TicketValue { progress, updated_at: now, ..old }))
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tickets_a_receipt_that_is_too_long_does_not_keep_a_machine_from_being_installed() {
+        let receipt = serde_json::json!({ "log": "x".repeat(2 << 20) });
+        assert!(bounded(&receipt).to_string().len() < RECEIPT);
     }
 }
-
-#[cfg(test)]
-mod tests;

@@ -8,6 +8,7 @@ use crate::pki::ca::{Ca, Subject};
 use crate::pki::identity::Credentials;
 use crate::record::values::ClusterValue;
 use crate::record::{Change, Record, keys};
+use crate::sealed::SealKey;
 
 /// The certificates of the first node. The CA is made at most once; our certificate anew whenever it does not fit.
 pub(super) fn ensure(
@@ -19,10 +20,17 @@ pub(super) fn ensure(
     let dir = app.settings.pki();
     let cluster_id = cluster_id(app.config.install_id);
     let ca = Ca::ensure(&dir, name, &cluster_id)?;
-    // Our own voter, over the loopback: it answers even while the network is away.
-    let endpoints = vec![etcd::local_url(app)];
-    let file = MembershipFile { cluster_id, cluster: name.to_owned(), endpoints };
-    file.store(&app.settings.membership())?;
+    SealKey::ensure(&dir)?;
+    let path = app.settings.membership();
+    let file = match MembershipFile::load(&path)? {
+        Some(file) if file.cluster_id == cluster_id => file,
+        _ => {
+            let endpoints = vec![etcd::local_url(app)];
+            let file = MembershipFile { cluster_id, cluster: name.to_owned(), endpoints };
+            file.store(&path)?;
+            file
+        }
+    };
     let credentials = match Credentials::load(&dir, &app.key, &app.node_id)? {
         Some(credentials) if credentials.ca == ca.pem && credentials.names(own.address) => credentials,
         _ => {

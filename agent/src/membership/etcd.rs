@@ -1,9 +1,11 @@
-//! This node's voter of the record: its environment file, and its start.
+//! This node's voter of the record: its environment file, its start and end, and what it remembers of itself.
 
 use std::fmt::Write;
+use std::path::PathBuf;
 
-use maekin_host::cmd::Cmd;
-use maekin_host::file::write_atomic;
+use maekin_host::cmd::{Cmd, CmdError};
+use maekin_host::file::{read_text, write_atomic};
+use serde::{Deserialize, Serialize};
 
 use super::MembershipError;
 use crate::app::App;
@@ -14,43 +16,137 @@ const UNIT: &str = "maekin-etcd.service";
 /// Most bytes that the record may take before it refuses writes.
 const QUOTA: u64 = 256 << 20;
 
-/// Where our voter is reached by others.
+/// What our voter is in the record's own list. Kept, so that a cluster that lost power as a whole comes back without
+/// anybody being asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct VoterFile {
+    /// etcd's id of it, hex digits.
+    pub(super) id: String,
+    /// The voters that there were when it was added, as etcd wants them: `name=url,...`. Only its first start reads it.
+    pub(super) initial: String,
+}
+
+impl VoterFile {
+    fn path(app: &App) -> PathBuf {
+        app.settings.state.join("voter.json")
+    }
+
+    pub(super) fn load(app: &App) -> Result<Option<Self>, MembershipError> {
+        let path = Self::path(app);
+        if !path.exists() {
+            return Ok(None);
+        }
+        let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
+        serde_json::from_str(&read_text(&path, 64 << 10)?).map(Some).map_err(damaged)
+    }
+
+    pub(super) fn store(&self, app: &App) -> Result<(), MembershipError> {
+        let path = Self::path(app);
+        let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
+        let text = serde_json::to_vec_pretty(self).map_err(damaged)?;
+        Ok(write_atomic(&path, &text, 0o644)?)
+    }
+
+    /// Forgets it, and everything that the voter had.
+    pub(super) fn remove(app: &App) -> Result<(), MembershipError> {
+        erase(app)?;
+        remove(&Self::path(app), |path| std::fs::remove_file(path))
+    }
+}
+
+/// Erases what a voter that is no more left behind.
+pub(super) fn erase(app: &App) -> Result<(), MembershipError> {
+    remove(&data(app), |path| std::fs::remove_dir_all(path))
+}
+
+fn remove(
+    path: &std::path::Path,
+    how: impl FnOnce(&std::path::Path) -> std::io::Result<()>,
+) -> Result<(), MembershipError> {
+    match how(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            let path = path.to_owned();
+            Err(maekin_host::file::FileError { action: "cannot remove", path, source: e }.into())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn data(app: &App) -> PathBuf {
+    app.settings.state.join("etcd")
+}
+
+/// Whether a voter was ever started here.
+pub(super) fn has_data(app: &App) -> bool {
+    data(app).join("member").exists()
+}
+
+/// Where our voter is reached by clients.
 pub(super) fn client_url(app: &App, own: &Own) -> String {
     format!("https://{}", std::net::SocketAddr::new(own.address, app.settings.record_port))
 }
 
-/// Where we reach our own voter.
+/// Where our voter is, or would be, reached by other voters.
+pub(super) fn peer_url(app: &App, own: &Own) -> String {
+    format!("https://{}", std::net::SocketAddr::new(own.address, app.settings.record_peer_port))
+}
+
+/// Where we reach our own voter: over the loopback it answers even while the network is away.
 pub(super) fn local_url(app: &App) -> String {
     format!("https://127.0.0.1:{}", app.settings.record_port)
 }
 
-/// Starts the voter; it is fine when it runs already.
+/// Starts the voter; it is fine when it runs already. `joins` is what it was added with; without, it makes the record.
 ///
 /// # Errors
 /// [`MembershipError`].
-pub(super) async fn start(app: &App, cluster_id: &str, own: &Own) -> Result<(), MembershipError> {
-    write_atomic(&app.settings.etcd_env(), environment(app, cluster_id, own).as_bytes(), 0o600)?;
-    let systemctl = Cmd::new(&app.settings.systemctl).args(["start", UNIT]);
+pub(super) async fn start(
+    app: &App,
+    cluster_id: &str,
+    own: &Own,
+    joins: Option<&VoterFile>,
+) -> Result<(), MembershipError> {
+    let text = environment(app, cluster_id, own, joins);
+    write_atomic(&app.settings.etcd_env(), text.as_bytes(), 0o600)?;
+    systemctl(app, "start").await
+}
+
+/// Ends the voter.
+///
+/// # Errors
+/// [`MembershipError`].
+pub(super) async fn stop(app: &App) -> Result<(), MembershipError> {
+    remove(&app.settings.etcd_env(), |path| std::fs::remove_file(path))?;
+    systemctl(app, "stop").await
+}
+
+async fn systemctl(app: &App, verb: &str) -> Result<(), MembershipError> {
+    let systemctl = Cmd::new(&app.settings.systemctl).args([verb, UNIT]);
     let run = tokio::task::spawn_blocking(move || systemctl.run()).await;
-    run.unwrap_or(Ok(())).map_err(MembershipError::Service) // a lost thread shows as a record that does not answer
+    // A lost thread shows as a record that does not answer.
+    run.unwrap_or(Ok(())).map_err(|e: CmdError| MembershipError::Service(e))
 }
 
 /// Every flag of etcd as `ETCD_<FLAG>` (etcd's own documentation, "Configuration options"). Heartbeats are slow:
 /// whether a node is alive is not the record's business, and it must not time out on a busy disk.
-fn environment(app: &App, cluster_id: &str, own: &Own) -> String {
-    let peer = format!("https://{}", std::net::SocketAddr::new(own.address, app.settings.record_peer_port));
+fn environment(app: &App, cluster_id: &str, own: &Own, joins: Option<&VoterFile>) -> String {
+    let peer = peer_url(app, own);
     let pki = app.settings.pki();
     let (cert, key, ca) = (pki.join("node.crt"), pki.join("node.key"), pki.join("ca.crt"));
     let id = &app.node_id;
+    let (initial, state) = match joins {
+        Some(file) => (file.initial.clone(), "existing"),
+        None => (format!("{id}={peer}"), "new"),
+    };
     let lines = [
         ("NAME", id.clone()),
-        ("DATA_DIR", app.settings.state.join("etcd").display().to_string()),
+        ("DATA_DIR", data(app).display().to_string()),
         ("LISTEN_CLIENT_URLS", format!("https://0.0.0.0:{}", app.settings.record_port)),
         ("ADVERTISE_CLIENT_URLS", client_url(app, own)),
         ("LISTEN_PEER_URLS", format!("https://0.0.0.0:{}", app.settings.record_peer_port)),
-        ("INITIAL_ADVERTISE_PEER_URLS", peer.clone()),
-        ("INITIAL_CLUSTER", format!("{id}={peer}")),
-        ("INITIAL_CLUSTER_STATE", "new".to_owned()),
+        ("INITIAL_ADVERTISE_PEER_URLS", peer),
+        ("INITIAL_CLUSTER", initial),
+        ("INITIAL_CLUSTER_STATE", state.to_owned()),
         ("INITIAL_CLUSTER_TOKEN", cluster_id.to_owned()),
         ("CERT_FILE", cert.display().to_string()),
         ("KEY_FILE", key.display().to_string()),

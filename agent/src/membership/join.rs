@@ -13,6 +13,7 @@ use crate::http::client::Target;
 use crate::node_info::Own;
 use crate::pki::ca::fingerprint;
 use crate::pki::identity::Credentials;
+use crate::sealed::SealKey;
 use maekin_host::pin;
 
 /// Who invited us, and how we prove it.
@@ -31,7 +32,11 @@ pub(super) async fn ensure(
     let dir = app.settings.pki();
     let have = Credentials::load(&dir, &app.key, &app.node_id)?;
     let file = MembershipFile::load(&app.settings.membership())?;
-    if let Some(pair) = have.zip(file) {
+    let sealed = SealKey::load(&dir)?.is_some();
+    // One that joined through a member without the sealing key is a member all the same.
+    if let Some(pair) = have.zip(file)
+        && (sealed || invitation.secret.is_empty())
+    {
         return Ok(pair);
     }
     if invitation.secret.is_empty() {
@@ -57,7 +62,10 @@ pub(super) async fn ensure(
         MembershipFile { cluster_id: reply.cluster_id, cluster: reply.cluster, endpoints: reply.endpoints };
     let credentials = Credentials { cert: reply.cert, ca: reply.ca };
     file.store(&app.settings.membership())?;
-    credentials.store(&dir)?;
+    if !reply.seal.is_empty() {
+        SealKey::parse(reply.seal.expose())?.store(&dir)?;
+    }
+    credentials.store(&dir)?; // last: it says that the node has joined, and the secret is good for nothing then
     Ok((credentials, file))
 }
 

@@ -20,6 +20,8 @@ use crate::testing::{EndEtcd, agent, have_etcd, restarted, serve};
 use maekin_host::pin;
 
 mod reinstall;
+mod survives;
+mod tickets;
 
 /// Longest time that a node may take to become a member.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -50,6 +52,14 @@ fn machine(n: usize) -> Machine {
     }
 }
 
+/// The machine says what it is, as before it fetches its answers.
+async fn bind(record: &Record, ticket: &str, n: usize, now: u64) {
+    let machine = machine(n);
+    let facts = serde_json::json!({ "nics": [{ "mac": machine.mac }] });
+    let told = maekin_api::boot::Inventory { machine, facts };
+    store::bind(record, ticket, &told, now).await.unwrap();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_cluster_is_made_joined_and_survives_restarts() {
     if !have_etcd("a_cluster_is_made_joined_and_survives_restarts") {
@@ -74,11 +84,14 @@ async fn a_cluster_is_made_joined_and_survives_restarts() {
         "secret is erased"
     );
     assert!(!dirs[1].path().join("state/pki/ca.key").exists(), "the CA's key stays where it is");
+    let seals = [&first, &second].map(|app| app.member().ok().unwrap());
+    let [near, far] = seals.each_ref().map(|member| member.seal.as_ref().expect("has the sealing key"));
+    assert_eq!(far.open("key", &near.seal("key", b"both").unwrap()).unwrap().as_slice(), b"both");
     a_used_secret_admits_nobody_else(&first, &second, &invite).await;
     signs_of_life_decide_the_state(&member, &second, &own).await;
 
     // Every one of these is what a power cut between two steps leaves behind.
-    for lost in ["state/membership.json", "state/pki/node.crt", "state/pki/ca.crt"] {
+    for lost in ["state/membership.json", "state/pki/node.crt", "state/pki/ca.crt", "state/pki/seal.key"] {
         let again = agent_with_secret_again(&second, &invite);
         fs::remove_file(dirs[1].path().join(lost)).unwrap();
         become_member(&again).await;
@@ -174,7 +187,7 @@ async fn places_in_the_window_are_handed_out_once() {
     }
     assert_eq!(tickets.len(), 3, "three places, one ticket a machine: {tickets:?}");
     assert_eq!(tickets.iter().map(|(n, _)| n).collect::<BTreeSet<_>>().len(), 3);
-    let installs = store::installs(&record).await.unwrap();
+    let installs = store::installs(&record, now).await.unwrap();
     let names: BTreeSet<_> = installs.iter().map(|i| i.hostname.as_str()).collect();
     assert_eq!(names, BTreeSet::from(["node-2", "node-3", "node-4"]));
     let window = record.get::<WindowValue>(keys::WINDOW).await.unwrap().unwrap();
@@ -185,13 +198,10 @@ async fn places_in_the_window_are_handed_out_once() {
     assert_eq!(again, Decision::Install { ticket: ticket.clone() }, "a machine that was reset goes on");
     let late = store::ticket(&record, &ticket).await.unwrap().value;
     assert!(late.secret.is_some() && TICKET_VALIDITY > 0);
+    bind(&record, &ticket, n, now).await;
     let receipt = serde_json::json!({ "receipt": "{}", "signature": "s", "public_key": "k" });
     store::report(&record, &ticket, &Report::Done { receipt: receipt.clone() }, now).await.unwrap();
-    assert_eq!(
-        store::ticket(&record, &ticket).await.unwrap().value.receipt,
-        receipt,
-        "it is kept as it came"
-    );
+    assert_eq!(store::receipt(&record, &ticket).await.unwrap(), receipt, "it is kept as it came");
     assert_eq!(store::decide(&record, &machine(n), now).await.unwrap(), Decision::Local, "installed once");
     store::forget(&record, &ticket).await.unwrap();
     let forgotten = store::decide(&record, &machine(n), now).await.unwrap();

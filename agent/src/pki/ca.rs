@@ -78,6 +78,22 @@ impl Ca {
         Ok(Some(Self { issuer, pem }))
     }
 
+    /// The CA of a certificate and its private key, both PEM.
+    ///
+    /// # Errors
+    /// [`PkiError::Unreadable`] when they are none.
+    pub(crate) fn from_pem(pem: String, key: &str) -> Result<Self, PkiError> {
+        let key = KeyPair::from_pem(key).map_err(|_| PkiError::Unreadable("the CA's key"))?;
+        let issuer =
+            Issuer::from_ca_cert_pem(&pem, key).map_err(|_| PkiError::Unreadable("the CA's certificate"))?;
+        Ok(Self { issuer, pem })
+    }
+
+    /// The private key, PEM (PKCS #8): to be sealed.
+    pub(crate) fn key_pem(&self) -> String {
+        self.issuer.key().serialize_pem()
+    }
+
     /// Certifies `key` as that of `subject`; PEM.
     ///
     /// # Errors

@@ -11,6 +11,8 @@ use crate::clock::now;
 const TTL: i64 = 15;
 /// How often the lease is renewed: three tries in its time.
 const EVERY: Duration = Duration::from_secs(5);
+/// How long one voter may take for it.
+const RENEW: Duration = Duration::from_secs(3);
 /// How soon a try that failed is repeated.
 const AGAIN: Duration = Duration::from_secs(1);
 
@@ -42,7 +44,7 @@ async fn beat(
     lease: Option<i64>,
 ) -> Result<i64, RecordError> {
     if let Some(lease) = lease
-        && record.renew(lease).await?
+        && record.renew(lease, RENEW).await?
     {
         return Ok(lease);
     }

@@ -14,10 +14,31 @@ pub(crate) const TICKETS: &str = "/maekin/v1/tickets/";
 pub(crate) const INVITES: &str = "/maekin/v1/invites/";
 /// Machines that asked to boot, [`super::values::MachineValue`] each.
 pub(crate) const MACHINES: &str = "/maekin/v1/machines/";
+/// How machines are switched, [`super::values::PowerValue`] each.
+pub(crate) const POWER: &str = "/maekin/v1/power/";
+/// What machines told of themselves in full, [`super::values::FactsValue`] each.
+pub(crate) const FACTS: &str = "/maekin/v1/facts/";
+/// What installers left, [`super::values::ReceiptValue`] each.
+pub(crate) const RECEIPTS: &str = "/maekin/v1/receipts/";
+/// Machines that are let in without asking further, a [`super::values::ApprovalsValue`].
+pub(crate) const APPROVALS: &str = "/maekin/v1/approvals";
+/// Changed whenever a ticket is cut, a [`super::values::CutValue`].
+pub(crate) const CUT: &str = "/maekin/v1/cut";
+/// Labels that members carry, [`super::values::RolesValue`] each.
+pub(crate) const ROLES: &str = "/maekin/v1/roles/";
 /// Members that shall be installed anew, [`super::values::AgainValue`] each.
 pub(crate) const AGAIN: &str = "/maekin/v1/again/";
 /// Members that were, [`super::values::ReplacedValue`] each.
 pub(crate) const REPLACED: &str = "/maekin/v1/replaced/";
+
+/// Who leads, a [`super::values::LeaderValue`]; it vanishes with its lease.
+pub(crate) const LEADER: &str = "/maekin/v1/leader";
+/// What the install masters hand out, a [`super::values::ProvisionValue`].
+pub(crate) const PROVISION: &str = "/maekin/v1/provision";
+/// The CA with its key sealed, a [`super::values::CaValue`].
+pub(crate) const CA: &str = "/maekin/v1/ca";
+/// Addresses that machines have, [`super::values::AddressValue`] each, under the address.
+pub(crate) const ADDRESSES: &str = "/maekin/v1/addresses/";
 
 /// Key of one thing under a prefix. `name` is one of ours (hex digits, a UUID, a hardware address).
 pub(crate) fn under(prefix: &str, name: &str) -> String {

@@ -2,6 +2,7 @@ use super::*;
 use maekin_api::install::WindowState;
 
 use super::values::{MachineValue, WindowValue};
+use crate::testing::{EndEtcd, agent, have_etcd, serve};
 
 #[test]
 fn values_carry_their_version() {
@@ -30,4 +31,24 @@ fn what_cannot_be_understood_is_named() {
         "fields of a newer release are skipped"
     );
     assert!(!WindowState::default().open);
+}
+
+/// A leader, or a member's sign of life, that took a lease that ran out for a record that does not answer would try to renew
+/// it for ever.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn netboot_a_lease_that_ran_out_is_known_as_such() {
+    if !have_etcd("netboot_a_lease_that_ran_out_is_known_as_such") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let _end = EndEtcd(dir.path().to_owned());
+    let cluster = maekin_rootfs::node::ClusterIntent::Create { name: "rack".into() };
+    let app = agent(dir.path(), 1, cluster);
+    serve(&app).await;
+    let joined = crate::membership::run(std::sync::Arc::clone(&app));
+    tokio::time::timeout(Duration::from_secs(60), joined).await.expect("a member in time");
+    let record = app.member().ok().unwrap().record.clone();
+    let lease = record.grant(60).await.unwrap();
+    assert!(record.renew(lease, LIMIT).await.unwrap());
+    assert!(!record.renew(lease + 1, LIMIT).await.unwrap(), "nobody ever had this one");
 }

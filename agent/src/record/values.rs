@@ -2,7 +2,9 @@
 
 use std::net::Ipv4Addr;
 
-use maekin_api::install::Progress;
+use maekin_api::install::{Disks, Event, Progress, Rule, What};
+use maekin_api::machine::{Identity, Inventory};
+use maekin_api::power::{LastAction, PowerSettings};
 use serde::{Deserialize, Serialize};
 
 /// The cluster itself. Written once.
@@ -34,6 +36,42 @@ pub(crate) struct NodeValue {
     /// SMBIOS UUID of its machine, lower case; empty where the firmware tells none.
     #[serde(default)]
     pub(crate) machine: String,
+    /// Where its voter would be reached by the others; empty on members of releases that run one voter only.
+    #[serde(default)]
+    pub(crate) peer_url: String,
+}
+
+/// Who leads: does what only one member may do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct LeaderValue {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) since: u64,
+}
+
+/// What the install masters hand out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProvisionValue {
+    pub(crate) pool_start: Ipv4Addr,
+    pub(crate) pool_end: Ipv4Addr,
+    #[serde(default)]
+    pub(crate) router: Option<Ipv4Addr>,
+}
+
+/// The cluster's CA. Its key is sealed for the place where this lies.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CaValue {
+    pub(crate) cert: String,
+    pub(crate) sealed_key: String,
+}
+
+/// An address that a machine has, or had last.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AddressValue {
+    pub(crate) mac: String,
+    /// For ever: the machine was told to install itself, and keeps it as its own.
+    pub(crate) kept: bool,
+    pub(crate) at: u64,
 }
 
 /// A person's wish that a member's machine be installed anew, as that member. Used once.
@@ -67,8 +105,14 @@ pub(crate) struct WindowValue {
     pub(crate) left: u32,
 }
 
+/// Events of a ticket that are kept: the first ones, and as many of the last as there is room.
+const STORY: usize = 64;
+const FIRST: usize = 8;
+/// Longest text of an event, characters.
+const TEXT: usize = 300;
+
 /// One installation of a machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TicketValue {
     pub(crate) ticket: String,
     pub(crate) hostname: String,
@@ -87,12 +131,52 @@ pub(crate) struct TicketValue {
     /// Id of the member whose place the machine takes.
     #[serde(default)]
     pub(crate) replaces: Option<String>,
+    /// Until when the machine may begin; 0: for ever.
+    #[serde(default)]
+    pub(crate) expires: u64,
+    /// Who let it in.
+    #[serde(default)]
+    pub(crate) by: String,
+    /// All that it is bound to, once the machine has told what it is.
+    #[serde(default)]
+    pub(crate) identity: Option<Identity>,
+    #[serde(default)]
+    pub(crate) roles: Vec<String>,
+    #[serde(default)]
+    pub(crate) disks: Disks,
+    /// What happened.
+    #[serde(default)]
+    pub(crate) story: Vec<Event>,
+    /// How many events there is no room for.
+    #[serde(default)]
+    pub(crate) left_out: u32,
 }
 
 impl TicketValue {
     /// Whether the machine is installed, so that it boots from its disk.
     pub(crate) fn retired(&self) -> bool {
         matches!(self.progress, Progress::Installed | Progress::Joined)
+    }
+
+    /// Whether it lets its machine in.
+    pub(crate) fn lives(&self, now: u64) -> bool {
+        !self.retired() && self.progress != Progress::Denied && !self.expired(now)
+    }
+
+    /// Whether its machine did not come in time.
+    pub(crate) fn expired(&self, now: u64) -> bool {
+        let over = self.retired() || self.progress == Progress::Denied;
+        self.expires != 0 && now >= self.expires && !over
+    }
+
+    /// Adds to its story, which stays bounded.
+    pub(crate) fn tell(&mut self, at: u64, what: What, text: &str) {
+        if self.story.len() >= STORY {
+            self.story.remove(FIRST);
+            self.left_out = self.left_out.saturating_add(1);
+        }
+        let text = text.chars().filter(|c| !c.is_control()).take(TEXT).collect();
+        self.story.push(Event { at, what, text });
     }
 }
 
@@ -114,11 +198,79 @@ pub(crate) struct UsedBy {
 }
 
 /// A machine that asked to boot.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct MachineValue {
     pub(crate) mac: String,
     pub(crate) uuid: Option<String>,
     pub(crate) arch: u16,
     pub(crate) first_seen: u64,
     pub(crate) last_seen: u64,
+    /// What it is, once it has told, and when.
+    #[serde(default)]
+    pub(crate) inventory: Option<Inventory>,
+    #[serde(default)]
+    pub(crate) told_at: u64,
+    /// Digest of what it told.
+    #[serde(default)]
+    pub(crate) sha256: String,
+    /// A person's no.
+    #[serde(default)]
+    pub(crate) denied: Option<DeniedValue>,
+}
+
+/// A person's no to a machine.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct DeniedValue {
+    pub(crate) by: String,
+    pub(crate) reason: String,
+    pub(crate) at: u64,
+    /// Until when; 0: until it is approved.
+    pub(crate) until: u64,
+}
+
+impl MachineValue {
+    /// The no that holds.
+    pub(crate) fn denied(&self, now: u64) -> Option<&DeniedValue> {
+        self.denied.as_ref().filter(|denied| denied.until == 0 || now < denied.until)
+    }
+}
+
+/// What a machine told of itself in full.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct FactsValue {
+    pub(crate) facts: serde_json::Value,
+}
+
+/// What an installer left.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ReceiptValue {
+    pub(crate) receipt: serde_json::Value,
+}
+
+/// Machines that are let in without asking further.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ApprovalsValue {
+    pub(crate) rules: Vec<Rule>,
+}
+
+/// How many tickets were cut: two that are cut at the same time do not get the same name, nor does one machine get two.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CutValue {
+    pub(crate) count: u64,
+}
+
+/// Labels that a member carries.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RolesValue {
+    pub(crate) roles: Vec<String>,
+}
+
+/// How a machine is switched on and off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct PowerValue {
+    pub(crate) mac: String,
+    pub(crate) settings: PowerSettings,
+    /// The password, sealed; empty where there is none.
+    pub(crate) sealed: String,
+    pub(crate) last: Option<LastAction>,
 }

@@ -4,6 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -16,9 +17,11 @@ use maekin_host::mount::{self, Access};
 use maekin_host::{efi, file};
 use maekin_image::gpt::{TablePart, write_at, write_table};
 use maekin_image::manifest::hex;
+use maekin_swarm::store::Store;
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::pieces::Pieces;
 use super::target::{FileSystem, Target};
 use crate::digest;
 use crate::source::Stream;
@@ -115,6 +118,17 @@ impl Target for RealTarget {
         }
         out.sync().with_context(|| format!("cannot flush {}", device.display()))?;
         Ok(written)
+    }
+
+    fn write_pieces(
+        &mut self,
+        device: &Path,
+        fetch: &mut dyn FnMut(Box<dyn Store>) -> Result<()>,
+    ) -> Result<()> {
+        let pieces = Arc::new(Pieces::open(device)?);
+        let fetched = fetch(Box::new(pieces.clone()));
+        // Also where it failed: what follows writes to the same device, and a late piece must not come between.
+        pieces.close().with_context(|| format!("cannot flush {}", device.display())).and(fetched)
     }
 
     fn read_back(

@@ -6,6 +6,7 @@ mod heal;
 use std::collections::BTreeMap;
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result, bail};
 use maekin_host::block::partition_path;
@@ -14,6 +15,7 @@ use maekin_image::bootcode::unfinished_install;
 use maekin_image::esp::FALLBACK_LOADER;
 use maekin_image::gpt::{BOOT_CODE, TablePart, write_table};
 use maekin_image::manifest::sha256_hex;
+use maekin_swarm::store::Store;
 use uuid::Uuid;
 
 use super::target::{FileSystem, Target};
@@ -105,6 +107,22 @@ impl Seek for SparseDisk {
 
 /// A file system: path to content.
 type Files = BTreeMap<String, Vec<u8>>;
+
+/// Pieces of an image, by offset.
+#[derive(Debug, Default)]
+struct Pieces(Mutex<BTreeMap<u64, Vec<u8>>>);
+
+impl Store for Pieces {
+    fn write(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(offset, bytes.to_vec());
+        Ok(())
+    }
+
+    fn read(&self, offset: u64, _: usize) -> io::Result<Vec<u8>> {
+        let pieces = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        pieces.get(&offset).cloned().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
 
 /// What firmware would make of a drive.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -268,6 +286,18 @@ impl Target for SimulatedTarget {
         self.write(device, 0, &bytes)?;
         moved(bytes.len() as u64);
         Ok(bytes.len() as u64)
+    }
+
+    fn write_pieces(
+        &mut self,
+        device: &Path,
+        fetch: &mut dyn FnMut(Box<dyn Store>) -> Result<()>,
+    ) -> Result<()> {
+        self.call(format!("write pieces to {}", device.display()))?;
+        let pieces = Arc::new(Pieces::default());
+        fetch(Box::new(pieces.clone()))?;
+        let written = std::mem::take(&mut *pieces.0.lock().unwrap_or_else(PoisonError::into_inner));
+        written.iter().try_for_each(|(offset, bytes)| self.write(device, *offset, bytes))
     }
 
     fn read_back(

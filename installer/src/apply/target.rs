@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use maekin_host::md::Create;
 use maekin_image::gpt::TablePart;
+use maekin_swarm::store::Store;
 use uuid::Uuid;
 
 use crate::source::Stream;
@@ -36,6 +37,13 @@ pub trait Target {
     fn zero_rest(&mut self, device: &Path, from: u64) -> Result<()>;
     /// Writes a stream from the first byte of `device`; returns its length. `moved` is told the bytes of each chunk.
     fn write_stream(&mut self, device: &Path, stream: Stream, moved: &mut dyn FnMut(u64)) -> Result<u64>;
+    /// Has `fetch` write pieces of an image to `device` from its first byte on, in any order. What was written may be read
+    /// from the store for as long as that is kept; nothing is written any more when this has returned.
+    fn write_pieces(
+        &mut self,
+        device: &Path,
+        fetch: &mut dyn FnMut(Box<dyn Store>) -> Result<()>,
+    ) -> Result<()>;
     /// SHA-256 of the first `len` bytes of each device, read from the medium.
     fn read_back(&mut self, devices: &[PathBuf], len: u64, moved: &mut dyn FnMut(u64))
     -> Result<Vec<String>>;

@@ -1,3 +1,5 @@
+mod rack;
+
 use std::sync::{Arc, Mutex};
 
 use super::simulated::SimulatedTarget;

@@ -20,6 +20,7 @@ use super::meter::Meter;
 use crate::answers::Answers;
 use crate::facts::Facts;
 use crate::plan::{Plan, Step};
+use crate::run::wait::Waiting;
 use crate::trial::{Carrier, Finding};
 
 /// Most log lines kept.
@@ -32,6 +33,8 @@ pub const PAGE: usize = 18;
 pub enum Page {
     /// Looking at the machine.
     Starting,
+    /// Waiting to be let in.
+    Waiting,
     /// What to do.
     Welcome,
     /// Which drives.
@@ -90,6 +93,8 @@ pub struct App {
     pub trying: Trying,
     /// The interface that carries this installation.
     pub carrier: Carrier,
+    /// What is shown while the machine waits to be let in.
+    pub waiting: Option<Waiting>,
     /// Where the cursor is in a menu.
     pub cursor: usize,
     /// The log.
@@ -134,6 +139,7 @@ impl App {
             plan: None,
             trying: Trying::Not,
             carrier: Carrier::Nobody,
+            waiting: None,
             cursor: 0,
             log: Vec::new(),
             scroll: 0,
@@ -196,6 +202,14 @@ impl App {
                 return None;
             }
             Event::Note(_) => return None,
+            Event::Waiting(waiting) => {
+                self.waiting = Some(*waiting);
+                self.turn_to(Page::Starting, Page::Waiting);
+            }
+            Event::LetIn => {
+                self.waiting = None;
+                self.turn_to(Page::Waiting, Page::Starting);
+            }
             Event::Nics(nics) => {
                 if let (Some(facts), Some(draft)) = (&mut self.facts, &mut self.draft) {
                     facts.nics = nics;
@@ -220,6 +234,15 @@ impl App {
         }
         self.dirty = true;
         None
+    }
+
+    /// Shows another screen in place of one, also behind the log.
+    fn turn_to(&mut self, from: Page, to: Page) {
+        for page in [&mut self.page, &mut self.back] {
+            if *page == from {
+                *page = to;
+            }
+        }
     }
 
     /// Takes what is known about the machine. With answers it goes on by itself, without them a person is asked.

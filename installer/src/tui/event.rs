@@ -4,6 +4,7 @@ use crate::answers::After;
 use crate::facts::Nic;
 use crate::plan::Plan;
 use crate::run::gather::Gathered;
+use crate::run::wait::Waiting;
 use crate::trial::{Finding, Trial};
 
 /// What was told to the screens from outside.
@@ -26,6 +27,10 @@ pub enum Event {
         /// Of so many.
         total: u64,
     },
+    /// Nobody has let this machine in yet.
+    Waiting(Box<Waiting>),
+    /// It was let in, and goes on.
+    LetIn,
     /// Something worth knowing.
     Note(String),
     /// The network interfaces have changed: a cable, or a switch that announced itself.
@@ -98,6 +103,8 @@ pub enum Action {
     StopTrying,
     /// Save the log on a stick.
     SaveLog,
+    /// Boot from the disk the next time, and restart.
+    ToDisk,
     /// A shell on the console that asked.
     Shell,
     /// Restart the machine.
@@ -112,6 +119,8 @@ impl Event {
     pub fn lines(&self) -> Vec<String> {
         match self {
             Self::Gathered(_) | Self::Work { .. } | Self::Nics(_) => Vec::new(),
+            Self::Waiting(waiting) => vec![waiting.line()],
+            Self::LetIn => vec!["let in, going on".to_owned()],
             Self::Trying(text) => vec![format!("trying the network: {text}")],
             Self::Tried(findings) => findings.iter().map(ToString::to_string).collect(),
             Self::Saved(Ok(place)) => vec![format!("the log is saved: {place}")],

@@ -3,6 +3,7 @@
 
 mod ends;
 mod network;
+mod tickets;
 
 use std::path::Path;
 

@@ -7,11 +7,13 @@
 //! | `network` | the ports with their switches, the trial of the network |
 //! | `plan` | what will happen |
 //! | `run` | progress, and the ends |
+//! | `wait` | a machine that nobody has let in |
 
 mod choose;
 mod network;
 pub mod plan;
 mod run;
+mod wait;
 
 use maekin_image::manifest::Manifest;
 use ratatui::buffer::Buffer;
@@ -66,6 +68,9 @@ fn title_and_keys(app: &App) -> (&'static str, &'static str) {
     let form = "Up Down: field   Left Right: choose   Enter: next   Esc: back";
     match app.page {
         Page::Starting => ("starting the installer", "wait: this machine is being looked at"),
+        Page::Waiting => {
+            ("waiting to be let in", "d: boot from its disk   b: reboot   p: power off   s: shell   l: log")
+        }
         Page::Welcome => ("installer", "Up Down: move   Enter: choose"),
         Page::Drives => {
             ("drives", "Up Down: move   Space: take or leave   r: look again   Enter: next   Esc: back")
@@ -93,6 +98,7 @@ fn title_and_keys(app: &App) -> (&'static str, &'static str) {
 fn lines(app: &App, width: usize, height: usize) -> Vec<Line<'static>> {
     match app.page {
         Page::Starting => vec![Line::raw("Looking at this machine ...")],
+        Page::Waiting => wait::waiting(app, width),
         Page::Welcome => choose::welcome(app, width),
         Page::Drives => choose::drives(app, width, height),
         Page::Node => choose::node(app, width),

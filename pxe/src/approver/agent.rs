@@ -7,7 +7,9 @@ use axum::body::{Body, Bytes};
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use maekin_api::boot::{ANSWER, DECIDE, Decision, Machine, REPORT, Report};
+use maekin_api::boot::{ANSWER, DECIDE, Decision, INVENTORY, Inventory, Machine, REPORT, Report, VERDICT};
+use maekin_api::machine::Verdict;
+use maekin_api::problem::Problem;
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -37,6 +39,10 @@ impl AgentApprover {
             Ok(Ok((status, bytes))) if status.is_success() => Ok(bytes),
             Ok(Ok((StatusCode::NOT_FOUND | StatusCode::GONE | StatusCode::CONFLICT, _))) => {
                 Err(ApproverError::NoTicket)
+            }
+            Ok(Ok((StatusCode::UNPROCESSABLE_ENTITY, bytes))) => {
+                let why = serde_json::from_slice::<Problem>(&bytes).map(|problem| problem.detail);
+                Err(ApproverError::Refused(why.unwrap_or_else(|_| "the machine is refused".to_owned())))
             }
             Ok(Ok((status, _))) => {
                 Err(ApproverError::Unavailable(format!("the agent answered {path} with {status}")))
@@ -88,8 +94,24 @@ impl Approver for AgentApprover {
         })
     }
 
-    fn answer<'a>(&'a self, ticket: &'a str) -> Answer<'a, Bytes> {
-        Box::pin(async move { self.call(Method::GET, &ANSWER.replace("{ticket}", ticket), None).await })
+    fn verdict<'a>(&'a self, machine: &'a Machine) -> Answer<'a, Verdict> {
+        Box::pin(async move {
+            let bytes = self.call(Method::POST, VERDICT, json(machine)?).await?;
+            serde_json::from_slice(&bytes).map_err(|e| {
+                ApproverError::Unavailable(format!("the agent's verdict cannot be understood: {e}"))
+            })
+        })
+    }
+
+    fn inventory<'a>(&'a self, inventory: &'a Inventory) -> Answer<'a, ()> {
+        Box::pin(async move { self.call(Method::POST, INVENTORY, json(inventory)?).await.map(drop) })
+    }
+
+    fn answer<'a>(&'a self, ticket: &'a str, inventory: &'a Inventory) -> Answer<'a, Bytes> {
+        Box::pin(async move {
+            let path = ANSWER.replace("{ticket}", ticket);
+            self.call(Method::POST, &path, json(inventory)?).await
+        })
     }
 
     fn report<'a>(&'a self, ticket: &'a str, report: &'a Report) -> Answer<'a, ()> {

@@ -1,15 +1,22 @@
-//! No agent: a person with a laptop, a release and one answer file, who says how many machines it is for.
+//! No agent: a person with a laptop and a release, who says which machines it is for, or types their codes.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
 use axum::body::Bytes;
-use maekin_api::boot::{Decision, Machine, Report};
+use maekin_api::boot::{Decision, Inventory, Machine, Report};
 use maekin_host::file::{self, FileError};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::boot;
+
+use super::first_node::FirstNode;
+use super::policy::{self, Policy};
 use super::{Answer, Approver, ApproverError};
 
 /// Largest state file read, in bytes.
@@ -17,13 +24,30 @@ const STATE_LIMIT: u64 = 16 << 20;
 /// Replaced in the answer file by the machine's MAC without colons, so that one file gives each its own hostname.
 const MAC_MARK: &str = "{mac}";
 
-/// Installs the first so many machines that come, each once.
+/// Most machines that wait at once; more are told to wait, but cannot be named.
+const MAX_WAITING: usize = 1024;
+/// Characters of a code, and of one that would be another machine's.
+const CODE: [usize; 3] = [4, 5, 6];
+
+/// What machines are installed with.
+#[derive(Debug)]
+pub enum Answers {
+    /// This file, for all of them.
+    File(String),
+    /// None was given: the first machine becomes the first node, which installs the others.
+    First(FirstNode),
+}
+
+/// Installs each machine that is let in once.
 #[derive(Debug)]
 pub struct StandaloneApprover {
-    answer: String,
-    count: usize,
+    answers: Answers,
+    policy: Policy,
     path: PathBuf,
     tickets: Mutex<BTreeMap<String, Ticket>>,
+    /// Machines that wait, by their codes.
+    waiting: Mutex<BTreeMap<String, Machine>>,
+    finished: Notify,
 }
 
 /// A machine's ticket, by its MAC in the map.
@@ -31,14 +55,26 @@ pub struct StandaloneApprover {
 struct Ticket {
     ticket: String,
     done: bool,
+    /// What it was leased when it was let in.
+    #[serde(default)]
+    address: Option<Ipv4Addr>,
+}
+
+/// A machine that waits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Waiting {
+    /// Its code.
+    pub code: String,
+    /// Who it is, as a person reads it.
+    pub what: String,
 }
 
 impl StandaloneApprover {
-    /// Serves `answer` to `count` machines, and keeps who was installed in the file at `path`.
+    /// Serves `answers` to whom `policy` lets in, and keeps who was installed in the file at `path`.
     ///
     /// # Errors
     /// [`FileError`] when there is such a file and it cannot be read or understood.
-    pub fn open(answer: String, count: usize, path: PathBuf) -> Result<Self, FileError> {
+    pub fn open(answers: Answers, policy: Policy, path: PathBuf) -> Result<Self, FileError> {
         let tickets = if path.exists() {
             let text = file::read_text(&path, STATE_LIMIT)?;
             serde_json::from_str(&text).map_err(|e| FileError {
@@ -49,7 +85,40 @@ impl StandaloneApprover {
         } else {
             BTreeMap::new()
         };
-        Ok(Self { answer, count, path, tickets: Mutex::new(tickets) })
+        let (waiting, finished) = (Mutex::default(), Notify::new());
+        Ok(Self { answers, policy, path, tickets: Mutex::new(tickets), waiting, finished })
+    }
+
+    /// The machines that wait.
+    #[must_use]
+    pub fn waiting(&self) -> Vec<Waiting> {
+        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.iter().map(|(code, machine)| Waiting { code: code.clone(), what: what(machine) }).collect()
+    }
+
+    /// Lets the machine with this code in; `None` when none has it.
+    ///
+    /// # Errors
+    /// [`ApproverError`] when that cannot be kept, and then it is not let in.
+    pub fn approve(&self, code: &str) -> Result<Option<Waiting>, ApproverError> {
+        let code = code.trim().to_ascii_uppercase();
+        let found = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).get(&code).cloned();
+        let Some(machine) = found else { return Ok(None) };
+        self.change(|tickets| {
+            if matches!(self.answers, Answers::First(_)) && !tickets.is_empty() {
+                let reason = "the first node is chosen already, and installs the others";
+                return Err(ApproverError::Unavailable(reason.to_owned()));
+            }
+            admit(tickets, &machine);
+            Ok(())
+        })?;
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).remove(&code);
+        Ok(Some(Waiting { code, what: what(&machine) }))
+    }
+
+    /// Returns when there is nothing left to do: the first node is installed, and installs the others.
+    pub async fn finished(&self) {
+        self.finished.notified().await;
     }
 
     /// Applies a change, and keeps it only when it is on disk.
@@ -77,24 +146,41 @@ impl StandaloneApprover {
                     false => Decision::Install { ticket: ticket.ticket.clone() },
                 });
             }
-            if tickets.len() >= self.count {
-                let reason = format!(
-                    "the {} machines asked for were taken; serve again with a larger --count",
-                    self.count
-                );
-                return Ok(Decision::Wait { code: machine.mac.clone(), reason });
+            if matches!(self.answers, Answers::First(_)) && !tickets.is_empty() {
+                let reason = "the first node is being installed; it installs the others".to_owned();
+                return Ok(Decision::Wait { code: self.wait(machine, false), reason });
             }
-            let ticket = Uuid::new_v4().simple().to_string();
-            tickets.insert(machine.mac.clone(), Ticket { ticket: ticket.clone(), done: false });
-            Ok(Decision::Install { ticket })
+            match self.policy.admits(tickets.len(), Instant::now()) {
+                Ok(()) => Ok(Decision::Install { ticket: admit(tickets, machine) }),
+                Err(reason) => {
+                    let code = self.wait(machine, self.policy == Policy::Ask);
+                    Ok(Decision::Wait { code, reason })
+                }
+            }
         })
+    }
+
+    /// Notes that a machine waits, and says so the first time; its code.
+    fn wait(&self, machine: &Machine, ask: bool) -> String {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let codes = CODE.map(|len| policy::code(&machine.mac, len));
+        let free = |code: &&String| waiting.get(*code).is_none_or(|other| other.mac == machine.mac);
+        let [.., longest] = &codes;
+        let code = codes.iter().find(free).unwrap_or(longest).clone();
+        if waiting.len() < MAX_WAITING && waiting.insert(code.clone(), machine.clone()).is_none() && ask {
+            tracing::warn!("{} waits; to install it, type {code}", what(machine));
+        }
+        code
     }
 
     fn answer_now(&self, ticket: &str) -> Result<Bytes, ApproverError> {
         let tickets = self.tickets.lock().unwrap_or_else(PoisonError::into_inner);
         let found = tickets.iter().find(|(_, t)| t.ticket == ticket && !t.done);
-        let (mac, _) = found.ok_or(ApproverError::NoTicket)?;
-        Ok(self.answer.replace(MAC_MARK, &mac.replace(':', "")).into())
+        let (mac, ticket) = found.ok_or(ApproverError::NoTicket)?;
+        Ok(match &self.answers {
+            Answers::File(text) => text.replace(MAC_MARK, &mac.replace(':', "")).into(),
+            Answers::First(first) => first.answer(mac, ticket.address).into(),
+        })
     }
 
     fn report_now(&self, ticket: &str, report: &Report) -> Result<(), ApproverError> {
@@ -107,6 +193,13 @@ impl StandaloneApprover {
                 Report::Done { .. } => {
                     tracing::info!(client = %mac, "installed; from now on it boots from its disk");
                     entry.done = true;
+                    if let Answers::First(_) = self.answers {
+                        tracing::info!(
+                            "the first node creates the cluster when it has started, and installs the others: \
+                             open its console, and let them in there"
+                        );
+                        self.finished.notify_one();
+                    }
                 }
             }
             Ok(())
@@ -114,12 +207,27 @@ impl StandaloneApprover {
     }
 }
 
+/// Cuts a ticket.
+fn admit(tickets: &mut BTreeMap<String, Ticket>, machine: &Machine) -> String {
+    let ticket = Uuid::new_v4().simple().to_string();
+    let entry = Ticket { ticket: ticket.clone(), done: false, address: machine.address };
+    tickets.insert(machine.mac.clone(), entry);
+    ticket
+}
+
+fn what(machine: &Machine) -> String {
+    let arch = boot::arch_name(machine.arch);
+    let address = machine.address.map(|ip| format!(" at {ip}")).unwrap_or_default();
+    let uuid = machine.uuid.as_ref().map(|uuid| format!(", UUID {uuid}")).unwrap_or_default();
+    format!("{} ({arch}{uuid}){address}", machine.mac)
+}
+
 impl Approver for StandaloneApprover {
     fn decide<'a>(&'a self, machine: &'a Machine) -> Answer<'a, Decision> {
         Box::pin(async { self.decide_now(machine) })
     }
 
-    fn answer<'a>(&'a self, ticket: &'a str) -> Answer<'a, Bytes> {
+    fn answer<'a>(&'a self, ticket: &'a str, _: &'a Inventory) -> Answer<'a, Bytes> {
         Box::pin(async { self.answer_now(ticket) })
     }
 
@@ -129,41 +237,4 @@ impl Approver for StandaloneApprover {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use std::net::Ipv4Addr;
-
-    fn machine(n: u8) -> Machine {
-        Machine {
-            mac: format!("52:54:00:00:00:{n:02x}"),
-            uuid: None,
-            arch: 0,
-            address: None,
-            server: Ipv4Addr::new(10, 0, 0, 1),
-        }
-    }
-
-    #[test]
-    fn a_machine_is_installed_once_and_no_more_than_were_asked_for() {
-        let dir = tempfile::tempdir().unwrap();
-        let path = dir.path().join("tickets.json");
-        let open = || StandaloneApprover::open("hostname = \"n-{mac}\"".to_owned(), 1, path.clone()).unwrap();
-        let approver = open();
-        let Decision::Install { ticket } = approver.decide_now(&machine(1)).unwrap() else { panic!() };
-        assert!(super::super::is_ticket(&ticket));
-        assert_eq!(approver.decide_now(&machine(1)).unwrap(), Decision::Install { ticket: ticket.clone() });
-        assert!(matches!(approver.decide_now(&machine(2)).unwrap(), Decision::Wait { .. }));
-        assert_eq!(approver.answer_now(&ticket).unwrap(), "hostname = \"n-525400000001\"");
-        assert!(matches!(approver.answer_now("0"), Err(ApproverError::NoTicket)));
-        let failed = Report::Failed { reason: "no disk".to_owned() };
-        approver.report_now(&ticket, &failed).unwrap();
-        assert_eq!(approver.decide_now(&machine(1)).unwrap(), Decision::Install { ticket: ticket.clone() });
-        approver.report_now(&ticket, &Report::Done { receipt: serde_json::Value::Null }).unwrap();
-        let approver = open();
-        assert_eq!(approver.decide_now(&machine(1)).unwrap(), Decision::Local, "also after a restart");
-        assert!(
-            matches!(approver.answer_now(&ticket), Err(ApproverError::NoTicket)),
-            "a ticket installs once"
-        );
-    }
-}
+mod tests;

@@ -20,7 +20,7 @@ address = "10.77.0.150"
 fn a_good_file_is_taken() {
     let config = parse_config(GOOD).unwrap();
     assert_eq!(config.settings.http(), "http://10.77.0.1:8480");
-    assert_eq!(config.settings.lease, 3600);
+    assert_eq!(config.settings.subnets[0].lease, 3600);
     assert_eq!(config.plan.reservations.len(), 1);
     assert!(config.settings.on_link(Ipv4Addr::new(10, 77, 0, 254)));
     assert!(!config.settings.on_link(Ipv4Addr::new(10, 77, 1, 1)));
@@ -46,6 +46,12 @@ fn what_is_wrong_is_refused_by_key_and_reason() {
             "address = \"10.77.0.150\"",
             "address = \"10.77.0.150\"\nhostname = \"a b\"",
             &["`reservation`", "`a b`"],
+        ),
+        (
+            "a master that is none",
+            "dns =",
+            "masters = [\"http://10.77.0.2:8480/ x\"]\ndns =",
+            &["`masters`", "http://10.77.0.2:8480"],
         ),
         ("lease", "dns =", "lease_seconds = 5\ndns =", &["`lease_seconds`"]),
         ("router elsewhere", "dns =", "router = \"10.0.0.1\"\ndns =", &["`router`"]),

@@ -2,12 +2,14 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 
+use super::identity::Who;
 use super::lease::Seconds;
+use super::netboot::Netboot;
 use super::options::{self, MessageType};
 use super::packet::{Packet, Writer};
 use super::server::{CLIENT_PORT, Reply, SERVER_PORT, Settings, Silence};
-use crate::boot::{self, Boot, Client};
-use crate::script::Target;
+use super::told::Subnet;
+use crate::boot::{self, Boot};
 
 /// What every answer ends with: the client's identifier (RFC 6842) and, last, the relay's option (RFC 3046).
 pub(super) fn echo(writer: &mut Writer, packet: &Packet<'_>) {
@@ -23,6 +25,8 @@ pub(super) fn echo(writer: &mut Writer, packet: &Packet<'_>) {
 pub(super) struct Answer<'a> {
     pub(super) settings: &'a Settings,
     pub(super) packet: &'a Packet<'a>,
+    pub(super) who: &'a Who<'a>,
+    pub(super) subnet: &'a Subnet,
     pub(super) ip: Ipv4Addr,
     /// `None` for INFORM, which gets neither address nor lease times.
     pub(super) lease: Option<Seconds>,
@@ -41,8 +45,8 @@ impl Answer<'_> {
             writer.set_ciaddr(self.packet.ciaddr);
         }
         self.times(&mut writer);
-        self.network(&mut writer);
-        self.netboot(&mut writer, client, boot);
+        self.network(&mut writer, boot);
+        Netboot { settings: self.settings, packet: self.packet, client }.write(&mut writer, boot);
         echo(&mut writer, self.packet);
         Ok(Reply { kind, message: writer.finish()?, to: self.destination(), ip: self.ip, boot })
     }
@@ -61,78 +65,44 @@ impl Answer<'_> {
     }
 
     fn times(&self, writer: &mut Writer) {
+        // A client believes only who it asked, even where that one died meanwhile and we answer in its place.
+        let asked = self.packet.option_ip(options::SERVER_ID);
+        let asked = asked.filter(|id| self.settings.siblings.contains(id));
+        let server = asked.or(self.who.relay.server).unwrap_or(self.settings.server).octets();
         if let Some(lease) = self.lease {
             let seconds = |s: Seconds| u32::try_from(s).unwrap_or(u32::MAX).to_be_bytes();
             writer.option(options::LEASE_TIME, &seconds(lease));
-            writer.option(options::SERVER_ID, &self.settings.server.octets());
+            writer.option(options::SERVER_ID, &server);
             writer.option(options::RENEWAL, &seconds(lease / 2));
             writer.option(options::REBINDING, &seconds(lease / 8 * 7));
         } else {
-            writer.option(options::SERVER_ID, &self.settings.server.octets());
+            writer.option(options::SERVER_ID, &server);
         }
     }
 
-    fn network(&self, writer: &mut Writer) {
-        let settings = self.settings;
+    /// What the client's network tells. What it is told to boot by, [`Netboot`] says.
+    fn network(&self, writer: &mut Writer, boot: Boot) {
         let asked = self.packet.option(options::PARAMETERS).unwrap_or_default();
-        let mask = settings.mask();
-        writer.option(options::SUBNET_MASK, &mask.to_be_bytes());
-        writer.option_ips(options::ROUTER, settings.router.as_slice());
-        writer.option_ips(options::DNS, &settings.dns);
-        if asked.contains(&options::HOST_NAME)
-            && let Some(name) = settings.names.get(&self.packet.hw)
-        {
+        let boots = !matches!(boot, Boot::Nothing | Boot::Unsupported);
+        let name = self.settings.reservations.hostname(self.who, self.ip);
+        let name = name.filter(|_| asked.contains(&options::HOST_NAME));
+        if let Some(name) = name {
             writer.option(options::HOST_NAME, name.as_bytes());
         }
-        if asked.contains(&options::DOMAIN)
-            && let Some(domain) = &settings.domain
-        {
-            writer.option(options::DOMAIN, domain.as_bytes());
-        }
-        if asked.contains(&options::MTU)
-            && let Some(mtu) = settings.mtu
-        {
-            writer.option(options::MTU, &mtu.to_be_bytes());
-        }
-        writer.option(options::BROADCAST, &(settings.server.to_bits() | !mask).to_be_bytes());
-        if asked.contains(&options::NTP) {
-            writer.option_ips(options::NTP, &settings.ntp);
+        for told in &self.subnet.told {
+            let code = told.code;
+            let netboot = matches!(
+                code,
+                options::VENDOR
+                    | options::VENDOR_CLASS
+                    | options::TFTP_SERVER
+                    | options::BOOT_FILE
+                    | options::IPXE
+            );
+            let named = code == options::HOST_NAME && name.is_some();
+            if (told.always || asked.contains(&code)) && !(netboot && boots) && !named {
+                writer.option(code, &told.value);
+            }
         }
     }
-
-    fn netboot(&self, writer: &mut Writer, client: Client, boot: Boot) {
-        let http = self.settings.http();
-        match boot {
-            Boot::Nothing | Boot::Unsupported => return,
-            Boot::Script => {
-                let url = Target { http: &http, hw: self.packet.hw, arch: client.arch }.script_url();
-                writer.option(options::IPXE, &[options::IPXE_NO_PXEDHCP, 1, 1]);
-                boot_file(writer, &url);
-            }
-            Boot::HttpLoader => {
-                writer.option(options::VENDOR_CLASS, b"HTTPClient");
-                boot_file(writer, &format!("{http}/release/boot/net/{}", boot::UEFI_LOADER));
-            }
-            Boot::Tftp(file) => {
-                writer.option(options::VENDOR_CLASS, b"PXEClient");
-                // Without it, EDK2 takes option 60 for a boot server to ask on port 4011, and ROMs show a menu.
-                let discovery = [options::PXE_DISCOVERY, 1, options::PXE_SKIP_DISCOVERY, options::END];
-                writer.option(options::VENDOR, &discovery);
-                writer.set_siaddr(self.settings.server);
-                writer.option(options::TFTP_SERVER, self.settings.server.to_string().as_bytes());
-                boot_file(writer, file);
-            }
-        }
-        if let Some(id) = self.packet.option(options::MACHINE_ID) {
-            writer.option(options::MACHINE_ID, id);
-        }
-    }
-}
-
-/// The boot file in both places; in option 67 with a NUL at its end, for ROMs that read it as a C string.
-fn boot_file(writer: &mut Writer, name: &str) {
-    writer.set_file(name.as_bytes());
-    let mut value = name.as_bytes().to_vec();
-    value.push(0);
-    writer.option(options::BOOT_FILE, &value);
 }

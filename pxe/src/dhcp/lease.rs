@@ -1,8 +1,11 @@
 //! What a lease is: plain data that the table, its journal and the server speak of.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
+use super::cidr::Cidr;
+use super::reserve::Reservations;
 use crate::hw::HwAddr;
 
 /// Seconds on the lease clock: real time at start, from then on counted monotonically.
@@ -19,15 +22,39 @@ pub const QUARANTINE_GRACE: Seconds = 60;
 /// The end of a pinned lease.
 pub const NEVER: Seconds = Seconds::MAX;
 
+/// A network and the addresses in it that are given out.
+#[derive(Debug, Clone)]
+pub struct Network {
+    /// Where it is.
+    pub cidr: Cidr,
+    /// First and last address of each pool; none, where only reservations are served.
+    pub pools: Vec<(Ipv4Addr, Ipv4Addr)>,
+}
+
 /// Which addresses are given to whom.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// First and last address of the pool.
-    pub pool: Option<(Ipv4Addr, Ipv4Addr)>,
-    /// Addresses of ours and of the router, never given out though they lie in the pool.
-    pub excluded: Vec<Ipv4Addr>,
-    /// Fixed addresses, in the pool or outside.
-    pub reservations: HashMap<HwAddr, Ipv4Addr>,
+    /// The networks, that of our own interface first; no two overlap.
+    pub networks: Vec<Network>,
+    /// Addresses of ours and of routers, never given out though they lie in a pool.
+    pub excluded: HashSet<Ipv4Addr>,
+    /// Fixed addresses, in a pool or outside.
+    pub reservations: Arc<Reservations>,
+    /// Machines that are no strangers though nothing is reserved for them.
+    pub known: HashSet<HwAddr>,
+    /// How much of a pool only known machines get, in percent.
+    pub kept_percent: usize,
+    /// How many strangers a second get an address; sixteen times as many at once. 0: as many as ask.
+    pub strangers_per_second: u32,
+}
+
+impl Plan {
+    /// One network of 256 addresses with one pool.
+    #[must_use]
+    pub fn of(first: Ipv4Addr, last: Ipv4Addr) -> Self {
+        let network = Network { cidr: Cidr::around(first, 24), pools: vec![(first, last)] };
+        Self { networks: vec![network], ..Self::default() }
+    }
 }
 
 /// A fact that must survive a restart.
@@ -85,4 +112,7 @@ pub enum Refusal {
     /// This client has another one by reservation.
     #[error("another address is reserved for this client")]
     Reserved,
+    /// What is left is kept for known machines, or too many strangers came at once.
+    #[error("no address is left for strangers")]
+    Crowded,
 }

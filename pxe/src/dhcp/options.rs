@@ -58,6 +58,10 @@ pub const ARCH: u8 = 93;
 pub const UNDI: u8 = 94;
 /// Client machine identifier, RFC 4578 section 2.3.
 pub const MACHINE_ID: u8 = 97;
+/// Domain search list, RFC 3397.
+pub const SEARCH: u8 = 119;
+/// Classless static routes, RFC 3442.
+pub const ROUTES: u8 = 121;
 /// iPXE's encapsulated options.
 pub const IPXE: u8 = 175;
 /// End of options.
@@ -67,6 +71,8 @@ pub const END: u8 = 255;
 pub const PXE_DISCOVERY: u8 = 6;
 /// Bit 3 of [`PXE_DISCOVERY`]: use the boot file at hand, no menu, no discovery, no port 4011.
 pub const PXE_SKIP_DISCOVERY: u8 = 8;
+/// Sub-option of [`VENDOR`]: boot server type and layer chosen (PXE 2.1 table 2-1).
+pub const PXE_BOOT_ITEM: u8 = 71;
 /// Sub-option of [`IPXE`]: do not wait for ProxyDHCP offers; saves three seconds a boot.
 pub const IPXE_NO_PXEDHCP: u8 = 176;
 
@@ -138,14 +144,46 @@ pub fn has_user_class(value: &[u8], class: &[u8]) -> bool {
     false
 }
 
+/// What board makers forget to replace.
+const DULL_UUIDS: [uuid::Uuid; 3] = [
+    uuid::uuid!("03000200-0400-0500-0006-000700080009"),
+    uuid::uuid!("00020003-0004-0005-0006-000700080009"),
+    uuid::uuid!("12345678-1234-5678-90ab-cddeefaabbcc"),
+];
+
 /// The SMBIOS UUID of option 97 as text in RFC 9562 order, whatever firmware makes of it; `None` when it is not
-/// type 0 with 16 bytes, or all zeros or all ones (a board without one: never an identity).
+/// type 0 with 16 bytes, or one that names nobody: one byte repeated (all zeros is every QEMU without `-uuid`), or
+/// one that boards are sold with by the thousand. Such a UUID is never an identity.
 #[must_use]
 pub fn machine_uuid(value: &[u8]) -> Option<String> {
+    machine_guid(value).map(|guid| uuid::Uuid::from_bytes_le(guid).to_string())
+}
+
+/// Like [`machine_uuid`], the bytes as they are.
+#[must_use]
+pub fn machine_guid(value: &[u8]) -> Option<[u8; 16]> {
     let [0, guid @ ..] = value else { return None };
     let guid: [u8; 16] = guid.try_into().ok()?;
-    let blank = guid.iter().all(|b| *b == 0) || guid.iter().all(|b| *b == 0xff);
-    (!blank).then(|| uuid::Uuid::from_bytes_le(guid).to_string())
+    let blank = guid.iter().all(|b| *b == guid[0]);
+    (!blank && !DULL_UUIDS.contains(&uuid::Uuid::from_bytes_le(guid))).then_some(guid)
+}
+
+/// Whether an option with this number may be set by a person: not those that the protocol itself lives by.
+#[must_use]
+pub fn may_be_set(code: u8) -> bool {
+    !matches!(
+        code,
+        PAD | SUBNET_MASK
+            | BROADCAST
+            | REQUESTED_IP..=PARAMETERS
+            | MAX_SIZE..=REBINDING
+            | CLIENT_ID
+            | RELAY
+            | ARCH
+            | UNDI
+            | MACHINE_ID
+            | END
+    )
 }
 
 #[cfg(test)]
@@ -176,6 +214,8 @@ mod tests {
             ("SMBIOS order", &good, Some("13121110-1514-1716-1819-1a1b1c1d1e1f")),
             ("all zero: QEMU without -uuid", &[0; 17], None),
             ("all ones", &[[0].as_slice(), &[0xff; 16]].concat(), None),
+            ("one byte repeated", &[[0].as_slice(), &[0x11; 16]].concat(), None),
+            ("never set by the board's maker", &[0, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0, 7, 0, 8, 0, 9], None),
             ("type 1", &[1; 17], None),
             ("short", &[0; 5], None),
             ("empty", &[], None),

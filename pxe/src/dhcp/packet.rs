@@ -28,7 +28,7 @@ pub enum PacketError {
     /// No magic cookie: plain BOOTP, or something else.
     #[error("without the DHCP magic cookie")]
     Cookie,
-    /// A hardware address of no or more than 16 bytes.
+    /// A hardware address of more than 16 bytes, or of none and no client id instead of it.
     #[error("with an impossible hardware address length")]
     HwLen,
     /// Option 53 is missing or unknown.
@@ -81,7 +81,13 @@ impl<'a> Packet<'a> {
         let word = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
         let ip = |at: usize| Ipv4Addr::new(header[at], header[at + 1], header[at + 2], header[at + 3]);
         let hlen = usize::from(header[2]);
-        let hw = (hlen <= 16).then(|| HwAddr::new(&header[28..28 + hlen])).flatten();
+        let hw = match hlen {
+            // RFC 4390 section 2.1: InfiniBand's addresses do not fit; its client id says which machine it is.
+            0 => find(options, options::CLIENT_ID)
+                .and_then(|id| HwAddr::new(&id[id.len().saturating_sub(16)..])),
+            1..=16 => HwAddr::new(&header[28..28 + hlen]),
+            _ => None,
+        };
         // RFC 2132 section 9.3: `file` (bit 0) and `sname` (bit 1) may hold options too, in this order.
         let overload = find(options, options::OVERLOAD).and_then(|v| v.first().copied()).unwrap_or(0);
         let file = if overload & 1 != 0 { &header[108..236] } else { &[] };
@@ -221,6 +227,11 @@ impl Writer {
     /// Sets `ciaddr`.
     pub fn set_ciaddr(&mut self, ip: Ipv4Addr) {
         self.set_ip(12, ip);
+    }
+
+    /// Sets `giaddr`, as a relay agent does.
+    pub fn set_giaddr(&mut self, ip: Ipv4Addr) {
+        self.set_ip(24, ip);
     }
 
     /// Sets `yiaddr`.

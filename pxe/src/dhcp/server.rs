@@ -2,16 +2,22 @@
 //! RFC 2131 section 4.3. How an answer is written is in the module beside this one, what a client shall boot in
 //! [`crate::boot`].
 
-use std::collections::HashMap;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::sync::Arc;
 
 use super::answer::{Answer, echo};
+use super::cidr::Cidr;
+use super::identity::Who;
 use super::lease::{Refusal, Seconds, State};
 use super::leases::Leases;
 use super::options::{self, MessageType};
 use super::packet::{BOOTREQUEST, Message, Packet, TooLong, Writer};
+use super::proxy::{ProxyLoader, ProxyStyle};
+use super::relay::Relay;
+use super::reserve::Reservations;
+use super::told::Subnet;
 use crate::boot::Boot;
-use crate::hw::HwAddr;
+use crate::config::V6;
 
 /// Port servers listen on.
 pub const SERVER_PORT: u16 = 67;
@@ -25,39 +31,67 @@ pub struct Settings {
     pub server: Ipv4Addr,
     /// Its prefix length.
     pub prefix: u8,
-    /// Option 3.
-    pub router: Option<Ipv4Addr>,
-    /// Option 6.
-    pub dns: Vec<Ipv4Addr>,
-    /// Option 15.
-    pub domain: Option<String>,
-    /// Option 42.
-    pub ntp: Vec<Ipv4Addr>,
-    /// Option 26.
-    pub mtu: Option<u16>,
-    /// Option 12, by client.
-    pub names: HashMap<HwAddr, String>,
-    /// Length of a lease.
-    pub lease: Seconds,
+    /// The networks in the order of the plan: that of our own interface, then those behind relay agents.
+    pub subnets: Vec<Subnet>,
+    /// Host names.
+    pub reservations: Arc<Reservations>,
     /// Port of our HTTP server.
     pub http_port: u16,
+    /// The addresses of all other masters there may be, alive or not.
+    pub siblings: Vec<Ipv4Addr>,
+    /// Base URLs of the other masters' HTTP servers, in the order in which machines shall ask them.
+    pub masters: Vec<String>,
+    /// How UEFI firmware is told its boot file while another DHCP server gives the addresses.
+    pub proxy: ProxyStyle,
+    /// What that boot file is.
+    pub proxy_loader: ProxyLoader,
+    /// Network boot over IPv6.
+    pub v6: Option<V6>,
 }
 
 impl Settings {
-    pub(super) fn mask(&self) -> u32 {
-        u32::MAX.checked_shl(32 - u32::from(self.prefix)).unwrap_or(0)
-    }
-
     /// Whether `ip` is on the provisioning network.
     #[must_use]
     pub fn on_link(&self, ip: Ipv4Addr) -> bool {
-        (ip.to_bits() ^ self.server.to_bits()) & self.mask() == 0
+        Cidr::around(self.server, self.prefix).contains(ip)
+    }
+
+    /// Whether `ip` is on a network that is served.
+    #[must_use]
+    pub fn serves(&self, ip: Ipv4Addr) -> bool {
+        self.on_link(ip) || self.subnets.iter().any(|subnet| subnet.cidr.contains(ip))
+    }
+
+    /// Where our HTTP server is for clients over IPv6, where it is for them.
+    #[must_use]
+    pub fn http6(&self) -> Option<String> {
+        self.v6.as_ref().map(|v6| format!("http://[{}]:{}", v6.server, self.http_port))
     }
 
     /// Where our HTTP server is, without a slash at the end.
     #[must_use]
     pub fn http(&self) -> String {
         format!("http://{}:{}", self.server, self.http_port)
+    }
+
+    /// The length of the longest lease.
+    #[must_use]
+    pub fn longest(&self) -> Seconds {
+        self.subnets.iter().map(|subnet| subnet.lease).max().unwrap_or(0)
+    }
+
+    /// Which network a client is on: the one that its relay agent selects (RFC 3527), else that of the relay agent,
+    /// else that of an address it was leased, else that of our interface. `None`: one that is not served.
+    fn network(&self, packet: &Packet<'_>, relay: &Relay<'_>) -> Option<usize> {
+        let of = |ip: Ipv4Addr| self.subnets.iter().position(|subnet| subnet.cidr.contains(ip));
+        if !packet.giaddr.is_unspecified() {
+            // Nobody but a relay agent may select: a client would get an address that is of no use to it.
+            return of(relay.link.unwrap_or(packet.giaddr));
+        }
+        if !packet.ciaddr.is_unspecified() {
+            return of(packet.ciaddr).or(Some(0)); // a relayed client renews by unicast
+        }
+        (!self.subnets.is_empty()).then_some(0)
     }
 }
 
@@ -88,8 +122,17 @@ pub enum Silence {
     /// The client took another server's offer.
     #[error("the client took another server's offer")]
     OtherServer,
+    /// Another DHCP server gives the addresses here.
+    #[error("another DHCP server gives the addresses on this network; only boot firmware is answered")]
+    ProxyOnly,
+    /// It wants to boot, and there is nothing for it.
+    #[error("there is nothing to boot for its architecture")]
+    Unsupported,
+    /// DHCP is switched off.
+    #[error("DHCP is switched off")]
+    Off,
     /// No address is left.
-    #[error("no address is left in the pool; enlarge it, or reserve one for this machine")]
+    #[error("no address is left in the pool for it; enlarge the pool, or reserve one for this machine")]
     Exhausted,
     /// RFC 2131 section 4.3.2: a server that does not know the client stays silent.
     #[error("an address was claimed that this server knows nothing of")]
@@ -100,6 +143,17 @@ pub enum Silence {
     /// The answer would not fit.
     #[error(transparent)]
     TooLong(#[from] TooLong),
+}
+
+/// A packet with all that it is answered by.
+struct Exchange<'a> {
+    settings: &'a Settings,
+    packet: &'a Packet<'a>,
+    who: Who<'a>,
+    /// The client's network: its place in the plan, and what it is told there.
+    network: usize,
+    subnet: &'a Subnet,
+    now: Seconds,
 }
 
 /// Answers one packet. The caller makes the leases' records durable before it sends an ACK.
@@ -115,21 +169,22 @@ pub fn handle(
     if packet.op != BOOTREQUEST {
         return Err(Silence::NotARequest);
     }
-    if !packet.giaddr.is_unspecified() && !settings.on_link(packet.giaddr) {
-        return Err(Silence::Relay);
-    }
-    let ours = packet.option_ip(options::SERVER_ID).is_none_or(|id| id == settings.server);
+    let who = Who::of(packet);
+    let network = settings.network(packet, &who.relay).ok_or(Silence::Relay)?;
+    let subnet = settings.subnets.get(network).ok_or(Silence::Relay)?;
+    let x = Exchange { settings, packet, who, network, subnet, now };
+    let ours = packet.option_ip(options::SERVER_ID).is_none_or(|id| x.is_ours(id));
     match packet.kind {
-        MessageType::Discover => discover(leases, settings, now, packet),
-        MessageType::Request => request(leases, settings, now, packet),
-        MessageType::Inform => inform(settings, packet),
+        MessageType::Discover => x.discover(leases),
+        MessageType::Request => x.request(leases),
+        MessageType::Inform => x.inform(),
         MessageType::Release if ours => {
             leases.release(packet.hw, packet.ciaddr, now);
             Err(Silence::Done)
         }
         MessageType::Decline if ours => {
             if let Some(ip) = packet.option_ip(options::REQUESTED_IP)
-                && leases.decline(packet.hw, ip, now)
+                && leases.decline(&x.who, ip, now)
             {
                 tracing::warn!(client = %packet.hw, %ip, "address is in use by somebody else; it is set aside");
             }
@@ -140,100 +195,105 @@ pub fn handle(
     }
 }
 
-fn discover(
-    leases: &mut Leases,
-    settings: &Settings,
-    now: Seconds,
-    packet: &Packet<'_>,
-) -> Result<Reply, Silence> {
-    let wanted = packet.option_ip(options::REQUESTED_IP);
-    let ip = leases.offer(packet.hw, wanted, now).ok_or(Silence::Exhausted)?;
-    Answer { settings, packet, ip, lease: Some(settings.lease) }.write(MessageType::Offer)
-}
-
-/// The four forms of REQUEST, told apart as RFC 2131 table 4 does.
-fn request(
-    leases: &mut Leases,
-    settings: &Settings,
-    now: Seconds,
-    packet: &Packet<'_>,
-) -> Result<Reply, Silence> {
-    let wanted = packet.option_ip(options::REQUESTED_IP);
-    match (packet.option_ip(options::SERVER_ID), wanted) {
-        (Some(id), _) if id != settings.server => {
-            leases.withdraw(packet.hw, now);
-            Err(Silence::OtherServer)
-        }
-        // SELECTING. A client that puts its address into ciaddr instead of option 50 is understood.
-        (Some(_), wanted) => {
-            let ip = wanted.unwrap_or(packet.ciaddr);
-            match leases.bind(packet.hw, ip, settings.lease, now) {
-                Ok(()) => grant(settings, packet, ip),
-                Err(why) => nak(settings, packet, why),
-            }
-        }
-        // INIT-REBOOT.
-        (None, Some(ip)) => {
-            if !settings.on_link(ip) && packet.giaddr.is_unspecified() {
-                return nak(settings, packet, Refusal::NotOurs);
-            }
-            confirm(leases, settings, now, packet, ip)
-        }
-        // RENEWING (unicast) and REBINDING (broadcast). A journal that was lost is no reason to take a running
-        // machine's address away: an address of the pool that nobody else has is confirmed.
-        (None, None) if !packet.ciaddr.is_unspecified() => {
-            match leases.bind(packet.hw, packet.ciaddr, settings.lease, now) {
-                Ok(()) => grant(settings, packet, packet.ciaddr),
-                Err(Refusal::NotOurs) => Err(Silence::Unknown),
-                Err(why) => nak(settings, packet, why),
-            }
-        }
-        (None, None) => Err(Silence::Unknown),
+impl Exchange<'_> {
+    /// Whether `id` is what this client was told to be our address.
+    fn is_ours(&self, id: Ipv4Addr) -> bool {
+        // Another master may have made the offer, and died: there is one leader at a time, and that are we.
+        id == self.settings.server
+            || self.who.relay.server == Some(id)
+            || self.settings.siblings.contains(&id)
     }
-}
 
-fn confirm(
-    leases: &mut Leases,
-    settings: &Settings,
-    now: Seconds,
-    packet: &Packet<'_>,
-    ip: Ipv4Addr,
-) -> Result<Reply, Silence> {
-    match leases.lease(packet.hw) {
-        None => Err(Silence::Unknown),
-        Some(lease) if lease.ip != ip && lease.state != State::Past => nak(settings, packet, Refusal::Taken),
-        Some(_) => match leases.bind(packet.hw, ip, settings.lease, now) {
-            Ok(()) => grant(settings, packet, ip),
-            Err(why) => nak(settings, packet, why),
-        },
+    fn discover(&self, leases: &mut Leases) -> Result<Reply, Silence> {
+        let wanted = self.packet.option_ip(options::REQUESTED_IP);
+        let ip = leases.offer(&self.who, self.network, wanted, self.now).ok_or(Silence::Exhausted)?;
+        self.answer(ip, true).write(MessageType::Offer)
     }
-}
 
-fn inform(settings: &Settings, packet: &Packet<'_>) -> Result<Reply, Silence> {
-    if packet.ciaddr.is_unspecified() || !settings.on_link(packet.ciaddr) {
-        return Err(Silence::Unknown);
+    /// The four forms of REQUEST, told apart as RFC 2131 table 4 does.
+    fn request(&self, leases: &mut Leases) -> Result<Reply, Silence> {
+        let packet = self.packet;
+        match (packet.option_ip(options::SERVER_ID), packet.option_ip(options::REQUESTED_IP)) {
+            (Some(id), _) if !self.is_ours(id) => {
+                leases.withdraw(packet.hw, self.network, self.now);
+                Err(Silence::OtherServer)
+            }
+            // SELECTING. A client that puts its address into ciaddr instead of option 50 is understood.
+            (Some(_), wanted) => self.bind(leases, wanted.unwrap_or(packet.ciaddr)),
+            // INIT-REBOOT.
+            (None, Some(ip)) if !self.subnet.cidr.contains(ip) => self.nak(Refusal::NotOurs),
+            (None, Some(ip)) => match leases.lease_in(packet.hw, self.network) {
+                // RFC 2131 has a server be silent of machines unknown to it; but what it knows to be another's, it says.
+                None if leases.is_anothers(&self.who, ip) => self.nak(Refusal::Taken),
+                None => Err(Silence::Unknown),
+                Some(lease) if lease.ip != ip && lease.state != State::Past => self.nak(Refusal::Taken),
+                Some(_) => self.bind(leases, ip),
+            },
+            (None, None) if packet.ciaddr.is_unspecified() => Err(Silence::Unknown),
+            // REBINDING through the relay agent of another network: the machine was moved.
+            (None, None) if !packet.giaddr.is_unspecified() && !self.subnet.cidr.contains(packet.ciaddr) => {
+                self.nak(Refusal::NotOurs)
+            }
+            // RENEWING (unicast) and REBINDING (broadcast). A journal that was lost is no reason to take a running
+            // machine's address away: an address of the pool that nobody else has is confirmed.
+            (None, None) => self.bind(leases, packet.ciaddr),
+        }
     }
-    Answer { settings, packet, ip: packet.ciaddr, lease: None }.write(MessageType::Ack)
-}
 
-fn grant(settings: &Settings, packet: &Packet<'_>, ip: Ipv4Addr) -> Result<Reply, Silence> {
-    Answer { settings, packet, ip, lease: Some(settings.lease) }.write(MessageType::Ack)
-}
+    /// Grants `ip` to the client, or refuses.
+    fn bind(&self, leases: &mut Leases, ip: Ipv4Addr) -> Result<Reply, Silence> {
+        let bound = if self.subnet.cidr.contains(ip) {
+            leases.bind(&self.who, ip, self.subnet.lease, self.now)
+        } else {
+            Err(Refusal::NotOurs)
+        };
+        match bound {
+            Ok(()) => self.answer(ip, true).write(MessageType::Ack),
+            Err(Refusal::NotOurs | Refusal::Crowded) if self.renews() => Err(Silence::Unknown), // maybe another server's
+            Err(why) => self.nak(why),
+        }
+    }
 
-/// RFC 2131 table 3: a NAK carries nothing but its reason, and is broadcast, since the client's address is wrong.
-fn nak(settings: &Settings, packet: &Packet<'_>, why: Refusal) -> Result<Reply, Silence> {
-    let mut writer = Writer::reply(packet, MessageType::Nak);
-    writer.option(options::SERVER_ID, &settings.server.octets());
-    writer.option(options::MESSAGE, why.to_string().as_bytes());
-    echo(&mut writer, packet);
-    let relayed = !packet.giaddr.is_unspecified();
-    writer.set_broadcast(relayed || packet.broadcast);
-    let to = match relayed {
-        true => SocketAddrV4::new(packet.giaddr, SERVER_PORT),
-        false => SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT),
-    };
-    let ip = packet.option_ip(options::REQUESTED_IP).unwrap_or(packet.ciaddr);
-    Ok(Reply { kind: MessageType::Nak, message: writer.finish()?, to, ip, boot: Boot::Nothing })
+    /// Whether the client is a running machine that wants to keep what it has.
+    fn renews(&self) -> bool {
+        let packet = self.packet;
+        packet.option(options::SERVER_ID).is_none() && packet.option(options::REQUESTED_IP).is_none()
+    }
+
+    fn inform(&self) -> Result<Reply, Silence> {
+        let ip = self.packet.ciaddr;
+        if ip.is_unspecified() || !self.subnet.cidr.contains(ip) {
+            return Err(Silence::Unknown);
+        }
+        self.answer(ip, false).write(MessageType::Ack)
+    }
+
+    fn answer(&self, ip: Ipv4Addr, leased: bool) -> Answer<'_> {
+        let lease = leased.then_some(self.subnet.lease);
+        let Self { settings, packet, subnet, .. } = self;
+        Answer { settings, packet, who: &self.who, subnet, ip, lease }
+    }
+
+    /// RFC 2131 table 3: a NAK carries nothing but its reason, and is broadcast, since the client's address is wrong.
+    fn nak(&self, why: Refusal) -> Result<Reply, Silence> {
+        let packet = self.packet;
+        let mut writer = Writer::reply(packet, MessageType::Nak);
+        writer.option(options::SERVER_ID, &self.server_id().octets());
+        writer.option(options::MESSAGE, why.to_string().as_bytes());
+        echo(&mut writer, packet);
+        let relayed = !packet.giaddr.is_unspecified();
+        writer.set_broadcast(relayed || packet.broadcast);
+        let to = match relayed {
+            true => SocketAddrV4::new(packet.giaddr, SERVER_PORT),
+            false => SocketAddrV4::new(Ipv4Addr::BROADCAST, CLIENT_PORT),
+        };
+        let ip = packet.option_ip(options::REQUESTED_IP).unwrap_or(packet.ciaddr);
+        Ok(Reply { kind: MessageType::Nak, message: writer.finish()?, to, ip, boot: Boot::Nothing })
+    }
+
+    fn server_id(&self) -> Ipv4Addr {
+        self.who.relay.server.unwrap_or(self.settings.server)
+    }
 }
 
 #[cfg(test)]

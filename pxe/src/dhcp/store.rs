@@ -8,7 +8,7 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use maekin_host::file::FileError;
 
 use super::journal::Journal;
-use super::lease::{Plan, Seconds};
+use super::lease::{Plan, Record, Seconds};
 use super::leases::Leases;
 use crate::hw::HwAddr;
 
@@ -101,10 +101,29 @@ impl Store {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Begins anew with these leases, and with nothing of what was before.
+    ///
+    /// # Errors
+    /// [`FileError`] when they cannot be written down.
+    pub fn begin_with(&self, records: Vec<Record>, longest: Seconds) -> Result<(), FileError> {
+        let mut inner = self.lock();
+        inner.leases = inner.leases.begin_with(records, self.now(), longest);
+        let live = inner.leases.snapshot();
+        match &mut inner.journal {
+            Some(journal) => journal.begin_with(&live),
+            None => Ok(()),
+        }
+    }
+
     /// Takes up another plan.
     pub fn replan(&self, plan: Plan) {
         let mut inner = self.lock();
         inner.leases = inner.leases.replan(plan, self.now());
+    }
+
+    /// Makes `hw` no stranger: it gets an address though a flood took all that strangers may have.
+    pub fn know(&self, hw: HwAddr) {
+        self.lock().leases.know(hw);
     }
 
     /// Keeps what `hw` has for ever, durably: the machine is being installed with it as its own address.
@@ -125,20 +144,21 @@ mod tests {
     use std::net::Ipv4Addr;
 
     fn plan() -> Plan {
-        Plan { pool: Some((Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 9))), ..Plan::default() }
+        Plan::of(Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 9))
     }
 
     #[test]
     fn leases_and_pins_are_there_after_a_restart() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("leases");
-        let (one, two) = ("02:00:00:00:00:01".parse().unwrap(), "02:00:00:00:00:02".parse().unwrap());
+        let [one, two]: [HwAddr; 2] =
+            ["02:00:00:00:00:01", "02:00:00:00:00:02"].map(|hw| hw.parse().unwrap());
         let store = Store::open(&path, plan(), 3600).unwrap();
         let now = store.now();
         let mut inner = store.lock();
-        let ip = inner.leases.offer(one, None, now).unwrap();
-        inner.leases.bind(one, ip, 3600, now).unwrap();
-        inner.leases.bind(two, Ipv4Addr::new(10, 0, 0, 5), 3600, now).unwrap();
+        let ip = inner.leases.offer(&one.into(), 0, None, now).unwrap();
+        inner.leases.bind(&one.into(), ip, 3600, now).unwrap();
+        inner.leases.bind(&two.into(), Ipv4Addr::new(10, 0, 0, 5), 3600, now).unwrap();
         inner.commit().unwrap();
         drop(inner);
         assert!(store.pin(two).unwrap());

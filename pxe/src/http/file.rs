@@ -1,25 +1,20 @@
 //! One file of the release as a response: ranges, entity tag, exact length.
 
-use std::io::SeekFrom;
+use std::fs::File;
+use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::body::Body;
 use axum::http::header::{
     ACCEPT_RANGES, CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, IF_NONE_MATCH, IF_RANGE, RANGE,
 };
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode};
 use axum::response::{IntoResponse, Response};
-use tokio::fs::File;
-use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio_util::io::ReaderStream;
 
+use super::outgoing::FileBody;
 use super::range::{Wanted, parse_range};
 use crate::counters::Counters;
 use crate::release::Served;
-
-/// Bytes read at a time.
-const CHUNK: usize = 256 << 10;
 
 /// Answers GET and HEAD of `served`.
 pub async fn respond(
@@ -47,13 +42,13 @@ pub async fn respond(
             return (StatusCode::RANGE_NOT_SATISFIABLE, [(CONTENT_RANGE, range)]).into_response();
         }
     };
-    let body = if method == Method::HEAD {
-        Body::empty()
+    let file = if method == Method::HEAD {
+        None
     } else {
-        match open(&served, from).await {
+        match open(&served).await {
             Ok(file) => {
                 counters.http_bytes.fetch_add(len, Ordering::Relaxed);
-                Body::from_stream(ReaderStream::with_capacity(file.take(len), CHUNK))
+                Some(FileBody { file: Arc::new(file), from: served.offset + from, len })
             }
             Err(e) => {
                 tracing::error!("cannot serve {}: {e}", served.path.display());
@@ -70,9 +65,11 @@ pub async fn respond(
             (CONTENT_TYPE, "application/octet-stream".to_owned()),
             (CONTENT_LENGTH, len.to_string()),
         ],
-        body,
     )
         .into_response();
+    if let Some(file) = file {
+        response.extensions_mut().insert(file); // the connection sends it
+    }
     let range = format!("bytes {from}-{}/{}", (from + len).saturating_sub(1), served.size);
     if status == StatusCode::PARTIAL_CONTENT
         && let Ok(value) = range.parse()
@@ -82,16 +79,12 @@ pub async fn respond(
     response
 }
 
-async fn open(served: &Served, from: u64) -> std::io::Result<File> {
-    let mut file = File::open(&served.path).await?;
-    let metadata = file.metadata().await?;
+async fn open(served: &Served) -> io::Result<File> {
+    let file = tokio::fs::File::open(&served.path).await?.into_std().await;
+    let metadata = file.metadata()?;
     // A device has no length of its own, and the root image may have something behind it.
-    if metadata.is_file() && metadata.len() < served.size {
-        return Err(std::io::Error::other("it is shorter than when the server started; restart maekin-pxe"));
+    if metadata.is_file() && metadata.len() < served.offset + served.size {
+        return Err(io::Error::other("it is shorter than when the server started; restart maekin-pxe"));
     }
-    if from > 0 {
-        file.seek(SeekFrom::Start(from)).await?;
-    }
-    file.set_max_buf_size(CHUNK);
     Ok(file)
 }

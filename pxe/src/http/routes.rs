@@ -1,32 +1,35 @@
 //! What is served under which path.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::connect_info::ConnectInfo;
-use axum::extract::{Path, Query, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::header::{CONTENT_TYPE, RETRY_AFTER};
 use axum::http::{HeaderMap, Method, StatusCode};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use maekin_api::boot::{Decision, Machine, Report};
 use serde::Deserialize;
 use tokio::time::timeout;
-use uuid::Uuid;
 
 use super::file;
+use super::machine::{self, Waiting};
+use super::who::{decide, identify};
 use crate::approver::{Approver, ApproverError, is_ticket};
 use crate::counters::{Counters, count};
-use crate::dhcp::lease::State as LeaseState;
+use crate::dhcp::guard::Guard;
 use crate::dhcp::server::Settings;
 use crate::dhcp::store::Store;
 use crate::hw::HwAddr;
 use crate::release::Release;
 use crate::script::{self, Target};
+use crate::swarm::Swarm;
 use crate::tftp::catalog::AUTOEXEC;
 
 /// Largest report taken, in bytes: the installer's receipt with its log.
@@ -45,33 +48,62 @@ pub struct Shared {
     pub store: Store,
     /// Our addresses.
     pub settings: Arc<RwLock<Settings>>,
+    /// Who gives the addresses.
+    pub guard: Guard,
     /// What happened.
     pub counters: Arc<Counters>,
+    /// Whether this master leads: only then it knows the leases, and decides.
+    pub leads: Arc<AtomicBool>,
+    /// Machines that wait.
+    pub waiting: Arc<Waiting>,
+    /// What machines that install together share; `None`: the release has no chunk list.
+    pub swarm: Option<Arc<Swarm>>,
 }
 
 impl Shared {
-    fn settings(&self) -> Settings {
+    pub(super) fn settings(&self) -> Settings {
         self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The HTTP servers of the other masters: they have the release as well.
+    pub(crate) fn other_masters(&self) -> Vec<String> {
+        self.settings().masters
     }
 
     /// The script that iPXE finds by name, for the client at an address.
     #[must_use]
     pub fn autoexec(&self, client: Ipv4Addr, arch: u16) -> String {
-        let http = self.settings().http();
+        let settings = self.settings();
+        let http = settings.http();
         let hw = self.store.lock().leases.holder(client);
-        script::autoexec(hw.map(|hw| Target { http: &http, hw, arch }).as_ref())
+        script::autoexec(hw.map(|hw| Target { http: &http, others: &settings.masters, hw, arch }).as_ref())
     }
 }
 
-/// All routes.
+/// All routes. What needs the leases, or decides what a machine boots, goes into the first group.
 pub fn router(shared: Shared) -> Router {
-    Router::new()
+    let leader = Router::new()
         .route("/boot.ipxe", get(boot))
+        .merge(super::grub::router())
+        .merge(machine::routes())
+        .route_layer(from_fn_with_state(shared.clone(), only_leading));
+    Router::new()
+        .merge(leader)
         .route("/release/{*path}", get(release))
-        .route("/install/{ticket}/answer", get(answer))
+        .route("/install/{ticket}/answer", post(answer))
         .route("/install/{ticket}/report", post(report))
-        .route("/metrics", get(metrics))
+        .merge(super::metrics::routes())
+        .merge(crate::swarm::routes::routes())
         .with_state(shared)
+}
+
+/// A standby sends whoever wants a decision on: what it does not know (leases) guards the tickets.
+async fn only_leading(State(shared): State<Shared>, request: Request, next: Next) -> Response {
+    if shared.leads.load(Ordering::Relaxed) {
+        return next.run(request).await;
+    }
+    let words = "this master stands by; ask the one that leads\n";
+    (StatusCode::SERVICE_UNAVAILABLE, [(RETRY_AFTER, "2")], words).into_response()
 }
 
 /// The query of `/boot.ipxe`.
@@ -93,52 +125,44 @@ async fn boot(
         Ok(Query(query)) => query,
         Err(e) => return (StatusCode::BAD_REQUEST, format!("{}\n", e.body_text())).into_response(),
     };
-    let settings = shared.settings();
-    let http = settings.http();
-    let target = Target { http: &http, hw: query.mac, arch: query.arch };
-    let lease = shared.store.lock().leases.lease(query.mac).filter(|lease| lease.state == LeaseState::Bound);
-    // One machine must not fetch another's ticket by naming its MAC: where we leased the address, we know it.
-    if let Some(lease) = lease.filter(|lease| IpAddr::V4(lease.ip) != peer.ip()) {
-        tracing::warn!(client = %query.mac, leased = %lease.ip, from = %peer.ip(), "asks from another address; refused");
-        return text(script::unavailable(
-            "The request did not come from the address leased to this machine.",
-            &target,
-        ));
-    }
-    let machine = Machine {
-        mac: query.mac.to_string(),
-        uuid: query.uuid.as_deref().and_then(known_uuid),
-        arch: query.arch,
-        address: lease.map(|lease| lease.ip),
-        server: settings.server,
-    };
-    match decide(&shared, &machine, query.mac).await {
-        Ok(decision) => {
-            log(&machine, &decision);
-            text(script::boot_script(&decision, &target))
-        }
-        Err(e) => {
-            tracing::error!(client = %query.mac, "cannot decide what it shall boot: {e}");
-            text(script::unavailable(&e.to_string(), &target))
-        }
+    let (http, others) = shared.masters(peer);
+    let target = Target { http: &http, others: &others, hw: query.mac, arch: query.arch };
+    match shared.decide(&target, query.uuid.as_deref(), peer).await {
+        Ok(decision) => text(script::boot_script(&decision, &target)),
+        Err(why) => text(script::unavailable(&why, &target)),
     }
 }
 
-async fn decide(shared: &Shared, machine: &Machine, hw: HwAddr) -> Result<Decision, ApproverError> {
-    let decision = shared.approver.decide(machine).await?;
-    if let Decision::Install { ticket } = &decision {
-        if !is_ticket(ticket) {
-            return Err(ApproverError::Unavailable("the approver's ticket is not 32 hex digits".to_owned()));
+impl Shared {
+    /// Our HTTP server as `peer` reaches it, and the other servers that its installer can go to.
+    pub(super) fn masters(&self, peer: SocketAddr) -> (String, Vec<String>) {
+        let settings = self.settings();
+        let http = settings.http();
+        match settings.http6().filter(|_| peer.is_ipv6()) {
+            Some(http6) => (http6, std::iter::once(http).chain(settings.masters).collect()),
+            None => (http, settings.masters),
         }
-        // The installed node keeps this address as its own, so nobody else may ever be leased it.
-        shared.store.pin(hw).map_err(|e| ApproverError::Unavailable(e.to_string()))?;
     }
-    Ok(decision)
-}
 
-/// A UUID that tells machines apart: boards without one say all zeros or all ones.
-fn known_uuid(text: &str) -> Option<String> {
-    Uuid::parse_str(text).ok().filter(|uuid| !uuid.is_nil() && !uuid.is_max()).map(|uuid| uuid.to_string())
+    /// What the machine that asks from `peer` shall boot; why nobody can say, for the person in front of it.
+    pub(super) async fn decide(
+        &self,
+        target: &Target<'_>,
+        uuid: Option<&str>,
+        peer: SocketAddr,
+    ) -> Result<Decision, String> {
+        let machine = identify(self, target.hw, uuid, target.arch, peer).map_err(|e| e.to_string())?;
+        match decide(self, &machine, target.hw).await {
+            Ok(decision) => {
+                log(&machine, &decision);
+                Ok(decision)
+            }
+            Err(e) => {
+                tracing::error!(client = %target.hw, "cannot decide what it shall boot: {e}");
+                Err(e.to_string())
+            }
+        }
+    }
 }
 
 fn log(machine: &Machine, decision: &Decision) {
@@ -171,12 +195,21 @@ async fn release(
     }
 }
 
-async fn answer(State(shared): State<Shared>, Path(ticket): Path<String>) -> Response {
+async fn answer(
+    State(shared): State<Shared>,
+    ConnectInfo(peer): ConnectInfo<SocketAddr>,
+    Path(ticket): Path<String>,
+    body: Body,
+) -> Response {
     count(&shared.counters.http_requests);
     if !is_ticket(&ticket) {
         return refuse(&ApproverError::NoTicket);
     }
-    match shared.approver.answer(&ticket).await {
+    let inventory = match machine::told(&shared, peer, body).await {
+        Ok((_, inventory)) => inventory,
+        Err(refused) => return refused,
+    };
+    match shared.approver.answer(&ticket, &inventory).await {
         Ok(answer) => ([(CONTENT_TYPE, "application/toml")], answer).into_response(),
         Err(e) => refuse(&e),
     }
@@ -202,8 +235,9 @@ async fn report(State(shared): State<Shared>, Path(ticket): Path<String>, body: 
     }
 }
 
-fn refuse(e: &ApproverError) -> Response {
+pub(super) fn refuse(e: &ApproverError) -> Response {
     match e {
+        ApproverError::Refused(why) => (StatusCode::UNPROCESSABLE_ENTITY, format!("{why}\n")).into_response(),
         ApproverError::NoTicket => (StatusCode::NOT_FOUND, format!("{e}\n")).into_response(),
         ApproverError::Unavailable(why) => {
             tracing::error!("cannot ask the approver: {why}");
@@ -212,19 +246,9 @@ fn refuse(e: &ApproverError) -> Response {
     }
 }
 
-async fn metrics(State(shared): State<Shared>) -> Response {
-    let (used, free) = shared.store.lock().leases.usage();
-    let gauges = format!(
-        "# TYPE maekin_pxe_addresses gauge\n\
-         maekin_pxe_addresses{{state=\"held\"}} {used}\nmaekin_pxe_addresses{{state=\"free\"}} {free}\n"
-    );
-    shared.counters.http_requests.fetch_add(1, Ordering::Relaxed);
-    text(shared.counters.text() + &gauges)
-}
-
-fn text(body: String) -> Response {
+pub(super) fn text(body: String) -> Response {
     ([(CONTENT_TYPE, "text/plain; charset=utf-8")], body).into_response()
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

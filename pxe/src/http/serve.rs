@@ -9,22 +9,29 @@ use std::time::Duration;
 use axum::Extension;
 use axum::Router;
 use axum::extract::connect_info::ConnectInfo;
+use axum::middleware::map_response;
+use axum::response::Response;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
+use super::outgoing::{Outgoing, Outlet};
 use super::stall::Unstalled;
 
 /// Most connections at once.
 pub const MAX_CONNECTIONS: usize = 2048;
 /// Most connections at once of one address.
-pub const MAX_PER_CLIENT: usize = 32;
+pub const MAX_PER_CLIENT: usize = 64;
 /// How long a client may take to send a request's head, also on a connection kept open.
 const HEAD_LIMIT: Duration = Duration::from_secs(20);
 /// How long a client may take nothing of what is sent to it.
 const STALL_LIMIT: Duration = Duration::from_secs(60);
+/// Bytes of a connection that may lie in the kernel unsent. More gains nothing on a network that carries a megabyte in
+/// milliseconds, and lets 32 downloads stand in each other's way: measured, they took 14 s so, and 5.5 s with this.
+const UNSENT: u32 = 256 << 10;
 /// Pause after an accept that failed, for want of descriptors.
 const BREATH: Duration = Duration::from_millis(100);
 
@@ -65,12 +72,20 @@ fn is_peers(e: &io::Error) -> bool {
 }
 
 async fn connection(stream: TcpStream, peer: SocketAddr, router: Router) -> hyper::Result<()> {
-    let _ = stream.set_nodelay(true); // only a matter of speed
-    let service = TowerToHyperService::new(router.layer(Extension(ConnectInfo(peer))));
+    // Both are only a matter of speed.
+    let _ = stream.set_nodelay(true);
+    let _ = SockRef::from(&stream).set_tcp_notsent_lowat(UNSENT);
+    let outlet = Outlet::default();
+    let stream = Outgoing::new(stream, outlet.clone());
+    let attach = map_response(move |response: Response| std::future::ready(outlet.attach(response)));
+    let service = TowerToHyperService::new(router.layer(Extension(ConnectInfo(peer))).layer(attach));
     http1::Builder::new()
+        // GRUB knows `Content-Length` in this spelling alone, and else waits for the end of the connection.
+        .title_case_headers(true)
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_LIMIT)
         .max_buf_size(64 << 10)
+        .writev(true) // or holes would be copied, see `outgoing`
         .serve_connection(TokioIo::new(Unstalled::new(stream, STALL_LIMIT)), service)
         .await
 }

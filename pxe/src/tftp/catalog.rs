@@ -6,6 +6,14 @@ use std::sync::Arc;
 /// The name under which iPXE looks for its script before anything else.
 pub const AUTOEXEC: &str = "autoexec.ipxe";
 
+/// What shim and GRUB ask for and do well without: lists of what is revoked, and lists of modules.
+#[must_use]
+pub fn is_optional(name: &str) -> bool {
+    let name = name.rsplit(['/', '\\']).next().unwrap_or(name);
+    let list = name.ends_with(".lst") || name.starts_with("revocations_");
+    list || name.starts_with("shim_certificate_") || name == "mmx64.efi"
+}
+
 /// Files that are given out, whole in memory: the boot loaders are few and small.
 #[derive(Debug, Default, Clone)]
 pub struct Catalog {
@@ -48,6 +56,15 @@ impl Catalog {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_shim_and_grub_do_without_is_no_news() {
+        let optional =
+            ["revocations_sku.efi", "shim_certificate_0.efi", "/grub/x86_64-efi/command.lst", "\\mmx64.efi"];
+        for (name, is) in optional.map(|name| (name, true)).into_iter().chain([("grubx64.efi", false)]) {
+            assert_eq!(is_optional(name), is, "{name}");
+        }
+    }
 
     #[test]
     fn only_listed_names_are_found() {

@@ -4,6 +4,8 @@
 pub const MAX_BLOCK: u16 = 1468;
 /// Largest window that is agreed to, in blocks.
 pub const MAX_WINDOW: u16 = 64;
+/// Bytes of a DATA packet before its data.
+pub const HEADER: usize = 4;
 /// Block size when none is negotiated.
 pub const DEFAULT_BLOCK: u16 = 512;
 /// Longest file name or option text looked at.
@@ -127,11 +129,11 @@ pub struct Agreed {
 }
 
 impl Requested {
-    /// What we agree to.
+    /// What we agree to, with blocks of at most `most` bytes (at least the 8 of RFC 2348).
     #[must_use]
-    pub fn agree(self) -> Agreed {
+    pub fn agree(self, most: u16) -> Agreed {
         Agreed {
-            block: self.blksize.map_or(DEFAULT_BLOCK, |b| b.min(MAX_BLOCK)),
+            block: self.blksize.map_or(DEFAULT_BLOCK, |b| b.min(most.max(8))),
             window: self.windowsize.map_or(1, |w| w.min(MAX_WINDOW)),
             timeout: self.timeout,
         }
@@ -139,8 +141,8 @@ impl Requested {
 
     /// The OACK that says so, or `None` when no option was asked for.
     #[must_use]
-    pub fn oack(self, size: u64) -> Option<Vec<u8>> {
-        let agreed = self.agree();
+    pub fn oack(self, size: u64, most: u16) -> Option<Vec<u8>> {
+        let agreed = self.agree(most);
         let mut bytes = vec![0, 6];
         let mut option = |key: &str, value: u64| {
             bytes.extend_from_slice(key.as_bytes());
@@ -243,7 +245,8 @@ mod tests {
             ("timeout is echoed", Requested { timeout: Some(3), ..Requested::default() }, "timeout 3"),
         ];
         for (name, asked, wanted) in rows {
-            let text = asked.oack(700).map(|oack| String::from_utf8_lossy(&oack[2..]).replace('\0', " "));
+            let text =
+                asked.oack(700, MAX_BLOCK).map(|oack| String::from_utf8_lossy(&oack[2..]).replace('\0', " "));
             assert_eq!(text.unwrap_or_default().trim(), *wanted, "{name}");
         }
     }

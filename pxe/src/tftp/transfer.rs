@@ -3,23 +3,33 @@
 //! An ACK moves the window on, and only that sends new blocks: a duplicate of an old one never does, or each would
 //! double the traffic for the rest of the file (the Sorcerer's Apprentice, RFC 1123 section 4.2.3.1). What is lost
 //! is sent again after twice the measured round trip instead of after seconds (Karn's rule, RFC 6298), and at once
-//! when the client says that it has a gap (RFC 7440 section 3).
+//! when the client says that it has a gap (RFC 7440 section 3). A window that nobody answered is first asked about
+//! with its last block alone: whatever the client has, its answer to that says it, and costs one packet.
+
+mod acks;
+mod pace;
+mod rtt;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::packet::{Agreed, Answer, Requested, parse_answer};
+use self::pace::Pace;
+use self::rtt::Rtt;
+use super::packet::{Agreed, Answer, HEADER, Requested, parse_answer};
 
-/// Retransmission timeout before anything was measured.
-const FIRST_RTO: Duration = Duration::from_millis(300);
-/// Never retransmitted sooner: firmware polls its card every few milliseconds.
-const MIN_RTO: Duration = Duration::from_millis(20);
-/// Nor later, unless the client asked for longer.
-const MAX_RTO: Duration = Duration::from_secs(3);
 /// A client that was never heard of (its address may be forged) is given up after this long.
 const GIVE_UP_UNHEARD: Duration = Duration::from_secs(8);
 /// A client that is not heard of any more for so long is gone.
 const GIVE_UP: Duration = Duration::from_secs(25);
+/// One that is heard of and gets no further for so long holds its place for nothing: a broken ROM, or somebody who
+/// wants all places.
+const STUCK: Duration = Duration::from_secs(60);
+/// Pause between the parts of a window that is paced: a tick of the timers we have.
+const PAUSE: Duration = Duration::from_millis(1);
+/// How often a client may have the same window sent again by its word alone; after that only time does.
+const RESENDS: u8 = 3;
+/// Most bytes sent in one go: a UDP datagram's worth, which the kernel or the card cuts into packets.
+const GO: usize = 64_000;
 
 /// How a transfer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +42,20 @@ pub enum Outcome {
     Aborted(u16),
     /// The client was not heard of any more.
     Lost,
+}
+
+/// What is to be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Out {
+    /// The answer to the request's options, see [`Transfer::oack`].
+    Oack,
+    /// These blocks, see [`Transfer::block`]: all whole but perhaps the file's last.
+    Blocks {
+        /// The first of them.
+        first: u64,
+        /// How many, at least one.
+        count: u16,
+    },
 }
 
 /// A transfer under way.
@@ -49,14 +73,35 @@ pub struct Transfer {
     last: u64,
     stage: Stage,
     rtt: Rtt,
-    deadline: Instant,
+    pace: Pace,
+    /// When the next part of a paced window is due.
+    resume: Option<Instant>,
+    /// When the next retransmission is due.
+    retry: Instant,
     heard: Instant,
+    /// When it last got further.
+    moved: Instant,
     /// The client was heard of at all.
     answered: bool,
     /// When the present window was begun, while none of it has been sent twice.
     timed: Option<Instant>,
-    /// A duplicate ACK has already made this window be sent again.
-    resent: bool,
+    /// When the first block that the client lacks was last sent.
+    begun: Instant,
+    probe: Probe,
+    /// Until then a duplicate ACK is taken for an echo of what was already answered.
+    deaf: Option<Instant>,
+    /// How often duplicate ACKs have had this window sent again.
+    resends: u8,
+    /// Blocks sent more than once.
+    again: u64,
+}
+
+/// The question to a client that does not answer: the last block sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Probe {
+    None,
+    Due,
+    Sent,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,12 +115,13 @@ enum Stage {
 }
 
 impl Transfer {
-    /// A transfer of `content` to a client that asked for these options.
+    /// A transfer of `content` to a client that asked for these options, in blocks of at most `most` bytes.
     #[must_use]
-    pub fn new(content: Arc<[u8]>, requested: Requested, now: Instant) -> Self {
-        let oack = requested.oack(content.len() as u64);
-        let agreed = requested.agree();
-        let mut transfer = Self {
+    pub fn new(content: Arc<[u8]>, requested: Requested, most: u16, now: Instant) -> Self {
+        let oack = requested.oack(content.len() as u64, most);
+        let agreed = requested.agree(most);
+        let rtt = Rtt::new(agreed.timeout);
+        Self {
             last: content.len() as u64 / u64::from(agreed.block) + 1,
             stage: if oack.is_some() { Stage::SendOack } else { Stage::Data },
             content,
@@ -84,43 +130,86 @@ impl Transfer {
             acked: 0,
             sent: 0,
             reached: 0,
-            rtt: Rtt::new(agreed.timeout),
-            deadline: now,
+            retry: now + rtt.timeout(),
+            rtt,
+            pace: Pace::new(agreed.window),
+            resume: None,
             heard: now,
+            moved: now,
             answered: false,
             timed: None,
-            resent: false,
-        };
-        transfer.deadline = now + transfer.rtt.timeout();
-        transfer
+            begun: now,
+            probe: Probe::None,
+            deaf: None,
+            resends: 0,
+            again: 0,
+        }
     }
 
-    /// The next packet to send now, written into `buf`, or `None`: then wait for a packet or the deadline.
-    pub fn poll_send(&mut self, now: Instant, buf: &mut Vec<u8>) -> Option<()> {
-        buf.clear();
+    /// What to send now, or `None`: then wait for a packet or the deadline.
+    pub fn poll_send(&mut self, now: Instant) -> Option<Out> {
         match self.stage {
             Stage::SendOack => {
-                buf.extend_from_slice(self.oack.as_deref().unwrap_or_default());
                 self.stage = Stage::WaitOack;
-                self.start_timer(now);
-                Some(())
+                self.timed = (!self.rtt.backed_off()).then_some(now);
+                self.retry = now + self.rtt.timeout();
+                Some(Out::Oack)
             }
-            Stage::Data
-                if self.sent < self.last && self.sent < self.acked + u64::from(self.agreed.window) =>
-            {
-                self.sent += 1;
-                if self.sent <= self.reached {
-                    self.timed = None; // sent twice: whose answer comes is not known
-                } else if self.sent == self.acked + 1 {
-                    self.timed = Some(now);
-                }
-                self.reached = self.reached.max(self.sent);
-                self.write_block(self.sent, buf);
-                self.deadline = now + self.rtt.timeout();
-                Some(())
+            Stage::Data if self.probe == Probe::Due => {
+                self.probe = Probe::Sent;
+                self.again += 1;
+                Some(Out::Blocks { first: self.sent, count: 1 })
             }
-            Stage::Data | Stage::WaitOack | Stage::Ended(_) => None,
+            Stage::Data => self.next_blocks(now),
+            Stage::WaitOack | Stage::Ended(_) => None,
         }
+    }
+
+    fn next_blocks(&mut self, now: Instant) -> Option<Out> {
+        let end = self.last.min(self.acked + u64::from(self.agreed.window));
+        if self.sent >= end || self.resume.is_some_and(|at| now < at) {
+            return None;
+        }
+        let packet = usize::from(self.agreed.block) + HEADER;
+        let go = u16::try_from(GO / packet).unwrap_or(u16::MAX).min(self.pace.burst());
+        let count = u16::try_from(end - self.sent).unwrap_or(u16::MAX).min(go);
+        let first = self.sent + 1;
+        self.sent += u64::from(count);
+        if first == self.acked + 1 {
+            self.begun = now;
+        }
+        if first <= self.reached {
+            self.timed = None; // sent twice: whose answer comes is not known
+            self.again += self.sent.min(self.reached) - first + 1;
+        } else if first == self.acked + 1 {
+            self.timed = Some(now);
+        }
+        self.reached = self.reached.max(self.sent);
+        self.resume = (self.pace.is_slow() && self.sent < end).then(|| now + PAUSE);
+        self.retry = now + self.patience();
+        Some(Out::Blocks { first, count })
+    }
+
+    /// The answer to the options, as [`Out::Oack`] sends it.
+    #[must_use]
+    pub fn oack(&self) -> &[u8] {
+        self.oack.as_deref().unwrap_or_default()
+    }
+
+    /// Header and data of a block.
+    #[must_use]
+    pub fn block(&self, block: u64) -> ([u8; HEADER], &[u8]) {
+        let size = usize::from(self.agreed.block);
+        let from = usize::try_from(block - 1).unwrap_or(usize::MAX).saturating_mul(size);
+        let rest = self.content.get(from..).unwrap_or_default();
+        let [.., high, low] = block.to_be_bytes();
+        ([0, 3, high, low], &rest[..size.min(rest.len())])
+    }
+
+    /// Bytes of a whole block's packet.
+    #[must_use]
+    pub fn packet_size(&self) -> u16 {
+        self.agreed.block + 4
     }
 
     /// Takes a packet of the client's.
@@ -141,27 +230,43 @@ impl Transfer {
     /// When [`Transfer::expire`] is due.
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        self.deadline
+        self.resume.map_or(self.retry, |at| at.min(self.retry))
     }
 
-    /// Nothing came in time: everything unacknowledged is sent again, more slowly; or the client is given up.
+    /// Nothing came in time: the next part of the window is due, or the client is asked what it has, or everything
+    /// unacknowledged is sent again, more slowly; or the client is given up.
     pub fn expire(&mut self, now: Instant) {
-        if now < self.deadline {
+        if self.resume.is_some_and(|at| now >= at) {
+            self.resume = None;
+            return;
+        }
+        if now < self.retry {
             return;
         }
         let patience = if self.answered { GIVE_UP } else { GIVE_UP_UNHEARD };
-        if now.duration_since(self.heard) >= patience {
+        if now.duration_since(self.heard) >= patience || now.duration_since(self.moved) >= STUCK {
             self.stage = Stage::Ended(Outcome::Lost);
             return;
         }
-        self.rtt.back_off();
-        self.resent = false;
+        self.deaf = None;
         match self.stage {
-            Stage::WaitOack => self.stage = Stage::SendOack,
-            Stage::Data => self.rewind(),
+            Stage::WaitOack => {
+                self.rtt.back_off();
+                self.stage = Stage::SendOack;
+            }
+            Stage::Data if self.agreed.window > 1 && self.probe == Probe::None && self.sent > self.acked => {
+                self.probe = Probe::Due;
+                self.timed = None;
+                self.pace.stalled();
+            }
+            Stage::Data => {
+                self.rtt.back_off();
+                self.resends = 0;
+                self.rewind();
+            }
             Stage::SendOack | Stage::Ended(_) => {}
         }
-        self.deadline = now + self.rtt.timeout();
+        self.retry = now + self.rtt.timeout();
     }
 
     /// How it ended, once it has.
@@ -173,101 +278,22 @@ impl Transfer {
         }
     }
 
-    fn acknowledge(&mut self, now: Instant, block: u16) {
-        if matches!(self.stage, Stage::SendOack | Stage::WaitOack) {
-            if block == 0 {
-                (self.heard, self.answered) = (now, true);
-                self.measure(now);
-                self.stage = Stage::Data;
-            }
-            return;
-        }
-        // How far this moves the window; an ACK from before it counts as (a large) step beyond it.
-        #[allow(clippy::cast_possible_truncation)] // the low bits are what is on the wire
-        let step = u64::from(block.wrapping_sub(self.acked as u16));
-        // A client that was resent a window may acknowledge more than was sent since: up to what it ever was sent.
-        if step > self.reached - self.acked {
-            return;
-        }
-        (self.heard, self.answered) = (now, true);
-        if step == 0 {
-            // Blocks are under way and it still has the one before: with a window that says the first was lost.
-            if self.sent > self.acked && self.agreed.window > 1 && !self.resent {
-                self.resent = true;
-                self.rewind();
-            }
-            return;
-        }
-        self.measure(now);
-        self.resent = false;
-        let gap = self.acked + step < self.sent;
-        self.acked += step;
-        self.sent = self.sent.max(self.acked);
-        if gap {
-            self.rewind();
-        }
-        if self.acked == self.last {
-            self.stage = Stage::Ended(Outcome::Done);
-        }
-        self.deadline = now + self.rtt.timeout();
+    /// Bytes of data that the client has.
+    #[must_use]
+    pub fn delivered(&self) -> u64 {
+        (self.acked * u64::from(self.agreed.block)).min(self.content.len() as u64)
     }
 
-    fn rewind(&mut self) {
-        self.sent = self.acked;
-        self.timed = None;
+    /// Blocks that were sent more than once.
+    #[must_use]
+    pub fn sent_again(&self) -> u64 {
+        self.again
     }
 
-    fn measure(&mut self, now: Instant) {
-        if let Some(start) = self.timed.take() {
-            self.rtt.sample(now.duration_since(start));
-        }
-    }
-
-    fn start_timer(&mut self, now: Instant) {
-        self.timed = (self.rtt.backoff == 0).then_some(now);
-        self.deadline = now + self.rtt.timeout();
-    }
-
-    fn write_block(&self, block: u64, buf: &mut Vec<u8>) {
-        let size = usize::from(self.agreed.block);
-        let from = usize::try_from(block - 1).unwrap_or(usize::MAX).saturating_mul(size);
-        let rest = self.content.get(from..).unwrap_or_default();
-        buf.extend_from_slice(&[0, 3]);
-        buf.extend_from_slice(&block.to_be_bytes()[6..]);
-        buf.extend_from_slice(&rest[..size.min(rest.len())]);
-    }
-}
-
-/// Round trip estimate, RFC 6298 section 2.
-#[derive(Debug)]
-struct Rtt {
-    smoothed: Option<(Duration, Duration)>,
-    backoff: u32,
-    max: Duration,
-}
-
-impl Rtt {
-    fn new(timeout: Option<u8>) -> Self {
-        let max = timeout.map_or(MAX_RTO, |s| Duration::from_secs(s.into()));
-        Self { smoothed: None, backoff: 0, max }
-    }
-
-    fn sample(&mut self, rtt: Duration) {
-        let (srtt, var) = match self.smoothed {
-            None => (rtt, rtt / 2),
-            Some((srtt, var)) => ((srtt * 7 + rtt) / 8, (var * 3 + srtt.abs_diff(rtt)) / 4),
-        };
-        self.smoothed = Some((srtt, var));
-        self.backoff = 0;
-    }
-
-    fn back_off(&mut self) {
-        self.backoff = (self.backoff + 1).min(10);
-    }
-
-    fn timeout(&self) -> Duration {
-        let base = self.smoothed.map_or(FIRST_RTO, |(srtt, var)| (srtt * 2).max(srtt + var * 4));
-        (base.max(MIN_RTO) * (1 << self.backoff)).min(self.max)
+    /// How quickly blocks are answered for, when nothing is lost.
+    #[must_use]
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.rtt.smoothed()
     }
 }
 

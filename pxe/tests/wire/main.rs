@@ -4,7 +4,17 @@
 #![allow(clippy::expect_used, clippy::panic)] // a test says by panicking that it failed
 
 mod client;
+mod dhcp_clients;
+mod dhcp_conflict;
+mod dhcp_foreign;
+mod dhcp_relay;
+mod ipv6;
+mod masters;
+mod namespace;
+mod neighbour;
+mod netboot_standalone;
 mod rig;
+mod tftp_clients;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -50,10 +60,11 @@ fn a_lease_survives_the_death_of_the_server() {
 fn a_rack_switched_on_at_once_gets_an_offer_each() {
     in_rig(|_| {
         let client = dhcp::Client::open(CLIENT);
-        let macs: Vec<_> = (0..100).map(|n| [2, 0, 0, 1, 0, n]).collect();
+        // The last ten of a hundred are kept for known machines.
+        let macs: Vec<_> = (0..90).map(|n| [2, 0, 0, 1, 0, n]).collect();
         let offers = client.discover_all(&macs);
         let distinct: BTreeSet<_> = offers.values().collect();
-        assert_eq!((offers.len(), distinct.len()), (100, 100));
+        assert_eq!((offers.len(), distinct.len()), (90, 90));
     });
 }
 
@@ -98,8 +109,9 @@ fn a_leased_machine_is_told_to_install_and_fetches_by_ranges() {
         assert!(status == 200 && script.contains("BOOTIF=01-02-00-00-00-00-01"), "{script}");
         let ticket =
             script.split("maekin.ticket=").nth(1).and_then(|t| t.split(' ').next()).expect("a ticket");
+        let told = r#"{"who":{"mac":"02:00:00:00:00:01","uuid":null},"facts":{"nics":[{"mac":"02:00:00:00:00:01"}]}}"#;
         assert_eq!(
-            http::get(&format!("/install/{ticket}/answer"), ""),
+            http::post(&format!("/install/{ticket}/answer"), told),
             (200, "hostname = \"n020000000001\"\n".into())
         );
         assert_eq!(http::get("/release/root", "Range: bytes=4-7\r\n"), (206, "root".into()));
@@ -152,5 +164,25 @@ fn another_interface_of_the_same_machine_hears_nothing() {
         assert!(http::path_works(), "the machine itself is reached this way");
         assert!(!http::reachable(), "HTTP");
         assert_eq!(tftp::get("ipxe.efi", &[]), Err(tftp::SILENCE), "TFTP");
+    });
+}
+
+#[test]
+fn netboot_a_standby_gives_no_address_until_it_is_told_to_lead() {
+    in_rig(|rig| {
+        rig.restart_by_config();
+        rig.reload_with("role = \"standby\"\n");
+        let client = dhcp::Client::open(CLIENT);
+        let limit = Duration::from_secs(10);
+        let refuses = || (http::get("/boot.ipxe?mac=02:00:00:00:00:05", "").0 == 503).then_some(());
+        wait::until("the master to stand by", limit, Duration::from_millis(20), refuses).expect("in time");
+        assert_eq!(http::get("/release/root", "Range: bytes=4-7\r\n"), (206, "root".into()));
+        let offered = || client.ask([2, 0, 0, 0, 0, 1], MessageType::Discover, &[]).map(|offer| offer.ip);
+        assert_eq!(offered(), None, "no DHCP from a standby");
+        assert_eq!(tftp::get("ipxe.efi", &[]), Err(tftp::SILENCE), "no TFTP either");
+        rig.reload_with("role = \"leader\"\n");
+        let got = wait::until("the master to lead", limit, Duration::from_millis(20), offered);
+        assert_eq!(got.expect("in time"), ip(100));
+        assert!(tftp::get("ipxe.efi", &[]).is_ok());
     });
 }

@@ -4,39 +4,41 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::{Child, Stdio};
-use std::sync::mpsc;
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use maekin_host::cmd::Cmd;
 use maekin_host::wait;
 use maekin_image::manifest::{FileEntry, KeyKind, Manifest, RootImage, sha256_hex};
+use maekin_pxe::dhcp::options::MessageType;
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::client::http;
+use crate::client::{dhcp, http};
+use crate::namespace::{Namespace, ip};
 
 /// The client's end of the wire.
 pub(crate) const CLIENT: &str = "c0";
-const SERVER: &str = "s0";
-const FILES: [(&str, usize); 5] = [
+/// The server's end of the wire.
+pub(crate) const SERVER: &str = "s0";
+const FILES: [(&str, usize); 7] = [
     ("vmlinuz", 1000),
     ("initrd", 5000),
     ("root", 14),
+    ("boot/efi/shimx64.efi", 100_000),
+    ("boot/net/grubnetx64.efi", 200_000),
     ("boot/net/ipxe.efi", 300_000),
     ("boot/net/undionly.kpxe", 70_000),
 ];
 
-/// The server's side runs on a thread of its own, in its own namespace, and does what it is sent.
-type Job = Box<dyn FnOnce() + Send>;
-
 /// A running server, as seen from the client's namespace, in which the calling thread is.
 pub(crate) struct Rig {
     dir: tempfile::TempDir,
-    jobs: Option<mpsc::Sender<Job>>,
-    server_thread: Option<JoinHandle<()>>,
+    server: Namespace,
     child: Option<Child>,
+    /// What the configuration file says of other DHCP servers.
+    beside: String,
 }
 
 /// Runs `test` in a fresh rig, on a thread of its own, whose namespace ends with it.
@@ -55,26 +57,16 @@ pub(crate) fn in_rig(test: impl FnOnce(&mut Rig) + Send + 'static) {
     }
 }
 
-fn ip(args: &str) {
-    Cmd::new("ip").args(args.split(' ')).run().expect("ip(8)");
-}
-
 impl Rig {
     fn new() -> Self {
         unshare(CloneFlags::CLONE_NEWNET).expect("a namespace for the client");
         let client = nix::unistd::gettid();
-        let (jobs, queue) = mpsc::channel::<Job>();
-        let server_thread = thread::spawn(move || {
-            unshare(CloneFlags::CLONE_NEWNET).expect("a namespace for the server");
-            for job in queue {
-                job();
-            }
-        });
+        let dir = tempfile::tempdir().expect("a directory");
         let mut rig = Self {
-            dir: tempfile::tempdir().expect("a directory"),
-            jobs: Some(jobs),
-            server_thread: Some(server_thread),
+            dir,
+            server: Namespace::new(),
             child: None,
+            beside: "[beside]\nmode = \"server\"\n".to_owned(),
         };
         write_bundle(rig.dir.path());
         rig.on_server(move || {
@@ -88,31 +80,75 @@ impl Rig {
     }
 
     /// Runs `job` in the server's namespace and waits for it.
-    fn on_server<T: Send + 'static>(&mut self, job: impl FnOnce() -> T + Send + 'static) -> T {
-        let (done, result) = mpsc::channel();
-        let job = Box::new(move || drop(done.send(job())));
-        self.jobs.as_ref().expect("until drop").send(job).expect("the server's thread");
-        result.recv_timeout(Duration::from_secs(30)).expect("the job on the server's side")
+    pub(crate) fn on_server<T: Send + 'static>(&mut self, job: impl FnOnce() -> T + Send + 'static) -> T {
+        self.server.run(job)
+    }
+
+    /// Starts the server with an IPv6 address too, in place of the one that runs.
+    pub(crate) fn restart_with_ipv6(&mut self, address: std::net::Ipv6Addr) {
+        self.kill();
+        self.on_server(move || ip(&format!("-6 address add {address}/64 dev {SERVER} nodad")));
+        let serve = self.alone().arg("--address6").arg(format!("{address}/64"));
+        self.start_by(serve);
     }
 
     fn start(&mut self) {
+        let serve = self.alone();
+        self.start_by(serve);
+    }
+
+    fn alone(&self) -> Cmd {
         let dir = self.dir.path();
-        let serve = Cmd::new(env!("CARGO_BIN_EXE_maekin-pxe"))
-            .args(["serve", "--interface", SERVER, "--release"])
+        Cmd::new(env!("CARGO_BIN_EXE_maekin-pxe"))
+            .args(["serve", "--dhcp", "server", "--count", "1", "--interface", SERVER, "--release"])
             .arg(dir)
             .arg("--answer")
             .arg(dir.join("answer.toml"))
             .arg("--state")
-            .arg(dir.join("state"));
+            .arg(dir.join("state"))
+    }
+
+    /// Starts the server from an ISO image and nothing else, in place of the one that runs.
+    pub(crate) fn restart_by_iso(&mut self, iso: &Path, more: &[&str]) {
+        self.kill();
+        let serve = Cmd::new(env!("CARGO_BIN_EXE_maekin-pxe"))
+            .args(["serve", "--interface", SERVER, "--iso"])
+            .arg(iso)
+            .arg("--state")
+            .arg(self.dir.path().join("iso-state"))
+            .args(more);
         self.start_by(serve);
+    }
+
+    /// Ends the server that runs and shows what another would answer; what it shows comes into the file.
+    pub(crate) fn dry_run(&mut self, into: &Path) {
+        self.kill();
+        let out = fs::File::create(into).expect("a file");
+        let serve =
+            Cmd::new(env!("CARGO_BIN_EXE_maekin-pxe")).args(["serve", "--dry-run", "--interface", SERVER]);
+        let child = self.on_server(move || {
+            serve.spawn(Stdio::null(), Stdio::from(out), Stdio::inherit()).expect("the dry run")
+        });
+        self.child = Some(child);
     }
 
     /// Starts the server as the agent does, by a configuration file, in place of the one that runs.
     pub(crate) fn restart_by_config(&mut self) {
+        self.restart_with("");
+    }
+
+    /// The same with `more` at the configuration file's end.
+    pub(crate) fn restart_with(&mut self, more: &str) {
         self.kill();
-        self.write_config("");
+        self.write_config(more);
         let serve = Cmd::new(env!("CARGO_BIN_EXE_maekin-pxe")).args(["serve", "--config"]);
         self.start_by(serve.arg(self.dir.path().join("pxe.toml")));
+    }
+
+    /// The same, with what is done about other DHCP servers.
+    pub(crate) fn restart_beside(&mut self, beside: &str) {
+        self.beside = beside.to_owned();
+        self.restart_by_config();
     }
 
     /// Writes the configuration file, with `more` at its end.
@@ -121,7 +157,8 @@ impl Rig {
         let text = format!(
             "interface = \"{SERVER}\"\naddress = \"10.77.0.1/24\"\npool_start = \"10.77.0.100\"\n\
              pool_end = \"10.77.0.199\"\nrelease_dir = \"{dir}\"\nroot_path = \"{dir}/root\"\n\
-             agent_socket = \"{dir}/agent.sock\"\nlease_file = \"{dir}/state/leases\"\n{more}"
+             agent_socket = \"{dir}/agent.sock\"\nlease_file = \"{dir}/state/leases\"\n{more}{}",
+            self.beside
         );
         fs::write(self.dir.path().join("pxe.toml"), text).expect("a file");
     }
@@ -154,7 +191,22 @@ impl Rig {
         self.start();
     }
 
-    fn kill(&mut self) {
+    /// Ends the server without a chance to tidy up, and starts it again by the configuration it had.
+    pub(crate) fn kill_and_restart_by_config(&mut self) {
+        self.kill();
+        let serve = Cmd::new(env!("CARGO_BIN_EXE_maekin-pxe")).args(["serve", "--config"]);
+        self.start_by(serve.arg(self.dir.path().join("pxe.toml")));
+    }
+
+    /// Waits until a machine is offered this address, which tells that a new configuration was taken up.
+    pub(crate) fn wait_offered(&self, mac: [u8; 6], address: &str) {
+        let client = dhcp::Client::open(CLIENT);
+        let wanted = || client.ask(mac, MessageType::Discover, &[]).filter(|o| o.ip.to_string() == address);
+        let limit = Duration::from_secs(20);
+        wait::until("the offer", limit, Duration::from_millis(20), wanted).expect("the new configuration");
+    }
+
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             let _ = child.kill();
             let _ = child.wait();
@@ -165,6 +217,12 @@ impl Rig {
     pub(crate) fn take_address(&self, address: Ipv4Addr) {
         ip(&format!("address flush dev {CLIENT}"));
         ip(&format!("address add {address}/24 dev {CLIENT}"));
+    }
+
+    /// The same on another interface of the client.
+    pub(crate) fn take_address_on(&self, interface: &str, address: Ipv4Addr) {
+        ip(&format!("address flush dev {interface}"));
+        ip(&format!("address add {address}/24 dev {interface}"));
     }
 
     /// Lays a second wire, on which the server has another address.
@@ -193,6 +251,11 @@ impl Rig {
         thread::spawn(job) // a thread inherits its parent's namespace
     }
 
+    /// Where the bundle lies.
+    pub(crate) fn dir(&self) -> &Path {
+        self.dir.path()
+    }
+
     /// A file of the bundle.
     pub(crate) fn file(&self, name: &str) -> Vec<u8> {
         fs::read(self.dir.path().join(name)).expect("a file of the bundle")
@@ -202,10 +265,6 @@ impl Rig {
 impl Drop for Rig {
     fn drop(&mut self) {
         self.kill();
-        self.jobs = None;
-        if let Some(thread) = self.server_thread.take() {
-            let _ = thread.join();
-        }
     }
 }
 
@@ -214,7 +273,9 @@ fn write_bundle(dir: &Path) {
         "root" => b"the root image".to_vec(),
         name => name.bytes().cycle().zip(0u32..).map(|(b, i)| b ^ i.to_le_bytes()[1]).take(len).collect(),
     };
-    fs::create_dir_all(dir.join("boot/net")).expect("a directory");
+    for name in ["boot/net", "boot/efi"] {
+        fs::create_dir_all(dir.join(name)).expect("a directory");
+    }
     let mut manifest = Manifest {
         format: 1,
         version: "0.1.0".to_owned(),

@@ -56,6 +56,16 @@ fn what_a_node_is_made_of_reaches_qemu() {
     type Row = (&'static str, fn(&mut NodeSpec), &'static [&'static str], &'static [&'static str]);
     let rows: &[Row] = &[
         (
+            "UEFI node on a cable to a namespace of the host",
+            |spec| {
+                spec.firmware = Firmware::Uefi;
+                let (namespace, interface) = ("boot".to_owned(), "tap0".to_owned());
+                spec.nics = vec![Nic::Tap { mac: "52:54:00:77:00:01".to_owned(), namespace, interface }];
+            },
+            &["-netdev tap,id=net0,ifname=tap0,script=no,downscript=no", "nic0.romfile= "],
+            &["net1"],
+        ),
+        (
             "BIOS node with two drives, net first",
             |_| {},
             &[
@@ -136,7 +146,7 @@ fn what_a_node_is_made_of_reaches_qemu() {
     for (name, change, with, without) in rows {
         let mut spec = spec();
         change(&mut spec);
-        let line = line(&spec);
+        let line = line(&spec) + " "; // the last word ends like any other
         for part in *with {
             assert!(line.contains(part), "{name}: no {part} in\n{line}");
         }

@@ -9,7 +9,7 @@ use maekin_host::wait;
 
 use super::{Rack, Watch};
 use crate::answer::Answer;
-use crate::node::{BootFrom, Medium};
+use crate::node::{BootFrom, Medium, NodeSpec};
 use crate::release::Release;
 
 /// Power-on to ready, by hardware virtualisation, with little else running.
@@ -66,7 +66,22 @@ impl Rack {
         at_once: usize,
         show: &mut dyn FnMut(&Watch),
     ) -> anyhow::Result<()> {
-        let [first, others @ ..] = self.nodes() else { bail!("the rack has no node") };
+        let [_, others @ ..] = self.nodes() else { bail!("the rack has no node") };
+        self.install(others, watch, at_once, show)
+    }
+
+    /// Opens the install window on the first node for these, and installs them over the network, `at_once` at a time.
+    ///
+    /// # Errors
+    /// With the diagnosis of the node that failed.
+    pub fn install(
+        &self,
+        others: &[NodeSpec],
+        watch: &mut Watch,
+        at_once: usize,
+        show: &mut dyn FnMut(&Watch),
+    ) -> anyhow::Result<()> {
+        let first = self.nodes().first().context("the rack has no node")?;
         let api = self.api(first)?;
         self.wait_master()?;
         let count = u32::try_from(others.len()).context("too many nodes")?;
@@ -101,7 +116,15 @@ impl Rack {
     /// # Errors
     /// With what each node answered last.
     pub fn wait_one_cluster(&self) -> anyhow::Result<()> {
-        let names: Vec<&str> = self.nodes().iter().map(|n| n.name.as_str()).collect();
+        self.wait_cluster_of(self.nodes())
+    }
+
+    /// Waits until each of these nodes, asked by itself, lists as many ready members as these are.
+    ///
+    /// # Errors
+    /// With what each node answered last.
+    pub fn wait_cluster_of(&self, nodes: &[NodeSpec]) -> anyhow::Result<()> {
+        let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
         self.wait_members(&names, SETTLE_LIMIT)
     }
 
@@ -111,18 +134,34 @@ impl Rack {
     /// # Errors
     /// With what the node says of it.
     pub fn wait_master(&self) -> anyhow::Result<()> {
-        let first = self.nodes().first().context("the rack has no node")?;
-        let what = format!("the install master of {} to serve", first.name);
-        let mut last = String::new();
+        self.wait_master_among(self.nodes().get(..1).unwrap_or_default()).map(drop)
+    }
+
+    /// Waits until the install master of one of these nodes answers machines, and says which.
+    ///
+    /// # Errors
+    /// With what each says of it.
+    pub fn wait_master_among<'a>(&self, nodes: &'a [NodeSpec]) -> anyhow::Result<&'a NodeSpec> {
+        let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
+        let what = format!("the install master of {} to serve", names.join(" or "));
+        let mut last = Vec::new();
         let served = wait::until(&what, self.limit(MASTER_LIMIT), Duration::from_secs(1), || {
-            last = match self.api(first).and_then(|api| api.node()) {
-                Ok(node) if node.install_master == InstallMaster::Serving => return Some(()),
-                Ok(node) => format!("it says {:?}", node.install_master),
-                Err(e) => format!("{e:#}"),
-            };
-            None
+            last.clear();
+            nodes.iter().find(|node| match self.api(node).and_then(|api| api.node()) {
+                Ok(said) if said.install_master == InstallMaster::Serving => true,
+                Ok(said) => {
+                    last.push(format!("{} says {:?}", node.name, said.install_master));
+                    false
+                }
+                Err(e) => {
+                    last.push(format!("{}: {e:#}", node.name));
+                    false
+                }
+            })
         });
-        served.with_context(|| last).with_context(|| self.machine(first).diagnosis())
+        served.with_context(|| last.join("; ")).with_context(|| {
+            nodes.iter().map(|n| format!("{}: {}\n", n.name, self.machine(n).diagnosis())).collect::<String>()
+        })
     }
 
     /// Waits until each of the nodes `names` lists that many ready members.

@@ -1,6 +1,7 @@
 //! nftables rules (nft(8)): everything that comes in is dropped, but for what this node serves.
 
 use std::fmt::Write;
+use std::net::IpAddr;
 
 use crate::cidr::Cidr;
 use crate::node::NodeConfig;
@@ -38,16 +39,15 @@ pub(super) fn render(config: &NodeConfig) -> String {
         }
         None => writeln!(text, "\t\ttcp dport {RECORD} accept comment \"record, mutual TLS\""),
     };
-    if config.provision.is_some() {
-        // 67: from 0.0.0.0 to broadcast; 4011: PXE boot server (RFC 4578, PXE 2.1 section 2.2.5).
-        text.push_str("\t\tudp dport { 67, 4011 } accept comment \"DHCP, ProxyDHCP\"\n");
-        if let Some(own) = own {
-            let ip = own.address;
-            let _ = writeln!(text, "\t\tip daddr {ip} udp dport 69 accept comment \"TFTP\"");
-            let _ =
-                writeln!(text, "\t\tip daddr {ip} tcp dport 8480 accept comment \"network installation\"");
-        }
-    }
+    // Every node is an install master, or is when the one that leads has died: `maekin-pxe` listens, or nobody does.
+    // 67: from 0.0.0.0 to broadcast; 4011: PXE boot server (RFC 4578, PXE 2.1 section 2.2.5).
+    text.push_str("\t\tudp dport { 67, 4011 } accept comment \"DHCP, ProxyDHCP\"\n");
+    let to_us = match own.map(|own| own.address) {
+        Some(ip @ IpAddr::V4(_)) => format!("ip daddr {ip} "),
+        _ => String::new(),
+    };
+    let _ = writeln!(text, "\t\t{to_us}udp dport 69 accept comment \"TFTP\"");
+    let _ = writeln!(text, "\t\t{to_us}tcp dport 8480 accept comment \"network installation\"");
     text.push_str(concat!(
         "\t}\n",
         "\tchain forward {\n",

@@ -61,6 +61,22 @@ fn keys_do_what_the_menu_says() {
             Page::Window,
         ),
         ("window closes", false, "4c", &["Ask(CloseWindow)"], Page::Window),
+        (
+            "tickets: a machine is let in by typing its code",
+            false,
+            "4a123-456\n",
+            &["Ask(Decide { code: \"123-456\", yes: true })"],
+            Page::Window,
+        ),
+        (
+            "tickets: and told no",
+            false,
+            "4n123-456\n",
+            &["Ask(Decide { code: \"123-456\", yes: false })"],
+            Page::Window,
+        ),
+        ("tickets: no code, nothing done", false, "4a\n", &[], Page::Window),
+        ("tickets: a does nothing elsewhere", false, "1a", &["Repaint"], Page::Status),
         ("o does nothing elsewhere", false, "1o", &["Repaint"], Page::Status),
         ("shell without a password", false, "6", &["Shell { console: 1 }"], Page::Status),
         (

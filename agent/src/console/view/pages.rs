@@ -1,11 +1,12 @@
 //! The pages of the menu.
 
 use maekin_api::cluster::{Cluster, MemberState};
-use maekin_api::install::{Progress, SeenMachine};
+use maekin_api::install::{Progress, SeenMachine, Standing};
 use maekin_api::node::{LocalPool, Node};
 
 use super::super::model::Snapshot;
 use super::{BODY_LINES, Line, boot};
+use crate::cli::machines::describe;
 use crate::cli::{progress_text, window_text};
 use crate::run::membership_text;
 
@@ -135,18 +136,25 @@ pub(super) fn install(snapshot: &Snapshot, scroll: usize, now: u64) -> Vec<Line>
         window(cluster, now),
         Line::plain(field("", "o  open for 1 hour, 16 machines")),
         Line::plain(field("", "d  open for 1 day, 1000 machines")),
-        Line::plain(field("", "c  close")),
+        Line::plain(field("", "c  close   a  let a machine in by its code   n  tell it no")),
         Line::plain(""),
     ];
     let waiting: Vec<&SeenMachine> = snapshot
         .machines
         .iter()
         .filter(|m| now.saturating_sub(m.last_seen) < WAITING)
-        .filter(|m| !snapshot.installs.iter().any(|i| i.mac == m.mac))
+        .filter(|m| !matches!(m.standing, Standing::Approved { .. } | Standing::Installed { .. }))
         .collect();
     if !waiting.is_empty() {
         lines.push(rule("Waiting to be let in (the code is on their screens)"));
-        lines.extend(waiting.iter().take(4).map(|m| Line::warn(format!(" {:<18} code {}", m.mac, m.code))));
+        for m in waiting.iter().take(4) {
+            let what = m.inventory.as_ref().map(describe).unwrap_or_default();
+            let no = if matches!(m.standing, Standing::Denied { .. }) { "DENIED  " } else { "" };
+            lines.push(Line::warn(format!(" {}  {}  {no}{what}", m.code, m.mac)));
+        }
+        if waiting.len() > 4 {
+            lines.push(Line::plain(format!(" and {} more: maekin-agent machines", waiting.len() - 4)));
+        }
         lines.push(Line::plain(""));
     }
     lines.push(rule(&format!("{:<18} {:<18} {}", "Installation", "Hardware address", "Progress")));

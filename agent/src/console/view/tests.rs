@@ -4,6 +4,8 @@ use maekin_api::alarm::{Alarm, Severity};
 use maekin_api::boot_drives::{BootDrives, Drive, Esp, Half, HalfState, Heal, Proof, State};
 use maekin_api::cluster::{Cluster, Member, MemberState};
 use maekin_api::install::{Install, Progress, SeenMachine, WindowState};
+use maekin_api::machine::Inventory;
+use maekin_api::machine::inventory::{Dmi, Drive as Disk};
 use maekin_api::node::{Array, Boot, Interface, LocalPool, Membership, Node};
 
 /// The golden screens lie beside this file; `MAEKIN_BLESS=1` writes them anew.
@@ -97,6 +99,7 @@ fn member(n: usize, state: MemberState) -> Member {
         voter: n == 1,
         joined_at: 1,
         key_sha256: "k".into(),
+        roles: vec![],
     }
 }
 
@@ -109,6 +112,7 @@ fn install(n: usize, progress: Progress) -> Install {
         progress,
         created_at: 1,
         updated_at: 2,
+        ..Install::default()
     }
 }
 
@@ -120,6 +124,7 @@ fn whole() -> Model {
         created_at: 1,
         nodes: vec![member(1, MemberState::Ready), member(2, MemberState::Unreachable)],
         install_window: WindowState { open: true, until: 1_000_000 + 90, left: 15 },
+        leader: None,
     };
     let machine = SeenMachine {
         mac: "52:54:00:00:01:09".into(),
@@ -128,6 +133,13 @@ fn whole() -> Model {
         code: "867-046".into(),
         first_seen: 1,
         last_seen: 999_990,
+        inventory: Some(Inventory {
+            memory: 64 << 30,
+            dmi: Dmi { vendor: "HPE".into(), serial: "CZ3100".into(), ..Dmi::default() },
+            disks: vec![Disk { size: 2_000_000_000_000, ..Disk::default() }],
+            ..Inventory::default()
+        }),
+        ..SeenMachine::default()
     };
     let gone = SeenMachine { mac: "52:54:00:00:01:08".into(), last_seen: 5, ..machine.clone() };
     let snapshot = Snapshot {

@@ -11,8 +11,8 @@ use crate::app::App;
 use crate::clock::now;
 use crate::http::error::ApiError;
 use crate::install::window;
-use crate::record::keys;
-use crate::record::values::NodeValue;
+use crate::record::keys::{self, under};
+use crate::record::values::{LeaderValue, NodeValue, RolesValue};
 
 pub(super) async fn get(State(app): State<Arc<App>>) -> Result<Json<Cluster>, ApiError> {
     let member = app.member()?;
@@ -20,6 +20,10 @@ pub(super) async fn get(State(app): State<Arc<App>>) -> Result<Json<Cluster>, Ap
     let alive: BTreeSet<String> = record.names(keys::ALIVE).await?.into_iter().collect();
     let nodes = record.list::<NodeValue>(keys::NODES).await?;
     let mut nodes: Vec<_> = nodes.into_iter().map(|n| to_member(n.value, &alive)).collect();
+    for node in &mut nodes {
+        let roles = record.get::<RolesValue>(&under(keys::ROLES, &node.id)).await?;
+        node.roles = roles.map(|roles| roles.value.roles).unwrap_or_default();
+    }
     nodes.sort_by_key(|node| natural(&node.name));
     let cluster = member.cluster.clone();
     Ok(Json(Cluster {
@@ -29,6 +33,7 @@ pub(super) async fn get(State(app): State<Arc<App>>) -> Result<Json<Cluster>, Ap
         created_at: cluster.created_at,
         nodes,
         install_window: window::state(record, now()).await?,
+        leader: record.get::<LeaderValue>(keys::LEADER).await?.map(|leader| leader.value.id),
     }))
 }
 
@@ -44,6 +49,7 @@ fn to_member(node: NodeValue, alive: &BTreeSet<String>) -> Member {
         voter: !node.record_url.is_empty(),
         joined_at: node.joined_at,
         key_sha256: node.key_sha256,
+        roles: Vec::new(),
     }
 }
 

@@ -6,18 +6,21 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
-use maekin_api::install::{Install, OpenWindow, Reinstall, SeenMachine, WindowState};
+use maekin_api::install::{Install, OpenWindow, Reinstall, WindowState};
 use maekin_api::join::{Invite, JoinReply, JoinRequest, NewInvite};
 
 use super::{Body, parse};
 use crate::app::App;
 use crate::clock::now;
+use crate::errors::chain;
 use crate::http::error::ApiError;
 use crate::install::decide::window_state;
 use crate::install::{InstallError, again, invites, store, window};
+use crate::membership::signer;
 use crate::pki::ca::Subject;
 use crate::record::keys;
 use crate::record::values::NodeValue;
+use crate::sealed::SealKey;
 
 type Answer<T> = Result<Json<T>, ApiError>;
 
@@ -42,7 +45,12 @@ pub(super) async fn close_window(State(app): State<Arc<App>>) -> Answer<WindowSt
 }
 
 pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Vec<Install>> {
-    Ok(Json(store::installs(&app.member()?.record).await?))
+    Ok(Json(store::installs(&app.member()?.record, now()).await?))
+}
+
+pub(super) async fn one(State(app): State<Arc<App>>, Path(ticket): Path<String>) -> Answer<Install> {
+    let ticket = store::ticket(&app.member()?.record, &ticket).await?;
+    Ok(Json(store::install(ticket.value, now())))
 }
 
 pub(super) async fn forget(State(app): State<Arc<App>>, Path(ticket): Path<String>) -> Answer<()> {
@@ -55,7 +63,7 @@ pub(super) async fn receipt(
     State(app): State<Arc<App>>,
     Path(ticket): Path<String>,
 ) -> Answer<serde_json::Value> {
-    Ok(Json(store::ticket(&app.member()?.record, &ticket).await?.value.receipt))
+    Ok(Json(store::receipt(&app.member()?.record, &ticket).await?))
 }
 
 pub(super) async fn reinstall(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<Reinstall> {
@@ -65,10 +73,6 @@ pub(super) async fn reinstall(State(app): State<Arc<App>>, Path(name): Path<Stri
 pub(super) async fn withdraw(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<()> {
     again::withdraw(&app.member()?.record, &name).await?;
     Ok(Json(()))
-}
-
-pub(super) async fn machines(State(app): State<Arc<App>>) -> Answer<Vec<SeenMachine>> {
-    Ok(Json(store::machines(&app.member()?.record).await?))
 }
 
 pub(super) async fn invite(State(app): State<Arc<App>>, body: Body) -> Answer<Invite> {
@@ -81,9 +85,10 @@ pub(super) async fn invite(State(app): State<Arc<App>>, body: Body) -> Answer<In
 pub(super) async fn join(State(app): State<Arc<App>>, body: Body) -> Answer<JoinReply> {
     let request: JoinRequest = parse(body)?;
     let member = app.member()?;
-    let ca = member.ca.as_ref().ok_or_else(|| {
+    let ca = signer::authority(&app, &member).await.map_err(|e| ApiError::internal(chain(&e)))?;
+    let ca = ca.ok_or_else(|| {
         let title = "This node cannot sign members in";
-        let detail = "it does not hold the key of the cluster's CA; ask the node that made the cluster";
+        let detail = "it has no voter of the record; `GET /v1/cluster` lists those that have";
         ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not-a-signer", title, detail)
     })?;
     let addresses = parse_addresses(&request.addresses)?;
@@ -102,6 +107,7 @@ pub(super) async fn join(State(app): State<Arc<App>>, body: Body) -> Answer<Join
         cluster_id: member.cluster.id.clone(),
         cluster: member.cluster.name.clone(),
         endpoints: nodes.into_iter().map(|n| n.value.record_url).filter(|url| !url.is_empty()).collect(),
+        seal: member.seal.as_ref().map(SealKey::to_secret).unwrap_or_default(),
     }))
 }
 

@@ -59,6 +59,7 @@ async fn a_member_that_is_named_comes_back_as_itself_and_its_old_self_does_not()
     assert_eq!(decide().await, Decision::Install { ticket: ticket.clone() }, "and goes on after a reset");
     let given = store::ticket(&record, &ticket).await.unwrap().value;
     assert_eq!((given.hostname.as_str(), given.replaces.as_ref()), ("node-2", Some(&old.node_id)));
+    bind(&record, &ticket, 2, now).await;
     store::report(&record, &ticket, &Report::Done { receipt: serde_json::json!({}) }, now).await.unwrap();
     assert_eq!(decide().await, Decision::Local, "the wish is used up");
 

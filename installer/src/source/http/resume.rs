@@ -9,6 +9,7 @@ use maekin_host::wait;
 use ureq::Agent;
 use ureq::http::{HeaderMap, header};
 
+use super::Bases;
 use crate::source::Stream;
 
 /// How long a cut transfer may take to go on.
@@ -21,6 +22,9 @@ pub(super) const CUTS: u32 = 200;
 /// See the module.
 pub(super) struct Resuming {
     agent: Agent,
+    masters: Bases,
+    path: String,
+    /// Where it is being fetched from: a master's address and the path.
     url: String,
     at: u64,
     size: Option<u64>,
@@ -31,25 +35,33 @@ pub(super) struct Resuming {
 }
 
 impl Resuming {
-    /// Asks for `url`, which has `size` bytes where that is known.
+    /// Asks the masters for `path`, which has `size` bytes where that is known.
     ///
     /// # Errors
     /// When it is not to be had.
-    pub(super) fn begin(agent: Agent, url: String, size: Option<u64>) -> Result<Self> {
-        let mut begun = Self { agent, url, at: 0, size, tag: None, body: None, fruitless: 0, cuts: 0 };
+    pub(super) fn begin(agent: Agent, masters: Bases, path: String, size: Option<u64>) -> Result<Self> {
+        let url = String::new();
+        let mut begun =
+            Self { agent, masters, path, url, at: 0, size, tag: None, body: None, fruitless: 0, cuts: 0 };
         begun.connect()?;
         Ok(begun)
     }
 
     fn connect(&mut self) -> Result<()> {
         let mut last = None;
-        let what = format!("{} to be sent from byte {}", self.url, self.at);
-        let body = wait::until(&what, RESUME_LIMIT, Duration::from_secs(2), || match self.request() {
-            Ok(outcome) => Some(outcome),
-            Err(e) => {
-                last = Some(e);
-                None
+        let what = format!("{} to be sent from byte {}", self.path, self.at);
+        let body = wait::until(&what, RESUME_LIMIT, Duration::from_secs(2), || {
+            // One after another at once; only then is there a pause.
+            for _ in 0..self.masters.all.len() {
+                let base = self.masters.current().to_owned();
+                self.url = format!("{base}{}", self.path);
+                match self.request() {
+                    Ok(outcome) => return Some(outcome),
+                    Err(e) => last = Some(e),
+                }
+                self.masters.leave(&base);
             }
+            None
         });
         match body {
             Ok(outcome) => {

@@ -137,13 +137,26 @@ fn a_transfer_that_is_cut_for_ever_is_given_up() {
     assert!(err.contains(&format!("cut {CUTS} times, now at byte {CUTS}")), "{err}");
 }
 
+fn told() -> Told {
+    Told::default()
+}
+
+#[test]
+fn tickets_a_machine_that_is_refused_says_what_differs_and_does_not_ask_again() {
+    let why = "drive S1 is missing\u{1b}[2J";
+    let fake = fake(vec![response("422 Unprocessable Entity", why.len(), why)]);
+    let master = Master::new(&fake.base, "t1").unwrap();
+    let err = master.answer(&told(), Duration::from_secs(5)).unwrap_err().to_string();
+    assert!(err.contains("refuses this machine: drive S1 is missing?[2J"), "{err}");
+}
+
 #[test]
 fn a_refusal_is_not_tried_again() {
     let fake = fake(vec![response("404 Not Found", 0, ""), response("404 Not Found", 0, "")]);
     let err = format!("{:#}", download(&fake, 10).unwrap_err());
     assert!(err.contains("refused by the master (404)"), "{err}");
     let master = Master::new(&fake.base, "t1").unwrap();
-    let err = master.answer(Duration::from_secs(5)).unwrap_err();
+    let err = master.answer(&told(), Duration::from_secs(5)).unwrap_err();
     assert!(err.to_string().contains("ticket (404"), "{err}");
 }
 
@@ -151,11 +164,11 @@ fn a_refusal_is_not_tried_again() {
 fn reports_and_answers_go_to_the_ticket() {
     let fake = fake(vec![response("200 OK", 11, "version = 1"), response("204 No Content", 0, "")]);
     let master = Master::new(&fake.base, "t1").unwrap();
-    assert_eq!(master.answer(Duration::from_secs(5)).unwrap(), "version = 1");
+    assert_eq!(master.answer(&told(), Duration::from_secs(5)).unwrap(), "version = 1");
     master.report(&Report::Failed { reason: "x".to_owned() }).unwrap();
     let asked = fake.asked.lock().unwrap();
     assert!(
-        asked[0].starts_with("GET /install/t1/answer ") && asked[1].starts_with("POST /install/t1/report ")
+        asked[0].starts_with("POST /install/t1/answer ") && asked[1].starts_with("POST /install/t1/report ")
     );
 }
 
@@ -164,4 +177,40 @@ fn addresses_and_tickets_that_cannot_be_are_refused() {
     for (base, ticket) in [("ftp://x", "t"), ("", "t"), ("http://x", ""), ("http://x", "../..")] {
         assert!(Master::new(base, ticket).is_err(), "{base} {ticket}");
     }
+}
+
+#[test]
+fn netboot_an_installation_survives_its_master_in_the_middle_of_everything() {
+    let dead = {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap();
+        format!("http://{}", gone.local_addr().unwrap())
+    };
+    let first = fake(vec![response("200 OK", 10, "01234")]); // dies in the middle of the file
+    let then = vec![
+        response("503 Service Unavailable", 0, ""), // not yet the leader's record
+        part(5, "56789"),
+        response("204 No Content", 0, ""),
+        response("200 OK", 2, "ok"),
+    ];
+    let second = fake(then);
+    let masters = format!("{},{dead},{}", first.base, second.base);
+    let master = Master::new(&masters, "t1").unwrap();
+    assert_eq!(master.address(), first.base);
+    let mut text = String::new();
+    master.open("root", Some(10)).unwrap().read_to_string(&mut text).unwrap();
+    assert_eq!(text, "0123456789");
+    assert_eq!(master.address(), second.base, "who answered goes on being asked");
+    master.report(&Report::Failed { reason: "x".into() }).unwrap();
+    assert_eq!(master.clone().address(), second.base);
+    let asked = second.asked.lock().unwrap();
+    assert!(asked[1].contains("bytes=5-") && asked[1].starts_with("GET /release/root "), "{asked:?}");
+    assert!(asked[2].starts_with("POST /install/t1/report "), "{asked:?}");
+}
+
+#[test]
+fn every_masters_address_is_checked() {
+    for bad in ["http://a,", "http://a,ftp://b", ",http://a"] {
+        assert!(Master::new(bad, "t").is_err(), "{bad}");
+    }
+    assert!(Master::new("http://a:8480,http://b:8480/", "t").is_ok());
 }

@@ -13,6 +13,7 @@ impl App {
         self.dirty = true;
         match self.page {
             Page::Starting | Page::Progress => None,
+            Page::Waiting => self.key_waiting(key),
             Page::Welcome => self.key_welcome(key),
             Page::Drives => self.key_drives(key),
             Page::Node => self.key_form(key, Page::Drives, Page::Network),
@@ -46,6 +47,25 @@ impl App {
             _ => return Some(Action::PowerOff),
         }
         None
+    }
+
+    /// What a person in front of a machine that waits can do.
+    fn key_waiting(&mut self, key: Key) -> Option<Action> {
+        match key {
+            Key::Char('s') => return Some(Action::Shell),
+            Key::Char('d') => return Some(Action::ToDisk),
+            Key::Char('b') => return Some(Action::Reboot),
+            Key::Char('p') => return Some(Action::PowerOff),
+            Key::Char('l') => self.show_log(),
+            _ => {}
+        }
+        None
+    }
+
+    fn show_log(&mut self) {
+        self.back = self.page;
+        self.scroll = view::log_lines(self).len().saturating_sub(PAGE);
+        self.page = Page::Log;
     }
 
     fn key_drives(&mut self, key: Key) -> Option<Action> {
@@ -161,11 +181,7 @@ impl App {
                 return Some(Action::Gather);
             }
             Key::Char('s') => return Some(Action::Shell),
-            Key::Char('l') => {
-                self.back = self.page;
-                self.scroll = view::log_lines(self).len().saturating_sub(PAGE);
-                self.page = Page::Log;
-            }
+            Key::Char('l') => self.show_log(),
             Key::Char('w') => return Some(Action::SaveLog),
             Key::Char('b') => return Some(Action::Reboot),
             Key::Char('p') => return Some(Action::PowerOff),

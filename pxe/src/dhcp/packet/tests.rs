@@ -30,6 +30,22 @@ fn what_is_not_a_message_is_refused() {
         ("BOOTP without cookie", |b| b[236] = 0, Err(PacketError::Cookie)),
         ("hlen 0", |b| b[2] = 0, Err(PacketError::HwLen)),
         ("hlen 17", |b| b[2] = 17, Err(PacketError::HwLen)),
+        (
+            "hlen 0 with a client id: InfiniBand",
+            |b| {
+                b[2] = 0;
+                b[243..248].copy_from_slice(&[61, 2, 1, 7, 255]);
+            },
+            Ok(()),
+        ),
+        (
+            "hlen 0 with an empty client id",
+            |b| {
+                b[2] = 0;
+                b[243..246].copy_from_slice(&[61, 0, 255]);
+            },
+            Err(PacketError::HwLen),
+        ),
         ("hlen 16: EDK2 with SendGUID", |b| b[2] = 16, Ok(())),
         ("unknown message type", |b| b[242] = 42, Err(PacketError::Type)),
         ("empty message type", |b| b[241] = 0, Err(PacketError::Type)),

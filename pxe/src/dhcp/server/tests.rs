@@ -1,9 +1,13 @@
 //! Exchanges as real firmware has them. Packets were seen on the wire with QEMU: OVMF 2022.11 and 2025.02, iPXE
 //! 1.0.0+ (2019) as BIOS ROM and 1.21.1 as `ipxe.efi`.
 
+mod machines;
+mod relays;
+
 use super::*;
 use crate::config::parse_config;
 use crate::dhcp::lease::Plan;
+use crate::hw::HwAddr;
 
 const NOW: Seconds = 1_000_000;
 const MAC: &str = "52:54:00:12:34:56";
@@ -69,14 +73,14 @@ fn what_each_firmware_is_told_to_boot() {
     let uuid = &[0; 17];
     let script7 = "http://10.77.0.1:8480/boot.ipxe?mac=52:54:00:12:34:56&uuid=${uuid}&arch=7";
     let script0 = "http://10.77.0.1:8480/boot.ipxe?mac=52:54:00:12:34:56&uuid=${uuid}&arch=0";
-    let loader = "http://10.77.0.1:8480/release/boot/net/ipxe.efi";
+    let loader = "http://10.77.0.1:8480/boot/shimx64.efi";
     type Row<'a> = (&'a str, Options<'a>, &'a str, &'a str, Option<&'a [u8]>, Option<&'a [u8]>);
     let discovery: &[u8] = &[6, 1, 8, 255];
     let rows: &[Row<'_>] = &[
         (
             "OVMF PXEv4: zero UUID, no client id",
             &[(55, ASKS), (57, &[5, 192]), (97, uuid), (94, &[1, 3, 0]), (93, &[0, 7]), (60, OVMF)],
-            "ipxe.efi",
+            "shimx64.efi",
             "PXEClient",
             Some(discovery),
             None,
@@ -156,6 +160,8 @@ fn what_each_firmware_is_told_to_boot() {
         let asked_id = options.iter().find(|(c, _)| *c == 97).map(|(_, v)| v.to_vec());
         if !file.is_empty() {
             assert_eq!(option_of(&reply, 97), asked_id, "{name}: the machine id comes back");
+            let undi = options.iter().find(|(c, _)| *c == 94).map(|(_, v)| v.to_vec());
+            assert_eq!(option_of(&reply, 94), undi, "{name}: the interface comes back");
         }
         assert!((300..=1472).contains(&reply.message.as_bytes().len()), "{name}");
         assert_eq!(&reply.message.as_bytes()[240..243], &[53, 1, 2], "{name}: the type comes first");
@@ -253,6 +259,7 @@ fn the_forms_of_request() {
         ("init-reboot, known", MAC, vec![(50, a100)], none(), Ok(MessageType::Ack)),
         ("init-reboot, known with another", MAC, vec![(50, a150)], none(), Ok(MessageType::Nak)),
         ("init-reboot, unknown client", other, vec![(50, a150)], none(), Err(Silence::Unknown)),
+        ("init-reboot, unknown client with another's", other, vec![(50, a100)], none(), Ok(MessageType::Nak)),
         ("init-reboot from another network", other, vec![(50, foreign)], none(), Ok(MessageType::Nak)),
         ("renewing", MAC, vec![], Box::new(ciaddr(100)), Ok(MessageType::Ack)),
         ("rebinding after the journal was lost", other, vec![], Box::new(ciaddr(150)), Ok(MessageType::Ack)),
@@ -361,7 +368,7 @@ fn a_hardware_address_of_16_bytes_works() {
 #[test]
 fn an_exhausted_pool_is_silent() {
     let (_, settings) = served();
-    let mut leases = Leases::new(Plan { pool: Some((ip(100), ip(100))), ..Plan::default() });
+    let mut leases = Leases::new(Plan::of(ip(100), ip(100)));
     let discover = |mac: &str| packet(MessageType::Discover, mac, &[], |_| ());
     assert!(ask(&mut leases, &settings, NOW, &discover(MAC)).is_ok());
     assert_eq!(

@@ -1,20 +1,28 @@
+mod tickets;
+
 use std::sync::Mutex;
 
 use super::*;
 use crate::approver::Answer;
 use crate::config::parse_config;
+use crate::dhcp::foreign;
 use crate::release::tests::write_bundle;
 use axum::body::Bytes;
+use maekin_api::boot::Inventory;
+use maekin_api::machine::Verdict;
+use serde_json::json;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-const TICKET: &str = "0123456789abcdef0123456789abcdef";
+pub(crate) const TICKET: &str = "0123456789abcdef0123456789abcdef";
 
 /// Answers as it is told to, and remembers what it was asked.
 struct Fake {
     decision: Result<Decision, &'static str>,
     asked: Mutex<Vec<Machine>>,
     reports: Mutex<Vec<Report>>,
+    verdict: Mutex<Option<Verdict>>,
+    told: Mutex<Vec<Inventory>>,
 }
 
 impl Approver for Fake {
@@ -24,9 +32,26 @@ impl Approver for Fake {
         Box::pin(async { decision })
     }
 
-    fn answer<'a>(&'a self, ticket: &'a str) -> Answer<'a, Bytes> {
-        let found =
-            if ticket == TICKET { Ok(Bytes::from("version = 1\n")) } else { Err(ApproverError::NoTicket) };
+    fn verdict<'a>(&'a self, machine: &'a Machine) -> Answer<'a, Verdict> {
+        self.asked.lock().unwrap().push(machine.clone());
+        let verdict = self.verdict.lock().unwrap().clone();
+        Box::pin(async { verdict.ok_or_else(|| ApproverError::Unavailable("away".to_owned())) })
+    }
+
+    fn inventory<'a>(&'a self, inventory: &'a Inventory) -> Answer<'a, ()> {
+        self.told.lock().unwrap().push(inventory.clone());
+        Box::pin(async { Ok(()) })
+    }
+
+    fn answer<'a>(&'a self, ticket: &'a str, inventory: &'a Inventory) -> Answer<'a, Bytes> {
+        self.told.lock().unwrap().push(inventory.clone());
+        let found = if inventory.facts == json!("another machine") {
+            Err(ApproverError::Refused("drive S1 is missing".to_owned()))
+        } else if ticket == TICKET {
+            Ok(Bytes::from("version = 1\n"))
+        } else {
+            Err(ApproverError::NoTicket)
+        };
         Box::pin(async { found })
     }
 
@@ -36,14 +61,14 @@ impl Approver for Fake {
     }
 }
 
-struct Rig {
+pub(crate) struct Rig {
     dir: tempfile::TempDir,
     address: SocketAddr,
-    shared: Shared,
+    pub(crate) shared: Shared,
     fake: Arc<Fake>,
 }
 
-async fn rig(decision: Result<Decision, &'static str>) -> Rig {
+pub(crate) async fn rig(decision: Result<Decision, &'static str>) -> Rig {
     let dir = tempfile::tempdir().unwrap();
     let root = write_bundle(dir.path());
     let config = parse_config(
@@ -51,13 +76,29 @@ async fn rig(decision: Result<Decision, &'static str>) -> Rig {
          release_dir = \"/r\"\nroot_path = \"/r/root\"\nagent_socket = \"/a\"\nlease_file = \"/l\"\n",
     )
     .unwrap();
-    let fake = Arc::new(Fake { decision, asked: Mutex::default(), reports: Mutex::default() });
+    let fake = Arc::new(Fake {
+        decision,
+        asked: Mutex::default(),
+        reports: Mutex::default(),
+        verdict: Mutex::default(),
+        told: Mutex::default(),
+    });
+    let release = Release::open(dir.path(), &root, None).unwrap();
     let shared = Shared {
-        release: Arc::new(Release::open(dir.path(), &root, None).unwrap()),
+        guard: Guard::new(
+            config.settings.server,
+            foreign::Mode::Server,
+            foreign::Timing::default(),
+            Arc::default(),
+        ),
+        swarm: Swarm::open(&release),
+        release: Arc::new(release),
         approver: fake.clone(),
         store: Store::in_memory(config.plan),
         settings: Arc::new(RwLock::new(config.settings)),
         counters: Arc::default(),
+        leads: Arc::new(AtomicBool::new(true)),
+        waiting: Arc::default(),
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -66,7 +107,7 @@ async fn rig(decision: Result<Decision, &'static str>) -> Rig {
 }
 
 /// Sends raw text, as a client that may be anything, and reads to the end.
-async fn raw(rig: &Rig, request: &str) -> String {
+pub(crate) async fn raw(rig: &Rig, request: &str) -> String {
     let mut stream = TcpStream::connect(rig.address).await.unwrap();
     stream.write_all(request.as_bytes()).await.unwrap();
     let mut response = Vec::new();
@@ -74,7 +115,16 @@ async fn raw(rig: &Rig, request: &str) -> String {
     String::from_utf8(response).unwrap()
 }
 
-async fn ask(rig: &Rig, method: &str, path: &str, headers: &str) -> (u16, String, String) {
+pub(crate) async fn post(rig: &Rig, path: &str, body: &str) -> (u16, String) {
+    let length = body.len();
+    let head =
+        format!("POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n");
+    let response = raw(rig, &(head + body)).await;
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), body.to_owned())
+}
+
+pub(crate) async fn ask(rig: &Rig, method: &str, path: &str, headers: &str) -> (u16, String, String) {
     let response =
         raw(rig, &format!("{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n")).await;
     let (head, body) = response.split_once("\r\n\r\n").unwrap();
@@ -249,11 +299,10 @@ async fn an_installing_machine_keeps_its_address_for_ever_and_no_other_may_ask_f
     let local = Ipv4Addr::new(127, 0, 0, 1);
     let now = rig.shared.store.now();
     // The test's client comes from 127.0.0.1; make that the first machine's lease.
-    let plan =
-        crate::dhcp::lease::Plan { pool: Some((local, Ipv4Addr::new(127, 0, 0, 9))), ..Default::default() };
+    let plan = crate::dhcp::lease::Plan::of(local, Ipv4Addr::new(127, 0, 0, 9));
     rig.shared.store.replan(plan);
-    rig.shared.store.lock().leases.bind(mine, local, 60, now).unwrap();
-    rig.shared.store.lock().leases.bind(other, Ipv4Addr::new(127, 0, 0, 2), 60, now).unwrap();
+    rig.shared.store.lock().leases.bind(&mine.into(), local, 60, now).unwrap();
+    rig.shared.store.lock().leases.bind(&other.into(), Ipv4Addr::new(127, 0, 0, 2), 60, now).unwrap();
     let (_, _, body) = ask(&rig, "GET", "/boot.ipxe?mac=52:54:00:00:00:02&arch=0", "").await;
     assert!(body.contains("did not come from the address leased") && !body.contains(TICKET), "{body}");
     let (_, _, body) = ask(&rig, "GET", "/boot.ipxe?mac=52:54:00:00:00:01&arch=0", "").await;
@@ -266,11 +315,12 @@ async fn an_installing_machine_keeps_its_address_for_ever_and_no_other_may_ask_f
 #[tokio::test]
 async fn the_installers_questions_go_to_the_approver() {
     let rig = rig(wait()).await;
-    let (status, _, body) = ask(&rig, "GET", &format!("/install/{TICKET}/answer"), "").await;
+    let told = json!({"who": {"mac": "52:54:00:00:00:01", "uuid": null}, "facts": {"nics": []}}).to_string();
+    let (status, body) = post(&rig, &format!("/install/{TICKET}/answer"), &told).await;
     assert_eq!((status, body.as_str()), (200, "version = 1\n"));
     let unknown = "f".repeat(32);
     for ticket in ["x", "..%2f..%2fetc", unknown.as_str(), "0123456789ABCDEF0123456789ABCDEF"] {
-        assert_eq!(ask(&rig, "GET", &format!("/install/{ticket}/answer"), "").await.0, 404, "{ticket}");
+        assert_eq!(post(&rig, &format!("/install/{ticket}/answer"), &told).await.0, 404, "{ticket}");
     }
     let report = r#"{"stage":"progress","step":"writing system","percent":40}"#;
     let post = |body: &str| {
@@ -292,10 +342,70 @@ async fn the_installers_questions_go_to_the_approver() {
 async fn metrics_tell_what_happened() {
     let rig = rig(wait()).await;
     ask(&rig, "GET", "/release/root", "").await;
-    let (status, _, body) = ask(&rig, "GET", "/metrics", "").await;
-    assert_eq!(status, 200);
-    assert!(
-        body.contains("\nmaekin_pxe_http_bytes_total 14\n") && body.contains("{state=\"free\"} 100"),
-        "{body}"
-    );
+    let (status, head, body) = ask(&rig, "GET", "/metrics", "").await;
+    assert!(status == 200 && head.contains("content-type: text/plain; version=0.0.4"), "{head}");
+    for line in [
+        "maekin_pxe_http_bytes_total 14",
+        "maekin_pxe_http_requests_total 2",
+        "maekin_pxe_addresses{state=\"free\"} 100",
+        "# TYPE maekin_pxe_tftp_transfers gauge",
+        "maekin_pxe_tftp_transfers 0",
+        "maekin_pxe_leads 1",
+    ] {
+        assert!(body.lines().any(|l| l == line), "no {line} in\n{body}");
+    }
+    // Every value has one name, and is told what it is: or Prometheus takes none of them.
+    for line in body.lines().filter(|line| !line.starts_with('#')) {
+        let name = line.split(['{', ' ']).next().unwrap();
+        for kind in ["HELP", "TYPE"] {
+            let told = body.lines().filter(|l| l.starts_with(&format!("# {kind} {name} "))).count();
+            assert_eq!(told, 1, "{kind} of {name}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_standby_serves_the_release_and_cut_tickets_and_decides_nothing() {
+    let rig = rig(Ok(Decision::Local)).await;
+    let paths = [
+        ("/boot.ipxe?mac=02:00:00:00:00:01&arch=0".to_owned(), [200, 503]),
+        ("/release/vmlinuz".to_owned(), [200, 200]),
+    ];
+    let told = json!({"who": {"mac": "02:00:00:00:00:01", "uuid": null}, "facts": {}}).to_string();
+    for (leads, column) in [(true, 0), (false, 1)] {
+        rig.shared.leads.store(leads, Ordering::Relaxed);
+        for (path, wanted) in &paths {
+            let (status, ..) = ask(&rig, "GET", path, "").await;
+            assert_eq!(status, wanted[column], "{path} {leads}");
+        }
+        assert_eq!(post(&rig, &format!("/install/{TICKET}/answer"), &told).await.0, 200, "{leads}");
+    }
+    assert_eq!(rig.fake.asked.lock().unwrap().len(), 1);
+}
+
+#[tokio::test]
+async fn one_connection_carries_files_and_scripts_in_the_order_asked_for() {
+    let rig = rig(wait()).await;
+    let get = |path: &str, more: &str| format!("GET {path} HTTP/1.1\r\nHost: x\r\n{more}\r\n");
+    let part = get("/release/root", "Range: bytes=4-7\r\n");
+    let head = "HEAD /release/initrd HTTP/1.1\r\nHost: x\r\n\r\n";
+    let requests = [
+        get("/release/initrd", ""),
+        part.clone(),
+        head.to_owned(),
+        get("/release/none", ""),
+        get("/release/root", "Connection: close\r\n"),
+    ];
+    // All at once: the first file is still being sent when the next is asked for.
+    let response = raw(&rig, &requests.concat()).await;
+    let initrd = "the initrd".repeat(5000);
+    let wanted = [initrd.as_str(), "root", "", "not a file of this release\n", "the root image"];
+    let mut rest = response.as_str();
+    for (n, wanted) in wanted.iter().enumerate() {
+        let (head, body) = rest.split_once("\r\n\r\n").unwrap();
+        assert!(head.starts_with("HTTP/1.1 "), "answer {n}: {head}");
+        assert!(body.starts_with(wanted), "answer {n}: {head}");
+        rest = &body[wanted.len()..];
+    }
+    assert_eq!(rest, "");
 }

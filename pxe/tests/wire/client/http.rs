@@ -1,7 +1,7 @@
 //! An HTTP client, as small as it can be.
 
 use std::io::{ErrorKind, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Duration;
 
 const LIMIT: Duration = Duration::from_millis(1500);
@@ -23,11 +23,33 @@ pub(crate) fn path_works() -> bool {
 
 /// Status and body.
 pub(crate) fn get(path: &str, headers: &str) -> (u16, String) {
+    exchange(&format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n"))
+}
+
+/// Status and body.
+pub(crate) fn post(path: &str, body: &str) -> (u16, String) {
+    let length = body.len();
+    exchange(&format!(
+        "POST {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{body}"
+    ))
+}
+
+fn exchange(request: &str) -> (u16, String) {
     let mut stream = connect().expect("a connection");
     stream.set_read_timeout(Some(LIMIT)).expect("a limit");
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n").expect("sent");
+    stream.write_all(request.as_bytes()).expect("sent");
     let mut text = String::new();
     stream.read_to_string(&mut text).expect("an answer");
     let (head, body) = text.split_once("\r\n\r\n").expect("a head");
     (head[9..12].parse().expect("a status"), body.to_owned())
+}
+
+/// The counters of a master; `None` when it does not answer.
+pub(crate) fn metrics(server: Ipv4Addr) -> Option<String> {
+    let mut stream = TcpStream::connect_timeout(&SocketAddr::from((server, 8480)), LIMIT).ok()?;
+    stream.set_read_timeout(Some(LIMIT)).ok()?;
+    write!(stream, "GET /metrics HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    Some(text)
 }

@@ -1,0 +1,89 @@
+//! Machines that asked to boot: seen, let in, told no; and the list of those that are let in without asking further.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::header;
+use axum::response::IntoResponse;
+use axum::{Extension, Json};
+use maekin_api::install::{Deny, Install, MachineDetail, Rule, SeenMachine, Terms};
+
+use super::{Body, parse};
+use crate::app::App;
+use crate::clock::now;
+use crate::http::auth::Peer;
+use crate::http::error::ApiError;
+use crate::install::{approve, inventory, list};
+use crate::record::keys::{NODES, under};
+use crate::record::values::NodeValue;
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+/// Who asks, for a ticket's story.
+async fn who(app: &App, peer: &Peer) -> Result<String, ApiError> {
+    Ok(match peer {
+        Peer::Root => format!("root on {}", app.config.hostname),
+        Peer::Stranger(ip) => format!("admin from {ip}"),
+        Peer::Member(node) => {
+            let member = app.member()?.record.get::<NodeValue>(&under(NODES, &node.node_id)).await?;
+            let name = member.map_or_else(|| node.node_id.clone(), |member| member.value.name);
+            format!("the member {name}")
+        }
+    })
+}
+
+pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Vec<SeenMachine>> {
+    Ok(Json(inventory::machines(&app.member()?.record, now()).await?))
+}
+
+pub(super) async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<MachineDetail> {
+    Ok(Json(inventory::detail(&app.member()?.record, &name, now()).await?))
+}
+
+pub(super) async fn approve(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Answer<Install> {
+    let terms: Terms = parse(body)?;
+    let by = who(&app, &peer).await?;
+    Ok(Json(approve::approve(&app.member()?.record, &name, &terms, &by, now()).await?))
+}
+
+pub(super) async fn deny(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    Path(name): Path<String>,
+    body: Body,
+) -> Answer<SeenMachine> {
+    let deny: Deny = parse(body)?;
+    let by = who(&app, &peer).await?;
+    Ok(Json(approve::deny(&app.member()?.record, &name, &deny, &by, now()).await?))
+}
+
+pub(super) async fn rules(State(app): State<Arc<App>>) -> Answer<Vec<Rule>> {
+    Ok(Json(list::get(&app.member()?.record).await?))
+}
+
+pub(super) async fn set_rules(State(app): State<Arc<App>>, body: Body) -> Answer<Vec<Rule>> {
+    let rules: Vec<Rule> = parse(body)?;
+    keep(&app, &rules).await
+}
+
+pub(super) async fn csv(State(app): State<Arc<App>>) -> Result<impl IntoResponse, ApiError> {
+    let text = list::csv::render(&list::get(&app.member()?.record).await?);
+    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text))
+}
+
+pub(super) async fn set_csv(State(app): State<Arc<App>>, body: Body) -> Answer<Vec<Rule>> {
+    let text = body.map_err(super::unread)?;
+    let text = std::str::from_utf8(&text).map_err(|_| ApiError::bad_request("the list is not UTF-8"))?;
+    keep(&app, &list::csv::parse(text)?).await
+}
+
+async fn keep(app: &App, rules: &[Rule]) -> Answer<Vec<Rule>> {
+    let rules = list::set(&app.member()?.record, rules).await?;
+    tracing::info!(rules = rules.len(), "the list of machines that are let in was changed");
+    Ok(Json(rules))
+}

@@ -1,0 +1,67 @@
+//! `/v1/power` and `/v1/machines/{machine}/power`: power of machines.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::{Extension, Json};
+use maekin_api::power::{Act, Done, PowerInfo, SetPower};
+
+use super::{Body, parse};
+use crate::app::App;
+use crate::http::auth::Peer;
+use crate::http::error::ApiError;
+use crate::power::{self, store};
+
+type Answer<T> = Result<Json<T>, ApiError>;
+
+pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Vec<PowerInfo>> {
+    Ok(Json(store::list(&app.member()?.record).await?))
+}
+
+pub(super) async fn get(State(app): State<Arc<App>>, Path(mac): Path<String>) -> Answer<PowerInfo> {
+    Ok(Json(store::show(&app.member()?.record, &mac).await?))
+}
+
+pub(super) async fn set(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    Path(mac): Path<String>,
+    body: Body,
+) -> Answer<PowerInfo> {
+    let set: SetPower = parse(body)?;
+    let member = app.member()?;
+    let info = store::set(&member, &mac, &set).await?;
+    let (method, address) = (info.settings.method, &info.settings.address);
+    tracing::info!(mac, ?method, address, by = who(&app, &peer), "power: settings changed");
+    Ok(Json(info))
+}
+
+pub(super) async fn forget(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    Path(mac): Path<String>,
+) -> Answer<()> {
+    store::forget(&app.member()?.record, &mac).await?;
+    tracing::info!(mac, by = who(&app, &peer), "power: settings forgotten");
+    Ok(Json(()))
+}
+
+pub(super) async fn act(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    Path(mac): Path<String>,
+    body: Body,
+) -> Answer<Done> {
+    let act: Act = parse(body)?;
+    let by = who(&app, &peer);
+    Ok(Json(power::act(&app, &mac, act, by).await?))
+}
+
+/// Who asks, for the log and the record.
+fn who(app: &App, peer: &Peer) -> String {
+    match peer {
+        Peer::Root => format!("root on {}", app.config.hostname),
+        Peer::Member(node) => format!("member {}", node.node_id),
+        Peer::Stranger(ip) => format!("admin at {ip}"),
+    }
+}

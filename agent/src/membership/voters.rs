@@ -1,0 +1,229 @@
+//! The record's voters: one on one node, three from three nodes, five from seven, made and replaced by themselves.
+//!
+//! The leader changes the list, one step at a time, and each step finds out by itself how far the last one came
+//! ([`plan_voters`]). Each member looks whether it is in the list, and runs a voter where it is ([`plan_own`]). So a
+//! machine may lose power between any two steps.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::etcd::{self, VoterFile};
+use super::{MembershipError, MembershipFile, ensure_node};
+use crate::app::{App, Member};
+use crate::errors::chain;
+use crate::record::values::NodeValue;
+use crate::record::voters::Voter;
+use crate::record::{Record, keys};
+
+/// How often is looked.
+const EVERY: Duration = Duration::from_secs(3);
+/// How long a voter's node is away before another one gets its place.
+const GONE: Duration = Duration::from_secs(600);
+
+/// A change of the list of voters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    /// Let the node's voter copy the record.
+    Add { node: String, peer_url: String },
+    /// Give it its vote.
+    Promote { id: u64 },
+    /// Take a voter out.
+    Remove { id: u64 },
+}
+
+/// What a step follows from.
+struct Seen<'a> {
+    voters: &'a [Voter],
+    nodes: &'a [NodeValue],
+    /// Ids of the members that give signs of life.
+    alive: &'a BTreeSet<String>,
+    /// Ids of those that gave none for long.
+    gone: &'a BTreeSet<String>,
+}
+
+/// How many voters a cluster of so many members wants.
+fn wanted(members: usize) -> usize {
+    match members {
+        0..=2 => 1,
+        3..=6 => 3,
+        _ => 5,
+    }
+}
+
+/// The next step; `None` while there is nothing to do, or it has to be waited. A voter that is alive is never taken
+/// out, and none where the rest would be no quorum. Pure.
+fn plan_voters(seen: &Seen<'_>) -> Option<Step> {
+    let node_of = |v: &Voter| seen.nodes.iter().find(|n| n.peer_url == v.peer_url);
+    // etcd takes one learner at a time, so it comes first.
+    if let Some(learner) = seen.voters.iter().find(|v| v.learner) {
+        return match node_of(learner) {
+            None => Some(Step::Remove { id: learner.id }),
+            Some(node) if seen.gone.contains(&node.id) => Some(Step::Remove { id: learner.id }),
+            Some(node) if !learner.name.is_empty() && seen.alive.contains(&node.id) => {
+                Some(Step::Promote { id: learner.id })
+            }
+            Some(_) => None, // its agent starts it
+        };
+    }
+    let alive = |v: &&Voter| node_of(v).is_some_and(|n| seen.alive.contains(&n.id));
+    let healthy = seen.voters.iter().filter(alive).count();
+    let rest_is_quorum = healthy > (seen.voters.len().saturating_sub(1)) / 2;
+    let mut free: Vec<_> =
+        seen.nodes.iter().filter(|n| !n.peer_url.is_empty() && seen.alive.contains(&n.id)).collect();
+    free.retain(|n| seen.voters.iter().all(|v| v.peer_url != n.peer_url));
+    free.sort_by_key(|n| (n.joined_at, n.id.clone()));
+    let lost = |v: &&Voter| node_of(v).is_none();
+    if let Some(voter) = seen.voters.iter().find(lost).filter(|_| rest_is_quorum) {
+        return Some(Step::Remove { id: voter.id });
+    }
+    let wanted = wanted(seen.nodes.len());
+    let next = free.first().map(|n| Step::Add { node: n.id.clone(), peer_url: n.peer_url.clone() });
+    if seen.voters.len() < wanted {
+        // Two voters are worse than one: begin only where the number can be reached.
+        return next.filter(|_| seen.voters.len() + free.len() >= wanted);
+    }
+    let away = |v: &&Voter| node_of(v).is_some_and(|n| seen.gone.contains(&n.id));
+    let away = seen.voters.iter().find(away).filter(|_| rest_is_quorum && next.is_some());
+    away.map(|voter| Step::Remove { id: voter.id })
+}
+
+/// What a member does about its own voter.
+#[derive(Debug, PartialEq, Eq)]
+enum OwnStep {
+    /// Nothing: it has none.
+    Nothing,
+    /// It has one, known by this id: it shall run.
+    Run(VoterFile),
+    /// It was added anew: what an earlier one left is erased, then it is started.
+    Fresh(VoterFile),
+    /// It was taken out: it is ended, and what it had is erased.
+    End,
+}
+
+/// Decides that. `data` is whether a voter ever ran here. Pure.
+fn plan_own(file: Option<&VoterFile>, data: bool, own: (&str, &str), voters: &[Voter]) -> OwnStep {
+    let (node_id, peer_url) = own;
+    let Some(mine) = voters.iter().find(|v| v.peer_url == peer_url) else {
+        return match file {
+            // Its node has another address now, which is no reason to lose what it has.
+            Some(file) if voters.iter().any(|v| hex(v.id) == file.id) => OwnStep::Run(file.clone()),
+            Some(_) => OwnStep::End,
+            None => OwnStep::Nothing,
+        };
+    };
+    // One that was not started has no name yet; only ours can be like that.
+    let name = |v: &Voter| if v.name.is_empty() { node_id.to_owned() } else { v.name.clone() };
+    let initial = voters.iter().map(|v| format!("{}={}", name(v), v.peer_url)).collect::<Vec<_>>().join(",");
+    let id = hex(mine.id);
+    match file {
+        Some(file) if file.id == id => OwnStep::Run(file.clone()),
+        Some(_) => OwnStep::Fresh(VoterFile { id, initial }),
+        // The voter that made the record, or a file that was lost.
+        None if data && !mine.name.is_empty() => OwnStep::Run(VoterFile { id, initial }),
+        None => OwnStep::Fresh(VoterFile { id, initial }),
+    }
+}
+
+fn hex(id: u64) -> String {
+    format!("{id:016x}")
+}
+
+/// The addresses at which this node asks the record: its own voter first. Pure.
+fn plan_endpoints(local: Option<String>, own_id: &str, nodes: &[NodeValue]) -> Vec<String> {
+    let others = nodes.iter().filter(|n| n.id != own_id && !n.record_url.is_empty());
+    local.into_iter().chain(others.map(|n| n.record_url.clone())).collect()
+}
+
+/// Keeps this node's voter, its list of voters, and, where it leads, the voters of the cluster as they shall be.
+pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
+    let mut started = None;
+    let mut away = BTreeMap::new();
+    loop {
+        if let Err(e) = tend(&app, &member, &mut started).await {
+            tracing::warn!(error = %chain(&e), "this node's voter of the record");
+        }
+        if app.leads()
+            && let Err(e) = lead(&member.record, &mut away).await
+        {
+            tracing::info!(error = %chain(&e), "voters of the record");
+        }
+        tokio::time::sleep(EVERY).await;
+    }
+}
+
+/// `started` is the id of the voter that this run of the agent has started.
+async fn tend(app: &App, member: &Member, started: &mut Option<String>) -> Result<(), MembershipError> {
+    let (record, own) = (&member.record, &member.own);
+    let voters = record.members().await?;
+    let peer_url = etcd::peer_url(app, own);
+    let file = VoterFile::load(app)?;
+    let step = plan_own(file.as_ref(), etcd::has_data(app), (&app.node_id, &peer_url), &voters);
+    match step {
+        OwnStep::Nothing => {}
+        OwnStep::Run(voter) => {
+            if file.as_ref() != Some(&voter) {
+                voter.store(app)?;
+            }
+            if started.as_ref() != Some(&voter.id) {
+                etcd::start(app, &member.cluster.id, own, Some(&voter)).await?;
+                *started = Some(voter.id);
+            }
+        }
+        OwnStep::Fresh(voter) => {
+            tracing::info!(id = voter.id, "this node gets a voter of the record");
+            etcd::stop(app).await?;
+            etcd::erase(app)?;
+            voter.store(app)?;
+            etcd::start(app, &member.cluster.id, own, Some(&voter)).await?;
+            *started = Some(voter.id);
+        }
+        OwnStep::End => {
+            tracing::warn!("this node's voter of the record was taken out");
+            etcd::stop(app).await?;
+            VoterFile::remove(app)?;
+            *started = None;
+        }
+    }
+    let votes = voters.iter().any(|v| v.peer_url == peer_url && !v.learner);
+    ensure_node(app, record, own, votes, member.can_sign()).await?;
+    let nodes: Vec<_> = record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|n| n.value).collect();
+    let endpoints = plan_endpoints(votes.then(|| etcd::local_url(app)), &app.node_id, &nodes);
+    remember(app, record, endpoints).await
+}
+
+/// Asks at these addresses from now on, and at the next start.
+async fn remember(app: &App, record: &Record, endpoints: Vec<String>) -> Result<(), MembershipError> {
+    let path = app.settings.membership();
+    let Some(file) = MembershipFile::load(&path)? else { return Ok(()) };
+    if endpoints.is_empty() || file.endpoints == endpoints {
+        return Ok(());
+    }
+    tracing::info!(?endpoints, "voters of the record");
+    record.set_endpoints(&endpoints).await?;
+    MembershipFile { endpoints, ..file }.store(&path)
+}
+
+/// One look at the cluster's voters, and at most one change.
+async fn lead(record: &Record, away: &mut BTreeMap<String, Instant>) -> Result<(), MembershipError> {
+    let voters = record.members().await?;
+    let nodes: Vec<_> = record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|n| n.value).collect();
+    let alive: BTreeSet<_> = record.names(keys::ALIVE).await?.into_iter().collect();
+    away.retain(|id, _| !alive.contains(id));
+    for node in nodes.iter().filter(|n| !alive.contains(&n.id)) {
+        away.entry(node.id.clone()).or_insert_with(Instant::now);
+    }
+    let gone = away.iter().filter(|(_, since)| since.elapsed() >= GONE).map(|(id, _)| id.clone()).collect();
+    let step = plan_voters(&Seen { voters: &voters, nodes: &nodes, alive: &alive, gone: &gone });
+    match &step {
+        None => return Ok(()),
+        Some(Step::Add { peer_url, .. }) => record.add_learner(peer_url).await?,
+        Some(Step::Promote { id }) => record.promote(*id).await?,
+        Some(Step::Remove { id }) => record.remove_voter(*id).await?,
+    }
+    tracing::info!(?step, "the voters of the record change");
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,224 @@
+//! The voters of the record: where they are asked, one after another, and who they are.
+//!
+//! One voter is preferred until it fails, then the next: a client that asks all in turn would find the dead one again
+//! and again. What only reads, or does the same when done twice, is asked of every voter before it is given up; what
+//! writes is asked once, since the answer that was lost may have been yes.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use etcd_client::{Client, ConnectOptions, MemberAddOptions};
+
+use super::RecordError;
+
+/// How long one question to one voter may take.
+pub(super) const LIMIT: Duration = Duration::from_secs(5);
+
+/// A voter, or one that is being made one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Voter {
+    /// etcd's id of it.
+    pub(crate) id: u64,
+    /// Where other voters reach it; there is exactly one such address for each of ours.
+    pub(crate) peer_url: String,
+    /// The id of its node; empty until it was started.
+    pub(crate) name: String,
+    /// It copies the record, and has no vote yet.
+    pub(crate) learner: bool,
+}
+
+/// Connections to the voters that we know.
+#[derive(Clone)]
+pub(super) struct Voters {
+    options: ConnectOptions,
+    /// The preferred one first.
+    known: Arc<RwLock<Vec<(String, Client)>>>,
+}
+
+impl Voters {
+    /// No connection is made before it is needed.
+    pub(super) async fn new(urls: &[String], options: ConnectOptions) -> Result<Self, RecordError> {
+        let voters = Self { options, known: Arc::default() };
+        voters.set(urls).await?;
+        Ok(voters)
+    }
+
+    /// From now on these are asked, in this order; connections that there are stay.
+    pub(super) async fn set(&self, urls: &[String]) -> Result<(), RecordError> {
+        let old = self.list();
+        let mut new = Vec::new();
+        for url in urls {
+            let client = match old.iter().find(|(have, _)| have == url) {
+                Some((_, client)) => client.clone(),
+                None => {
+                    let connect = Client::connect([url.as_str()], Some(self.options.clone()));
+                    bounded(url, "connect", LIMIT, Box::pin(connect)).await?
+                }
+            };
+            new.push((url.clone(), client));
+        }
+        // Who answers now goes on answering.
+        if let Some(at) = old.first().and_then(|(url, _)| new.iter().position(|(have, _)| have == url)) {
+            new.rotate_left(at);
+        }
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+
+    fn list(&self) -> Vec<(String, Client)> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// `url` gave no answer: the next one is preferred from now on.
+    fn avoid(&self, url: &str) {
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        if known.first().is_some_and(|(first, _)| first == url) {
+            known.rotate_left(1);
+        }
+    }
+
+    /// Asks one voter after another, until one answers.
+    pub(super) async fn ask<T, F>(
+        &self,
+        what: &str,
+        limit: Duration,
+        work: impl Fn(Client) -> F,
+    ) -> Result<T, RecordError>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let mut failed = None;
+        for (url, client) in self.list() {
+            match bounded(&url, what, limit, Box::pin(work(client))).await {
+                Err(e @ RecordError::Unreachable { .. }) => {
+                    self.avoid(&url);
+                    failed = Some(e);
+                }
+                other => return other,
+            }
+        }
+        Err(failed.unwrap_or_else(nobody))
+    }
+
+    /// Asks the preferred voter only.
+    pub(super) async fn ask_once<T, F>(
+        &self,
+        what: &str,
+        work: impl FnOnce(Client) -> F,
+    ) -> Result<T, RecordError>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let (url, client) = self.list().into_iter().next().ok_or_else(nobody)?;
+        let outcome = bounded(&url, what, LIMIT, Box::pin(work(client))).await;
+        if matches!(outcome, Err(RecordError::Unreachable { .. })) {
+            self.avoid(&url);
+        }
+        outcome
+    }
+}
+
+fn nobody() -> RecordError {
+    RecordError::Unreachable { voters: "none".to_owned(), why: "no voter is known".to_owned() }
+}
+
+impl super::Record {
+    /// From now on, the voters at `urls` are asked.
+    ///
+    /// # Errors
+    /// [`RecordError`] when one of them cannot be an address.
+    pub(crate) async fn set_endpoints(&self, urls: &[String]) -> Result<(), RecordError> {
+        self.voters.set(urls).await
+    }
+
+    /// The voters, and the one that is being made one. The list is at least as new as this call: etcd gives its members
+    /// as the asked one knows them, so that one has to catch up first.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub(crate) async fn members(&self) -> Result<Vec<Voter>, RecordError> {
+        let ask = async |client: Client| {
+            client.kv_client().get(super::keys::CLUSTER, None).await?;
+            client.cluster_client().member_list().await
+        };
+        let list = self.voters.ask("list the voters", LIMIT, ask).await?;
+        let voter = |m: &etcd_client::Member| Voter {
+            id: m.id(),
+            peer_url: m.peer_urls().first().cloned().unwrap_or_default(),
+            name: m.name().to_owned(),
+            learner: m.is_learner(),
+        };
+        Ok(list.members().iter().map(voter).collect())
+    }
+
+    /// Lets the voter at `peer_url` copy the record, without a vote yet.
+    ///
+    /// # Errors
+    /// [`RecordError`]; etcd refuses a second learner.
+    pub(crate) async fn add_learner(&self, peer_url: &str) -> Result<(), RecordError> {
+        let options = MemberAddOptions::new().with_is_learner();
+        let work = async |client: Client| {
+            client.cluster_client().member_add(vec![peer_url.to_owned()], Some(options)).await
+        };
+        self.voters.ask_once("add a voter", work).await.map(drop)
+    }
+
+    /// Gives a learner its vote.
+    ///
+    /// # Errors
+    /// [`RecordError`]; etcd refuses while it has not caught up.
+    pub(crate) async fn promote(&self, id: u64) -> Result<(), RecordError> {
+        let work = async |client: Client| client.cluster_client().member_promote(id).await;
+        self.voters.ask_once("promote a voter", work).await.map(drop)
+    }
+
+    /// Takes a voter out.
+    ///
+    /// # Errors
+    /// [`RecordError`]; etcd refuses where too few healthy ones would be left.
+    pub(crate) async fn remove_voter(&self, id: u64) -> Result<(), RecordError> {
+        let work = async |client: Client| client.cluster_client().member_remove(id).await;
+        self.voters.ask_once("remove a voter", work).await.map(drop)
+    }
+}
+
+/// On the heap, or the client's futures would make those of everybody who asks too large for a stack.
+async fn bounded<T>(
+    voter: &str,
+    what: &str,
+    limit: Duration,
+    work: Pin<Box<impl Future<Output = Result<T, etcd_client::Error>>>>,
+) -> Result<T, RecordError> {
+    let unreachable = |why| Err(RecordError::Unreachable { voters: voter.to_owned(), why });
+    match tokio::time::timeout(limit, work).await {
+        Err(_) => unreachable(format!("no answer within {} s", limit.as_secs())),
+        Ok(Err(e)) if is_gone(&e) => unreachable(e.to_string()),
+        Ok(Err(source)) => Err(RecordError::Refused { message: what.to_owned(), source: Box::new(source) }),
+        Ok(Ok(value)) => Ok(value),
+    }
+}
+
+/// Whether an error says that this voter cannot answer now, rather than what its answer is.
+fn is_gone(e: &etcd_client::Error) -> bool {
+    match e {
+        etcd_client::Error::TransportError(_) => true,
+        etcd_client::Error::GRpcStatus(status) => {
+            // gRPC's codes (grpc/status codes): a server that is not reached, has no leader, is no voter yet, or was
+            // ended while it was asked.
+            let transport = || {
+                let text = status.message();
+                ["transport", "h2 protocol", "connection", "canceled", "timed out"]
+                    .iter()
+                    .any(|sign| text.contains(sign))
+            };
+            match status.code() as i32 {
+                4 | 14 => true,
+                1 | 2 | 13 => transport(),
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}

@@ -1,0 +1,69 @@
+//! A machine that waits to be let in.
+
+use maekin_api::machine::{Ask, Verdict};
+use maekin_host::tty::Key;
+
+use super::*;
+use crate::run::wait::Waiting;
+use crate::tui::event::Event;
+
+fn waiting(verdict: Option<Verdict>, problem: Option<&str>) -> App {
+    let mut app = App::new(Uuid::nil());
+    let waiting = Waiting {
+        code: "407-852".to_owned(),
+        masters: vec!["http://10.77.0.1:8480".to_owned(), "http://10.77.0.2:8480".to_owned()],
+        ask: Ask { mac: "52:54:00:00:00:01".to_owned(), ..Ask::default() },
+        machine: "QEMU, Standard PC (Q35 + ICH9, 2009), serial M17-0042, 4.0 GiB of memory, 2 drives"
+            .to_owned(),
+        verdict,
+        problem: problem.map(str::to_owned),
+    };
+    app.update(Event::Waiting(Box::new(waiting)));
+    app
+}
+
+fn wait_for(reason: &str) -> Verdict {
+    Verdict::Wait { code: "407-852".into(), reason: reason.into(), tell: false }
+}
+
+#[test]
+fn a_machine_that_waits_shows_its_code_why_and_what_to_do() {
+    golden("waiting-first", &waiting(None, None));
+    let closed = "the install window is closed; approve this machine by its code, or open the window";
+    golden("waiting", &waiting(Some(wait_for(closed)), None));
+    golden_large("waiting", &waiting(Some(wait_for(closed)), None));
+    let away = "no word from http://10.77.0.1:8480: io: Connection refused";
+    golden("waiting-master-away", &waiting(Some(wait_for(closed)), Some(away)));
+    let reason = "admin from 10.77.0.50 said no: it belongs to the other rack".to_owned();
+    golden("waiting-denied", &waiting(Some(Verdict::Denied { code: "407-852".into(), reason }), None));
+    let reason = "it was let in by root on node-1, and did not begin within 24 h".to_owned();
+    golden("waiting-expired", &waiting(Some(Verdict::Expired { code: "407-852".into(), reason }), None));
+    let long = wait_for(&"a reason that does not end, ".repeat(40));
+    golden("waiting-long", &waiting(Some(long), Some(&"a problem too, ".repeat(40))));
+}
+
+#[test]
+fn a_person_in_front_of_it_can_do_everything_but_let_it_in() {
+    for (key, want) in [('s', "shell"), ('d', "disk"), ('b', "reboot"), ('p', "off"), ('i', "nothing")] {
+        let mut app = waiting(Some(wait_for("closed")), None);
+        let got = match app.key(Key::Char(key)) {
+            Some(Action::Shell) => "shell",
+            Some(Action::ToDisk) => "disk",
+            Some(Action::Reboot) => "reboot",
+            Some(Action::PowerOff) => "off",
+            _ => "nothing",
+        };
+        assert_eq!(got, want);
+    }
+    assert!(press(&mut waiting(None, None), &[Key::Enter, Key::Esc, Key::Ctrl('c')]).is_none());
+}
+
+#[test]
+fn it_goes_on_when_it_is_let_in_also_behind_the_log() {
+    let mut app = waiting(Some(wait_for("closed")), None);
+    press(&mut app, &[Key::Char('l')]);
+    assert_eq!(app.page, Page::Log);
+    app.update(Event::LetIn);
+    press(&mut app, &[Key::Char('q')]);
+    assert_eq!(app.page, Page::Starting);
+}

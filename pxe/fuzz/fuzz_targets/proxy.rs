@@ -1,0 +1,3 @@
+#![no_main]
+
+maekin_pxe_fuzz::target!(proxy);
