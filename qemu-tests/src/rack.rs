@@ -8,6 +8,7 @@ mod plan;
 mod raise;
 mod watch;
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -35,6 +36,9 @@ const SSH_PORT: u16 = 22;
 /// How long the switch may take to start and to end.
 const SWITCH_LIMIT: Duration = Duration::from_secs(10);
 
+/// How long another run of the same test may take to end: as long as a test may take (`.config/nextest.toml`).
+const PLACE_LIMIT: Duration = Duration::from_secs(3600);
+
 /// What is kept about a rack.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -55,32 +59,36 @@ pub struct Rack {
 /// A rack that ends with the process that made it: guests, switch and, where all went well, files.
 ///
 /// After a panic the files stay for a look.
-pub struct TestRack(Rack);
+pub struct TestRack {
+    rack: Rack,
+    /// Let go last: another run of the same test may then begin.
+    _place: File,
+}
 
 impl std::ops::Deref for TestRack {
     type Target = Rack;
     fn deref(&self) -> &Rack {
-        &self.0
+        &self.rack
     }
 }
 
 impl std::ops::DerefMut for TestRack {
     fn deref_mut(&mut self) -> &mut Rack {
-        &mut self.0
+        &mut self.rack
     }
 }
 
 impl Drop for TestRack {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            for node in self.0.nodes() {
-                eprintln!("--- {}\n{}", node.name, self.0.machine(node).diagnosis());
+            for node in self.rack.nodes() {
+                eprintln!("--- {}\n{}", node.name, self.rack.machine(node).diagnosis());
             }
         }
         // The guests die with this process in any case; an error here has nobody to go to.
-        let _ = self.0.end_processes();
+        let _ = self.rack.end_processes();
         if !std::thread::panicking() {
-            let _ = std::fs::remove_dir_all(&self.0.dir);
+            let _ = std::fs::remove_dir_all(&self.rack.dir);
         }
     }
 }
@@ -119,16 +127,18 @@ impl Rack {
         Ok(rack)
     }
 
-    /// Like [`Rack::create`], for a test: in a directory named after it, ending with it.
+    /// Like [`Rack::create`], for a test: in a directory named after it, ending with it. While another run of the tests
+    /// has that directory, it is waited for.
     ///
     /// # Errors
-    /// As [`Rack::create`].
+    /// As [`Rack::create`], and when the other run does not end.
     pub fn for_test(name: &str, plan: &Plan, tool: &Path) -> anyhow::Result<TestRack> {
         let dir = crate::release::out().join("t").join(name);
+        let place = place(&dir)?;
         if dir.exists() {
             std::fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
         }
-        Self::create(&dir, plan, Life::WithUs, tool).map(TestRack)
+        Self::create(&dir, plan, Life::WithUs, tool).map(|rack| TestRack { rack, _place: place })
     }
 
     /// Finds the rack in `dir`.
@@ -319,4 +329,16 @@ impl Rack {
         }
         Ok(())
     }
+}
+
+/// The right to use a test's directory, for as long as the file is open.
+fn place(dir: &Path) -> anyhow::Result<File> {
+    let all = dir.parent().unwrap_or(dir);
+    std::fs::create_dir_all(all).with_context(|| format!("cannot create {}", all.display()))?;
+    let path = dir.with_extension("lock");
+    let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
+    let what = format!("another run of the test in {}", dir.display());
+    let free = || file.try_lock().is_ok().then_some(());
+    wait::until(&what, PLACE_LIMIT, Duration::from_millis(500), free)?;
+    Ok(file)
 }
