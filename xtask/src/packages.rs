@@ -81,24 +81,60 @@ pub(crate) fn ensure(purposes: &[Purpose]) -> anyhow::Result<()> {
     if !cmd::exists("dpkg-query") || !cmd::exists("apt-get") {
         bail!("this is not a Debian system: install what Debian calls {list} by your own means");
     }
-    // Fails when one of them was never heard of, which is an answer too.
-    let known = Cmd::new("dpkg-query").args(["-W", "-f", "${Package} ${db:Status-Status}\\n"]).args(&wanted);
-    let installed = match known.output() {
-        Ok(text) => String::from_utf8_lossy(&text).into_owned(),
-        Err(cmd::CmdError::Failed { .. }) => query_each(&wanted),
-        Err(e) => return Err(e.into()),
-    };
-    let missing = missing(&wanted, &installed);
+    until_all(
+        &wanted,
+        || installed(&wanted),
+        |missing| {
+            for purpose in purposes {
+                let of: Vec<&str> =
+                    purpose.packages().iter().copied().filter(|p| missing.contains(p)).collect();
+                if !of.is_empty() {
+                    println!("missing to {}: {}", purpose.why(), of.join(" "));
+                }
+            }
+            step::run("install packages", || install(missing))
+        },
+    )
+}
+
+/// How often is installed. Apt removes what conflicts with what it installs, also where that was among what is wanted: a
+/// newer `qemu-utils` from backports, say, for the `qemu-system-x86` of the release. The second time it takes one that
+/// goes with the others.
+const ROUNDS: usize = 2;
+
+/// Installs what `ask` (dpkg's answer) does not show of `wanted`.
+fn until_all<'a>(
+    wanted: &BTreeSet<&'a str>,
+    mut ask: impl FnMut() -> anyhow::Result<String>,
+    mut install: impl FnMut(&[&'a str]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    for _ in 0..ROUNDS {
+        let missing = missing(wanted, &ask()?);
+        if missing.is_empty() {
+            return Ok(());
+        }
+        install(&missing)?;
+    }
+    let missing = missing(wanted, &ask()?);
     if missing.is_empty() {
         return Ok(());
     }
-    for purpose in purposes {
-        let of: Vec<&str> = purpose.packages().iter().copied().filter(|p| missing.contains(p)).collect();
-        if !of.is_empty() {
-            println!("missing to {}: {}", purpose.why(), of.join(" "));
-        }
+    let list = missing.join(" ");
+    bail!(
+        "apt installs {list} only by removing others of the wanted packages; see what conflicts: apt-get install {}",
+        wanted.iter().copied().collect::<Vec<_>>().join(" ")
+    )
+}
+
+/// What dpkg says of them.
+fn installed(wanted: &BTreeSet<&str>) -> anyhow::Result<String> {
+    let known = Cmd::new("dpkg-query").args(["-W", "-f", "${Package} ${db:Status-Status}\\n"]).args(wanted);
+    match known.output() {
+        Ok(text) => Ok(String::from_utf8_lossy(&text).into_owned()),
+        // One of them was never heard of, which is an answer too.
+        Err(cmd::CmdError::Failed { .. }) => Ok(query_each(wanted)),
+        Err(e) => Err(e.into()),
     }
-    step::run("install packages", || install(&missing))
 }
 
 /// One question for each package, for those that fail together.
@@ -171,6 +207,39 @@ mod tests {
         ];
         for (name, answer, want) in rows {
             assert_eq!(missing(&wanted, answer), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_an_installation_pushed_out_is_installed_again() {
+        let wanted = BTreeSet::from(["system", "utils"]);
+        // What apt leaves after each round.
+        let rows: [(&str, &[&str], &[&[&str]], bool); 4] = [
+            ("all there", &["system installed\nutils installed"], &[], true),
+            ("installed", &["", "system installed\nutils installed"], &[&["system", "utils"]], true),
+            (
+                "one pushes the other out, and an older one of it goes with it",
+                &["utils installed", "system installed", "system installed\nutils installed"],
+                &[&["system"], &["utils"]],
+                true,
+            ),
+            (
+                "they never go together",
+                &["utils installed", "system installed", "utils installed"],
+                &[&["system"], &["utils"]],
+                false,
+            ),
+        ];
+        for (name, answers, want, ends_well) in rows {
+            let mut answers = answers.iter();
+            let mut asked = Vec::new();
+            let ask = || Ok(answers.next().copied().unwrap_or_default().to_owned());
+            let outcome = until_all(&wanted, ask, |missing| {
+                asked.push(missing.to_vec());
+                Ok(())
+            });
+            assert_eq!(asked, want, "{name}");
+            assert_eq!(outcome.is_ok(), ends_well, "{name}");
         }
     }
 }
