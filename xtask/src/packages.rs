@@ -214,7 +214,8 @@ mod tests {
     fn what_an_installation_pushed_out_is_installed_again() {
         let wanted = BTreeSet::from(["system", "utils"]);
         // What apt leaves after each round.
-        let rows: [(&str, &[&str], &[&[&str]], bool); 4] = [
+        type Row = (&'static str, &'static [&'static str], &'static [&'static [&'static str]], bool);
+        let rows: [Row; 4] = [
             ("all there", &["system installed\nutils installed"], &[], true),
             ("installed", &["", "system installed\nutils installed"], &[&["system", "utils"]], true),
             (
