@@ -1,6 +1,8 @@
 //! What is known, and what is being asked.
 
-use maekin_api::cluster::Cluster;
+use std::collections::BTreeMap;
+
+use maekin_api::cluster::{Cluster, MemberState};
 use maekin_api::install::{Install, SeenMachine};
 use maekin_api::node::Node;
 
@@ -28,6 +30,8 @@ pub(super) enum Page {
     Cluster,
     Window,
     Logs,
+    Join,
+    Help,
 }
 
 /// An entry of the menu, in order.
@@ -38,8 +42,8 @@ pub(super) enum Item {
     Power(&'static str),
 }
 
-/// The menu: digit, text, what it does.
-pub(super) const MENU: [(char, &str, Item); 8] = [
+/// The menu: key, text, what it does. The same keys on every page; no page gives one of them another meaning.
+pub(super) const MENU: [(char, &str, Item); 10] = [
     ('1', "Status", Item::Show(Page::Status)),
     ('2', "Network", Item::Show(Page::Network)),
     ('3', "Cluster", Item::Show(Page::Cluster)),
@@ -48,7 +52,11 @@ pub(super) const MENU: [(char, &str, Item); 8] = [
     ('6', "Shell", Item::Shell),
     ('7', "Reboot", Item::Power("reboot")),
     ('8', "Off", Item::Power("poweroff")),
+    ('0', "Join", Item::Show(Page::Join)),
+    ('?', "Help", Item::Show(Page::Help)),
 ];
+/// How many entries of [`MENU`] its first line has.
+pub(super) const FIRST_LINE: usize = 8;
 
 /// Something that a person is typing. Only the console where it was begun is listened to.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,7 +67,7 @@ pub(super) struct Prompt {
 }
 
 /// What is being typed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum PromptKind {
     /// The admin password, for a shell.
     Password,
@@ -69,6 +77,13 @@ pub(super) enum PromptKind {
     Code {
         /// It is let in.
         yes: bool,
+    },
+    /// For how many minutes the install window is opened.
+    Minutes,
+    /// For how many machines.
+    Count {
+        /// What was said before.
+        minutes: u32,
     },
 }
 
@@ -89,4 +104,21 @@ pub(super) struct Model {
     pub(super) scroll: usize,
     /// The terminal that was lent to a shell.
     pub(super) shell_on: Option<String>,
+    /// Members by id: the state each was seen in, and since when; 0: since before this console looked.
+    pub(super) seen: BTreeMap<String, (MemberState, u64)>,
+}
+
+impl Model {
+    /// Takes in how the members are now, and since when.
+    pub(super) fn watch(&mut self, cluster: &Cluster, now: u64) {
+        let first = self.seen.is_empty();
+        self.seen.retain(|id, _| cluster.nodes.iter().any(|member| member.id == *id));
+        for member in &cluster.nodes {
+            let since = if first { 0 } else { now };
+            let seen = self.seen.entry(member.id.clone()).or_insert((member.state, since));
+            if seen.0 != member.state {
+                *seen = (member.state, now);
+            }
+        }
+    }
 }

@@ -1,14 +1,20 @@
 //! What a key or a piece of news changes, and what is to be done about it. Pure.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`entry`] | what is typed into a line, and what follows when it ends |
 
-use maekin_api::install::OpenWindow;
+mod entry;
+
+pub(super) use entry::{COUNT, MINUTES};
+
 use maekin_api::node::Membership;
 use maekin_host::tty::Key;
 
 use super::model::{Item, MENU, Model, Page, Prompt, PromptKind, Snapshot};
+use super::view;
 use super::worker::Job;
 
-/// Longest text that can be typed.
-const LONGEST: usize = 128;
 /// Lines that a page key scrolls.
 const PAGE: usize = 15;
 
@@ -44,7 +50,7 @@ pub(super) enum Effect {
 pub(super) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
     match event {
         Event::Key { console, key } => match model.prompt.take() {
-            Some(prompt) => typed(model, prompt, console, key),
+            Some(prompt) => entry::typed(model, prompt, console, key),
             None => pressed(model, console, key),
         },
         Event::Snapshot(snapshot) => {
@@ -53,6 +59,10 @@ pub(super) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
             // So does the kernel when a mirror loses a drive.
             let alarmed = alarms(&snapshot) != alarms(&model.snapshot);
             model.snapshot = *snapshot;
+            if let (Some(cluster), Some(node)) = (model.snapshot.cluster.clone(), &model.snapshot.node) {
+                let now = node.time;
+                model.watch(&cluster, now);
+            }
             if joined || alarmed { vec![Effect::Repaint] } else { vec![] }
         }
         Event::Logs(lines) => {
@@ -87,13 +97,9 @@ fn alarms(snapshot: &Snapshot) -> Vec<&str> {
 
 fn pressed(model: &mut Model, console: usize, key: Key) -> Vec<Effect> {
     match key {
-        // By typing the code a person compares it.
-        Key::Char(c @ ('a' | 'n')) if model.page == Page::Window => {
-            ask(model, console, PromptKind::Code { yes: c == 'a' })
-        }
-        Key::Char(c) => match MENU.iter().position(|(digit, ..)| *digit == c) {
+        Key::Char(c) => match MENU.iter().position(|(key, ..)| *key == c) {
             Some(at) => choose(model, console, at),
-            None => letter(model, c),
+            None => letter(model, console, c),
         },
         Key::Left | Key::BackTab => select(model, MENU.len() - 1),
         Key::Right | Key::Tab => select(model, 1),
@@ -102,8 +108,12 @@ fn pressed(model: &mut Model, console: usize, key: Key) -> Vec<Effect> {
         Key::Down => scroll(model, 1, false),
         Key::PageUp => scroll(model, PAGE, true),
         Key::PageDown => scroll(model, PAGE, false),
+        Key::Esc => {
+            show(model, Page::Status);
+            vec![Effect::Repaint]
+        }
         // Whoever has just connected to a serial line sees half a screen: any other key draws it whole.
-        Key::Esc | Key::Ctrl(_) | Key::Backspace => {
+        Key::Ctrl(_) | Key::Backspace => {
             model.message.clear();
             vec![Effect::Repaint]
         }
@@ -118,14 +128,18 @@ fn select(model: &mut Model, by: usize) -> Vec<Effect> {
 fn scroll(model: &mut Model, by: usize, up: bool) -> Vec<Effect> {
     // Logs begin at their end, the other pages at their beginning.
     let more = up == (model.page == Page::Logs);
-    let most = match model.page {
-        Page::Logs => model.logs.len().saturating_sub(PAGE),
-        Page::Cluster => model.snapshot.cluster.as_ref().map_or(0, |c| c.nodes.len().saturating_sub(PAGE)),
-        Page::Window => model.snapshot.installs.len(),
-        Page::Status | Page::Network => 0,
-    };
-    model.scroll = if more { (model.scroll + by).min(most) } else { model.scroll.saturating_sub(by) };
+    let most = view::most_scroll(model, model.snapshot.node.as_ref().map_or(0, |node| node.time));
+    model.scroll =
+        if more { (model.scroll + by).min(most) } else { model.scroll.min(most).saturating_sub(by) };
     vec![]
+}
+
+/// Turns to a page, at its beginning.
+fn show(model: &mut Model, page: Page) {
+    model.message.clear();
+    model.page = page;
+    model.scroll = 0;
+    model.selected = MENU.iter().position(|(.., item)| *item == Item::Show(page)).unwrap_or(0);
 }
 
 fn choose(model: &mut Model, console: usize, at: usize) -> Vec<Effect> {
@@ -133,8 +147,7 @@ fn choose(model: &mut Model, console: usize, at: usize) -> Vec<Effect> {
     model.message.clear();
     match MENU[at].2 {
         Item::Show(page) => {
-            model.page = page;
-            model.scroll = 0;
+            show(model, page);
             if page == Page::Logs { vec![Effect::Ask(Job::Logs)] } else { vec![] }
         }
         Item::Shell if model.snapshot.locked => ask(model, console, PromptKind::Password),
@@ -152,58 +165,15 @@ fn ask(model: &mut Model, console: usize, kind: PromptKind) -> Vec<Effect> {
     vec![]
 }
 
-fn letter(model: &mut Model, c: char) -> Vec<Effect> {
-    let open = |minutes, count| vec![Effect::Ask(Job::OpenWindow(OpenWindow { minutes, count }))];
+/// A key that means something on its page alone.
+fn letter(model: &mut Model, console: usize, c: char) -> Vec<Effect> {
     match (model.page, c) {
-        (Page::Window, 'o') => open(60, 16),
-        (Page::Window, 'd') => open(1440, 1000),
+        // By typing the code a person compares it.
+        (Page::Window, 'a' | 'n') => ask(model, console, PromptKind::Code { yes: c == 'a' }),
+        (Page::Window, 'o') => ask(model, console, PromptKind::Minutes),
         (Page::Window, 'c') => vec![Effect::Ask(Job::CloseWindow)],
         (Page::Logs, 'r') => vec![Effect::Ask(Job::Logs)],
         _ => vec![Effect::Repaint],
-    }
-}
-
-fn typed(model: &mut Model, mut prompt: Prompt, console: usize, key: Key) -> Vec<Effect> {
-    if console != prompt.console {
-        model.prompt = Some(prompt);
-        return vec![];
-    }
-    match key {
-        Key::Esc | Key::Ctrl('c') => return vec![],
-        Key::Enter => return entered(model, &prompt),
-        Key::Backspace => {
-            prompt.typed.pop();
-        }
-        Key::Ctrl('u') => prompt.typed.clear(),
-        Key::Char(c) if prompt.typed.chars().count() < LONGEST => prompt.typed.push(c),
-        _ => {}
-    }
-    model.prompt = Some(prompt);
-    vec![]
-}
-
-fn entered(model: &mut Model, prompt: &Prompt) -> Vec<Effect> {
-    match prompt.kind {
-        PromptKind::Password => {
-            model.checking = Some(prompt.console);
-            "Checking the password ...".clone_into(&mut model.message);
-            vec![Effect::Ask(Job::Password { console: prompt.console, password: prompt.typed.clone() })]
-        }
-        PromptKind::Code { yes } => {
-            let code = prompt.typed.trim().to_owned();
-            if code.is_empty() {
-                return vec![];
-            }
-            vec![Effect::Ask(Job::Decide { code, yes })]
-        }
-        PromptKind::Confirm(word) if prompt.typed == word => {
-            model.message = format!("{word} is under way.");
-            vec![Effect::Power(word)]
-        }
-        PromptKind::Confirm(word) => {
-            model.message = format!("Nothing was done: `{word}` was not typed.");
-            vec![]
-        }
     }
 }
 

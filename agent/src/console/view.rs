@@ -1,13 +1,26 @@
 //! The screen, 80 by 24: the smallest that a serial line has, and the same on every console. Pure; plain ASCII.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`pages`] | status, network, logs |
+//! | [`boot`] | alarms and boot drives, on the status page |
+//! | [`cluster`] | the members; how this node becomes one |
+//! | [`install`] | machines that wait, the install window, installations |
+//! | [`help`] | every key |
+//! | [`prompt`] | what is being typed |
 
 mod boot;
+mod cluster;
+mod help;
+mod install;
 mod pages;
+mod prompt;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Modifier, Style};
 
-use super::model::{MENU, Model, Page, PromptKind};
+use super::model::{FIRST_LINE, MENU, Model, Page};
 
 /// Columns.
 pub(super) const WIDTH: u16 = 80;
@@ -42,6 +55,42 @@ impl Line {
     }
 }
 
+/// A page: lines that stay, and lines that scroll under them.
+#[derive(Debug, Clone, Default)]
+struct Sheet {
+    head: Vec<Line>,
+    body: Vec<Line>,
+}
+
+impl Sheet {
+    /// Lines that the body has room for, where it does not fit as a whole: the last one says what is shown.
+    fn room(&self) -> usize {
+        usize::from(BODY_LINES).saturating_sub(self.head.len() + 1)
+    }
+
+    /// How far it can be scrolled.
+    fn most(&self) -> usize {
+        if self.body.len() <= self.room() + 1 { 0 } else { self.body.len() - self.room() }
+    }
+
+    /// The lines to show, scrolled `from` lines down.
+    fn lines(mut self, from: usize) -> Vec<Line> {
+        let (most, room, all) = (self.most(), self.room(), self.body.len());
+        if most > 0 {
+            let from = from.min(most);
+            self.body.drain(..from);
+            self.body.truncate(room);
+            let to = from + self.body.len();
+            self.body.push(Line::bold(format!(
+                " --- lines {} to {to} of {all}; arrows and page keys scroll ---",
+                from + 1
+            )));
+        }
+        self.head.extend(self.body);
+        self.head
+    }
+}
+
 /// The whole screen.
 pub(super) fn render(model: &Model, now: u64) -> Buffer {
     let mut buffer = Buffer::empty(Rect::new(0, 0, WIDTH, HEIGHT));
@@ -52,20 +101,41 @@ pub(super) fn render(model: &Model, now: u64) -> Buffer {
             Line::bold(format!(" A shell is open on {tty}.")),
             Line::plain(" The menu comes back when it ends, by `exit` or after 15 minutes without a key."),
         ],
-        None => match model.page {
-            Page::Status => pages::status(&model.snapshot, now),
-            Page::Network => pages::network(&model.snapshot),
-            Page::Cluster => pages::cluster(&model.snapshot, model.scroll),
-            Page::Window => pages::install(&model.snapshot, model.scroll, now),
-            Page::Logs => pages::logs(&model.logs, model.scroll),
-        },
+        None => {
+            let sheet = sheet(model, now);
+            // Logs begin at their end.
+            let from = if model.page == Page::Logs {
+                sheet.most().saturating_sub(model.scroll)
+            } else {
+                model.scroll
+            };
+            sheet.lines(from)
+        }
     };
     for (y, line) in (BODY..BODY + BODY_LINES).zip(&lines) {
         put(&mut buffer, 0, y, &line.text, line.style);
     }
     menu(model, &mut buffer);
-    footer(model, &mut buffer);
+    let line = prompt::line(model);
+    put(&mut buffer, 0, HEIGHT - 1, &line.text, line.style);
     buffer
+}
+
+/// How far the page can be scrolled.
+pub(super) fn most_scroll(model: &Model, now: u64) -> usize {
+    sheet(model, now).most()
+}
+
+fn sheet(model: &Model, now: u64) -> Sheet {
+    match model.page {
+        Page::Status => pages::status(&model.snapshot, now),
+        Page::Network => pages::network(&model.snapshot),
+        Page::Cluster => cluster::members(model, now),
+        Page::Window => install::page(&model.snapshot, now),
+        Page::Logs => pages::logs(&model.logs),
+        Page::Join => cluster::join(&model.snapshot),
+        Page::Help => help::page(),
+    }
 }
 
 fn header(model: &Model, buffer: &mut Buffer) {
@@ -78,48 +148,42 @@ fn header(model: &Model, buffer: &mut Buffer) {
         Some(node) if node.key == "throw-away" => "signed with a THROW-AWAY KEY ",
         _ => "",
     };
-    let gap = usize::from(WIDTH).saturating_sub(left.len() + right.len());
+    let left = cut(&left, usize::from(WIDTH) - right.len() - 1);
+    let gap = usize::from(WIDTH).saturating_sub(left.chars().count() + right.len());
     let text = format!("{left}{:gap$}{right}", "");
     put(buffer, 0, 0, &text, Style::new().add_modifier(Modifier::REVERSED));
 }
 
 fn menu(model: &Model, buffer: &mut Buffer) {
-    let mut x = 1;
-    for (i, (digit, text, _)) in MENU.iter().enumerate() {
-        let entry = format!("{digit} {text}");
+    let (mut x, mut y) = (1, HEIGHT - 3);
+    for (i, (key, text, _)) in MENU.iter().enumerate() {
+        if i == FIRST_LINE {
+            (x, y) = (1, HEIGHT - 2);
+        }
+        let entry = format!("{key} {text}");
         let reversed = Style::new().add_modifier(Modifier::REVERSED);
         let style = if i == model.selected { reversed } else { Style::new() };
-        put(buffer, x, HEIGHT - 2, &entry, style);
+        put(buffer, x, y, &entry, style);
         x += u16::try_from(entry.len()).unwrap_or(WIDTH) + 2;
     }
 }
 
-fn footer(model: &Model, buffer: &mut Buffer) {
-    let name = model.snapshot.node.as_ref().map_or("this node", |n| &n.name);
-    let line = match &model.prompt {
-        Some(prompt) => match prompt.kind {
-            PromptKind::Password => {
-                let stars = "*".repeat(prompt.typed.chars().count().min(40));
-                Line::bold(format!(" Admin password: {stars}_   (Enter, or Esc to leave)"))
-            }
-            PromptKind::Code { yes } => {
-                let (word, typed) = (if yes { "let in" } else { "tell no" }, &prompt.typed);
-                Line::bold(format!(" Code of the machine to {word} (Enter, or Esc to leave): {typed}_"))
-            }
-            PromptKind::Confirm(word) => {
-                let typed = &prompt.typed;
-                Line::warn(format!(" To {word} {name}, type `{word}` and Enter (Esc to leave): {typed}_"))
-            }
-        },
-        None => Line::bold(format!(" {}", model.message)),
-    };
-    put(buffer, 0, HEIGHT - 1, &line.text, line.style);
+/// Writes what fits, with a tilde where that is not all; whatever is not plain text (it may come from another machine) becomes a question mark.
+fn put(buffer: &mut Buffer, x: u16, y: u16, text: &str, style: Style) {
+    let room = usize::from(WIDTH.saturating_sub(x));
+    let plain = |c: char| if (' '..='~').contains(&c) { c } else { '?' };
+    let clean: String = cut(text, room).chars().map(plain).collect();
+    buffer.set_stringn(x, y, clean, room, style);
 }
 
-/// Writes what fits; whatever is not plain text (it may come from another machine) becomes a question mark.
-fn put(buffer: &mut Buffer, x: u16, y: u16, text: &str, style: Style) {
-    let clean: String = text.chars().map(|c| if (' '..='~').contains(&c) { c } else { '?' }).collect();
-    buffer.set_stringn(x, y, clean, usize::from(WIDTH.saturating_sub(x)), style);
+/// At most `width` characters of a text; one that is longer ends with a tilde.
+fn cut(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    let mut short: String = text.chars().take(width.saturating_sub(1)).collect();
+    short.push('~');
+    short
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
+use super::entry::LONGEST;
 use super::*;
 use maekin_api::boot_drives::BootDrives;
+use maekin_api::cluster::{Cluster, Member, MemberState};
+use maekin_api::install::WindowState;
 use maekin_api::node::{Boot, LocalPool, Node};
 
 fn node(membership: Membership) -> Node {
@@ -51,15 +54,27 @@ fn keys_do_what_the_menu_says() {
     let rows: &[Row] = &[
         ("network by digit", false, "2", &[], Page::Network),
         ("cluster by arrows", false, ">>\n", &[], Page::Cluster),
-        ("arrows go round", false, ">>>>>>>>\n", &[], Page::Status),
+        ("arrows go round", false, ">>>>>>>>>>\n", &[], Page::Status),
+        ("help", false, "?", &[], Page::Help),
+        ("escape leads back", false, "?\x1b", &["Repaint"], Page::Status),
         ("logs are read", false, "5", &["Ask(Logs)"], Page::Logs),
         (
             "window opens",
             false,
-            "4o",
+            "4o\n\n",
             &["Ask(OpenWindow(OpenWindow { minutes: 60, count: 16 }))"],
             Page::Window,
         ),
+        (
+            "window opens as typed",
+            false,
+            "4o90\n3\n",
+            &["Ask(OpenWindow(OpenWindow { minutes: 90, count: 3 }))"],
+            Page::Window,
+        ),
+        ("window not for two days", false, "4o2880\n", &[], Page::Window),
+        ("window not for nobody", false, "4o\n0\n", &[], Page::Window),
+        ("window left", false, "4o\n\x1b", &[], Page::Window),
         ("window closes", false, "4c", &["Ask(CloseWindow)"], Page::Window),
         (
             "tickets: a machine is let in by typing its code",
@@ -145,12 +160,56 @@ fn scrolling_stays_within_what_there_is() {
     update(&mut model, Event::Logs((0..40).map(|n| n.to_string()).collect()));
     for (name, key, want) in [
         ("back a page", Key::PageUp, 15),
-        ("back to the first", Key::PageUp, 25),
-        ("forward a line", Key::Down, 24),
-        ("back a line", Key::Up, 25),
-        ("forward two pages", Key::PageDown, 10),
+        ("back to the first", Key::PageUp, 23),
+        ("forward a line", Key::Down, 22),
+        ("back a line", Key::Up, 23),
+        ("forward a page", Key::PageDown, 8),
     ] {
         update(&mut model, Event::Key { console: 0, key });
         assert_eq!(model.scroll, want, "{name}");
+    }
+}
+
+#[test]
+fn console_since_when_a_member_is_as_it_is() {
+    use maekin_api::cluster::MemberState::{Ready, Unreachable};
+    let cluster = |states: &[MemberState]| Cluster {
+        id: "c".into(),
+        name: "rack".into(),
+        ca_sha256: String::new(),
+        created_at: 1,
+        nodes: states.iter().enumerate().map(|(n, state)| member_in(n, *state)).collect(),
+        install_window: WindowState::default(),
+        leader: None,
+    };
+    let mut model = model(false);
+    let rows: &[(&str, u64, &[MemberState], &[u64])] = &[
+        ("at first nobody knows", 10, &[Ready, Unreachable], &[0, 0]),
+        ("one is lost", 20, &[Unreachable, Unreachable], &[20, 0]),
+        ("it stays lost", 30, &[Unreachable, Unreachable], &[20, 0]),
+        ("it is back, and a new one is there", 40, &[Ready, Unreachable, Ready], &[40, 0, 40]),
+        ("the others are removed", 50, &[Ready], &[40]),
+    ];
+    for (name, time, states, want) in rows {
+        let node = Node { time: *time, ..model.snapshot.node.clone().unwrap() };
+        let snapshot = Snapshot { node: Some(node), cluster: Some(cluster(states)), ..Snapshot::default() };
+        update(&mut model, Event::Snapshot(Box::new(snapshot)));
+        let since: Vec<u64> = model.seen.values().map(|(_, since)| *since).collect();
+        assert_eq!(since, *want, "{name}");
+    }
+}
+
+fn member_in(n: usize, state: MemberState) -> Member {
+    Member {
+        id: format!("id-{n}"),
+        name: format!("node-{n}"),
+        address: String::new(),
+        url: String::new(),
+        state,
+        version: String::new(),
+        voter: false,
+        joined_at: 1,
+        key_sha256: String::new(),
+        roles: vec![],
     }
 }

@@ -1,10 +1,10 @@
 //! Alarms and boot drives on the status page.
 
 use maekin_api::alarm::{Alarm, Severity};
-use maekin_api::boot_drives::{BootDrives, Drive, Esp, HalfState, Heal, State};
+use maekin_api::boot_drives::{BootDrives, Comparison, Drive, Esp, HalfState, Heal, State};
 
-use super::Line;
-use super::pages::{INDENT, field, wrap};
+use super::pages::{INDENT, field, fields, wrap};
+use super::{Line, cut};
 
 /// Lines that alarms may take.
 const ALARM_LINES: usize = 7;
@@ -35,26 +35,54 @@ pub(super) fn alarms(alarms: &[Alarm]) -> Vec<Line> {
 
 /// Whether either drive alone would start this node, and how that is known.
 pub(super) fn drives(boot: &BootDrives) -> Vec<Line> {
-    let mut lines = vec![state(boot)];
+    let mut lines = state(boot);
     lines.extend(boot.drives.iter().map(drive));
+    let both = matches!(boot.state, State::Whole | State::AtRisk) && boot.drives.len() > 1;
+    if both || !boot.comparison.differ.is_empty() {
+        lines.push(halves(boot));
+    }
     lines
 }
 
-fn state(boot: &BootDrives) -> Line {
-    let named = |text: &str| field("Boot mirror", text);
+/// When the halves were last compared, byte by byte.
+fn halves(boot: &BootDrives) -> Line {
+    let named = |text: &str| field("  halves", text);
+    let Comparison { last, next, running, differ } = &boot.comparison;
+    let next = next.map_or_else(String::new, |at| format!("; next on {}", date(at)));
+    if let Some((array, sectors)) = differ.first() {
+        let more = if differ.len() > 1 { ", and others" } else { "" };
+        return Line::bad(named(&format!("DIFFER: {array} in {sectors} sectors{more}")));
+    }
+    match last {
+        _ if *running => Line::plain(named("being compared now")),
+        Some(at) => Line::plain(named(&format!("compared on {}, the same{next}", date(*at)))),
+        None => Line::plain(named(&format!("not compared yet{next}"))),
+    }
+}
+
+fn state(boot: &BootDrives) -> Vec<Line> {
+    let named = |style: fn(String) -> Line, text: &str| fields("Boot mirror", text, style);
     match (boot.state, &boot.heal) {
         (_, Heal::Running { step, percent, .. }) => {
-            Line::warn(named(&format!("HEALING: {percent} %, {step}")))
+            named(Line::warn, &format!("HEALING: {percent} %, {step}"))
         }
-        (State::Unknown, _) => Line::plain(named("not looked at yet")),
+        (State::Unknown, _) => named(Line::plain, "not looked at yet"),
+        (State::Whole, _) if proved(boot) => {
+            named(Line::plain, &format!("whole, PROVED: each drive has started this node{}", busy(boot)))
+        }
         (State::Whole, _) => {
-            Line::plain(named(&format!("whole: either drive starts this node{}", busy(boot))))
+            named(Line::plain, &format!("whole: either drive starts this node{}", busy(boot)))
         }
-        (State::Single, _) => Line::warn(named("none: this node is on one drive; put in a second one")),
-        (State::Healing, _) => Line::warn(named(&format!("being brought up to date{}", busy(boot)))),
-        (State::Degraded, _) => Line::bad(named("DEGRADED: one more fault, and this node is lost")),
-        (State::AtRisk, _) => Line::bad(named("AT RISK: see above")),
+        (State::Single, _) => named(Line::warn, "none: this node is on one drive; put in a second one"),
+        (State::Healing, _) => named(Line::warn, &format!("being brought up to date{}", busy(boot))),
+        (State::Degraded, _) => named(Line::bad, "DEGRADED: one more fault, and this node is lost"),
+        (State::AtRisk, _) => named(Line::bad, "AT RISK: see above"),
     }
+}
+
+/// Whether each drive has started this node since it is in.
+fn proved(boot: &BootDrives) -> bool {
+    boot.drives.len() > 1 && boot.drives.iter().all(|drive| drive.proved.is_some())
 }
 
 fn busy(boot: &BootDrives) -> String {
@@ -64,7 +92,7 @@ fn busy(boot: &BootDrives) -> String {
 
 fn drive(drive: &Drive) -> Line {
     let name = field(&format!("  drive {}", drive.number), "");
-    let serial = if drive.serial.is_empty() { "no serial number" } else { &drive.serial };
+    let serial = if drive.serial.is_empty() { "no serial number" } else { &cut(&drive.serial, 28) };
     let bad = |word: &str| Line::bad(format!("{name}{serial}: {word}"));
     if drive.device.is_none() {
         return bad("GONE");

@@ -1,45 +1,59 @@
-//! The pages of the menu.
+//! Status, network and logs, and what all pages are made of.
 
 use maekin_api::cluster::{Cluster, MemberState};
-use maekin_api::install::{Progress, SeenMachine, Standing};
+use maekin_api::install::Progress;
 use maekin_api::node::{LocalPool, Node};
 
 use super::super::model::Snapshot;
-use super::{BODY_LINES, Line, boot};
-use crate::cli::machines::describe;
-use crate::cli::{progress_text, window_text};
+use super::{Line, Sheet, boot, cut, install};
+use crate::cli::progress_text;
 use crate::run::membership_text;
 
-/// A machine that did not ask for so long is not in front of anybody, seconds.
-const WAITING: u64 = 300;
-/// Where the values of the status page begin.
+/// Where the values of a page begin.
 pub(super) const INDENT: usize = 16;
+/// Columns for a value.
+const VALUE: usize = 78 - INDENT;
+/// Columns of a line of the journal.
+const LOG: usize = 79;
+/// Members that are named when they are not ready.
+const NAMED: usize = 8;
 
 pub(super) fn field(name: &str, value: &str) -> String {
     format!(" {name:<width$}{value}", width = INDENT - 1)
 }
 
-fn rule(title: &str) -> Line {
+/// The same over as many lines as it takes.
+pub(super) fn fields(name: &str, value: &str, style: fn(String) -> Line) -> Vec<Line> {
+    let parts = wrap(value, VALUE).into_iter().enumerate();
+    parts.map(|(i, part)| style(field(if i == 0 { name } else { "" }, &part))).collect()
+}
+
+pub(super) fn rule(title: &str) -> Line {
     Line::bold(format!(" {title}"))
 }
 
-/// What this node is, and whether it is well.
-pub(super) fn status(snapshot: &Snapshot, now: u64) -> Vec<Line> {
-    let Some(node) = &snapshot.node else {
-        return vec![Line::plain(""), Line::bad(format!(" {}", snapshot.problem))];
-    };
+/// Why there is nothing to show.
+pub(super) fn problem(text: &str) -> Vec<Line> {
+    let lines = wrap(text, 78).into_iter().map(|part| Line::bad(format!(" {part}")));
+    std::iter::once(Line::plain("")).chain(lines).collect()
+}
+
+/// What this node is, and whether it is well: what is wrong comes first.
+pub(super) fn status(snapshot: &Snapshot, now: u64) -> Sheet {
+    let Some(node) = &snapshot.node else { return Sheet { head: vec![], body: problem(&snapshot.problem) } };
     let mut lines = boot::alarms(&node.alarms);
     let alarmed = !lines.is_empty();
+    let release = format!("{}, slot {}, {}", node.version, node.slot, node.firmware);
     lines.extend([
-        Line::plain(field("Node", &format!("{}  {}", node.name, node.id))),
-        Line::plain(field("Release", &format!("{}, slot {}, {}", node.version, node.slot, node.firmware))),
+        Line::plain(field("Node", &format!("{}  {}", cut(&node.name, 24), node.id))),
+        Line::plain(field("Release", &release)),
     ]);
     // The line at the top says so too; while something is wrong, that has the room.
     if node.key == "throw-away" && !alarmed {
         lines.push(Line::warn(field("Key", "throw-away: proves only that all came from one build")));
     }
     lines.extend(boot::drives(&node.boot_drives));
-    lines.push(pool(&node.local_pool));
+    lines.extend(pool(&node.local_pool));
     let urls = node.urls.iter().take(if alarmed { 1 } else { 4 }).enumerate();
     lines.extend(urls.map(|(i, url)| Line::plain(field(if i == 0 { "Address" } else { "" }, url))));
     if node.urls.is_empty() {
@@ -47,152 +61,108 @@ pub(super) fn status(snapshot: &Snapshot, now: u64) -> Vec<Line> {
     }
     lines.push(Line::plain(""));
     lines.extend(membership(node, snapshot, now));
-    lines
+    Sheet { head: vec![], body: lines }
 }
 
 #[allow(clippy::cast_precision_loss)] // a size for people
-fn pool(pool: &LocalPool) -> Line {
+fn pool(pool: &LocalPool) -> Vec<Line> {
     match pool {
-        LocalPool::Pending => Line::plain(field("Local pool", "not looked at yet")),
+        LocalPool::Pending => fields("Local pool", "not looked at yet", Line::plain),
         LocalPool::Ready { size } => {
-            Line::plain(field("Local pool", &format!("ready, {:.1} GiB", *size as f64 / f64::from(1 << 30))))
+            let text = format!("ready, {:.1} GiB", *size as f64 / f64::from(1 << 30));
+            fields("Local pool", &text, Line::plain)
         }
-        LocalPool::Failed { reason } => Line::bad(field("Local pool", reason)),
+        LocalPool::Failed { reason } => fields("Local pool", reason, Line::bad),
     }
 }
 
 fn membership(node: &Node, snapshot: &Snapshot, now: u64) -> Vec<Line> {
     let Some(cluster) = &snapshot.cluster else {
-        let text = wrap(&membership_text(&node.membership), 78 - INDENT);
-        let named = text.iter().enumerate().map(|(i, part)| field(if i == 0 { "Cluster" } else { "" }, part));
-        let mut lines: Vec<_> = named.map(Line::warn).collect();
-        lines
-            .extend(wrap(&snapshot.problem, 78 - INDENT).into_iter().map(|part| Line::bad(field("", &part))));
+        let mut lines = fields("Cluster", &membership_text(&node.membership), Line::warn);
+        lines.extend(fields("", &snapshot.problem, Line::bad));
         return lines;
     };
-    let ready = cluster.nodes.iter().filter(|n| n.state == MemberState::Ready).count();
-    let text = format!("{}: {} members, {ready} ready", cluster.name, cluster.nodes.len());
-    let line = field("Cluster", &text);
-    let mut lines = vec![
-        if ready == cluster.nodes.len() { Line::plain(line) } else { Line::warn(line) },
-        window(cluster, now),
-    ];
+    let mut lines = members(cluster);
+    lines.push(install::window(cluster, now));
     let running = |p: &Progress| !matches!(p, Progress::Joined);
     for install in snapshot.installs.iter().filter(|i| running(&i.progress)).take(4) {
-        lines.push(Line::plain(field(
-            "Installing",
-            &format!("{:<12} {}", install.hostname, progress_text(&install.progress)),
-        )));
+        let name = cut(&install.hostname, 20);
+        let text = format!("{name:<12} {}", progress_text(&install.progress));
+        lines.push(Line::plain(field("Installing", &text)));
     }
     lines
 }
 
-fn window(cluster: &Cluster, now: u64) -> Line {
-    let line = field("Install window", &window_text(cluster.install_window, now));
-    if cluster.install_window.open { Line::warn(line) } else { Line::plain(line) }
+/// How many members there are, and which of them are not ready.
+fn members(cluster: &Cluster) -> Vec<Line> {
+    let lost: Vec<&str> =
+        cluster.nodes.iter().filter(|n| n.state != MemberState::Ready).map(|n| n.name.as_str()).collect();
+    let all = cluster.nodes.len();
+    let text = format!("{}: {all} members, {} ready", cut(&cluster.name, 24), all - lost.len());
+    if lost.is_empty() {
+        return vec![Line::plain(field("Cluster", &text))];
+    }
+    let mut lines = vec![Line::warn(field("Cluster", &text))];
+    let names: Vec<String> = lost.iter().take(NAMED).map(|name| cut(name, 24)).collect();
+    let more = lost.len().saturating_sub(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    lines.extend(fields("  not ready", &format!("{}{more}", names.join(", ")), Line::bad));
+    lines
 }
 
 /// Interfaces and addresses.
-pub(super) fn network(snapshot: &Snapshot) -> Vec<Line> {
-    let Some(node) = &snapshot.node else { return vec![Line::bad(format!(" {}", snapshot.problem))] };
-    let mut lines =
+pub(super) fn network(snapshot: &Snapshot) -> Sheet {
+    let Some(node) = &snapshot.node else { return Sheet { head: vec![], body: problem(&snapshot.problem) } };
+    let head =
         vec![rule(&format!("{:<16} {:<18} {:<6} {}", "Interface", "Hardware address", "Link", "Addresses"))];
+    let mut body = Vec::new();
     for interface in &node.interfaces {
         let link = if interface.up { "up" } else { "down" };
         let first = interface.addresses.first().map_or("-", String::as_str);
-        lines.push(Line::plain(format!(" {:<16} {:<18} {link:<6} {first}", interface.name, interface.mac)));
-        lines.extend(interface.addresses.iter().skip(1).map(|a| Line::plain(format!("{:44}{a}", ""))));
+        let (name, mac) = (cut(&interface.name, 16), cut(&interface.mac, 18));
+        // An IPv6 address may need more than what is left of a line.
+        let long = first.chars().count() > 35;
+        let beside = if long { "" } else { first };
+        body.push(Line::plain(format!(" {name:<16} {mac:<18} {link:<6} {beside}")));
+        let below = interface.addresses.iter().skip(usize::from(!long));
+        body.extend(below.map(|a| Line::plain(format!("{:>width$}", a, width = (44 + a.len()).min(79)))));
     }
-    lines.push(Line::plain(""));
-    lines.push(rule("The API of this node"));
-    lines.extend(node.urls.iter().map(|url| Line::plain(format!(" {url}"))));
-    lines
+    body.push(Line::plain(""));
+    body.push(rule("The API of this node"));
+    body.extend(node.urls.iter().map(|url| Line::plain(format!(" {url}"))));
+    if node.urls.is_empty() {
+        body.push(Line::warn(" no address yet"));
+    }
+    Sheet { head, body }
 }
 
-/// Members.
-pub(super) fn cluster(snapshot: &Snapshot, scroll: usize) -> Vec<Line> {
-    let Some(cluster) = &snapshot.cluster else { return vec![Line::bad(format!(" {}", snapshot.problem))] };
-    let mut lines = vec![
-        Line::plain(field("Cluster", &format!("{}  {}", cluster.name, cluster.id))),
-        Line::plain(field("CA SHA-256", &cluster.ca_sha256)),
-        Line::plain(""),
-        rule(&format!("{:<18} {:<18} {:<13} {:<10} {}", "Member", "Address", "State", "Version", "Record")),
-    ];
-    for member in cluster.nodes.iter().skip(scroll) {
-        let ready = member.state == MemberState::Ready;
-        let state = if ready { "ready" } else { "UNREACHABLE" };
-        let voter = if member.voter { "voter" } else { "" };
-        let text =
-            format!(" {:<18} {:<18} {state:<13} {:<10} {voter}", member.name, member.address, member.version);
-        lines.push(if ready { Line::plain(text) } else { Line::bad(text) });
-    }
-    lines
+/// The end of the journal; what is longer than a line goes on below it, indented.
+pub(super) fn logs(logs: &[String]) -> Sheet {
+    let body = logs.iter().flat_map(|line| {
+        let letters: Vec<char> = line.chars().collect();
+        let (first, rest) = letters.split_at(letters.len().min(LOG));
+        let rest = rest.chunks(LOG - 4).map(|part| format!("    {}", part.iter().collect::<String>()));
+        let first: String = first.iter().collect();
+        std::iter::once(first).chain(rest).map(Line::plain).collect::<Vec<_>>()
+    });
+    let head = vec![rule("Journal (arrows and page keys scroll, r reads it again)")];
+    Sheet { head, body: body.collect() }
 }
 
-/// Install window and installations.
-pub(super) fn install(snapshot: &Snapshot, scroll: usize, now: u64) -> Vec<Line> {
-    let Some(cluster) = &snapshot.cluster else { return vec![Line::bad(format!(" {}", snapshot.problem))] };
-    let mut lines = vec![
-        window(cluster, now),
-        Line::plain(field("", "o  open for 1 hour, 16 machines")),
-        Line::plain(field("", "d  open for 1 day, 1000 machines")),
-        Line::plain(field("", "c  close   a  let a machine in by its code   n  tell it no")),
-        Line::plain(""),
-    ];
-    let waiting: Vec<&SeenMachine> = snapshot
-        .machines
-        .iter()
-        .filter(|m| now.saturating_sub(m.last_seen) < WAITING)
-        .filter(|m| !matches!(m.standing, Standing::Approved { .. } | Standing::Installed { .. }))
-        .collect();
-    if !waiting.is_empty() {
-        lines.push(rule("Waiting to be let in (the code is on their screens)"));
-        for m in waiting.iter().take(4) {
-            let what = m.inventory.as_ref().map(describe).unwrap_or_default();
-            let no = if matches!(m.standing, Standing::Denied { .. }) { "DENIED  " } else { "" };
-            lines.push(Line::warn(format!(" {}  {}  {no}{what}", m.code, m.mac)));
-        }
-        if waiting.len() > 4 {
-            lines.push(Line::plain(format!(" and {} more: maekin-agent machines", waiting.len() - 4)));
-        }
-        lines.push(Line::plain(""));
-    }
-    lines.push(rule(&format!("{:<18} {:<18} {}", "Installation", "Hardware address", "Progress")));
-    if snapshot.installs.is_empty() {
-        lines.push(Line::plain(" none yet"));
-    }
-    for install in snapshot.installs.iter().skip(scroll) {
-        let text =
-            format!(" {:<18} {:<18} {}", install.hostname, install.mac, progress_text(&install.progress));
-        lines.push(if matches!(install.progress, Progress::Failed { .. }) {
-            Line::bad(text)
-        } else {
-            Line::plain(text)
-        });
-    }
-    lines
-}
-
-/// The end of the journal, `scroll` lines back.
-pub(super) fn logs(logs: &[String], scroll: usize) -> Vec<Line> {
-    let room = usize::from(BODY_LINES) - 1;
-    let end = logs.len().saturating_sub(scroll);
-    let from = end.saturating_sub(room);
-    let mut lines = vec![rule("Journal (arrows and page keys scroll, r reads it again)")];
-    lines.extend(logs[from..end].iter().map(|line| Line::plain(line.clone())));
-    lines
-}
-
-/// Breaks a text between words into lines of at most `width` characters.
+/// Breaks a text between words into lines of at most `width` characters; a longer word is broken too.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let width = width.max(1);
     let mut lines: Vec<String> = Vec::new();
     for word in text.split_whitespace() {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => {
-                line.push(' ');
-                line.push_str(word);
+        let letters: Vec<char> = word.chars().collect();
+        for (i, part) in letters.chunks(width).enumerate() {
+            match lines.last_mut() {
+                Some(line) if i == 0 && line.chars().count() + 1 + part.len() <= width => {
+                    line.push(' ');
+                    line.extend(part);
+                }
+                _ => lines.push(part.iter().collect()),
             }
-            _ => lines.push(word.to_owned()),
         }
     }
     lines

@@ -1,7 +1,7 @@
 use super::*;
-use crate::console::model::{Prompt, Snapshot};
+use crate::console::model::{Prompt, PromptKind, Snapshot};
 use maekin_api::alarm::{Alarm, Severity};
-use maekin_api::boot_drives::{BootDrives, Drive, Esp, Half, HalfState, Heal, Proof, State};
+use maekin_api::boot_drives::{BootDrives, Comparison, Drive, Esp, Half, HalfState, Heal, Proof, State};
 use maekin_api::cluster::{Cluster, Member, MemberState};
 use maekin_api::install::{Install, Progress, SeenMachine, WindowState};
 use maekin_api::machine::Inventory;
@@ -162,9 +162,13 @@ fn screens_look_as_agreed() {
     check("network", &Model { page: Page::Network, selected: 1, ..whole() });
     check("cluster", &Model { page: Page::Cluster, selected: 2, ..whole() });
     check("install", &Model { page: Page::Window, selected: 3, ..whole() });
+    check("join", &Model { page: Page::Join, selected: 8, ..whole() });
+    check("help", &Model { page: Page::Help, selected: 9, ..whole() });
     let logs = (1..=40).map(|n| format!("line {n} {}", "x".repeat(90))).collect();
     check("logs", &Model { page: Page::Logs, selected: 4, logs, scroll: 2, ..whole() });
     let password = Prompt { console: 0, kind: PromptKind::Password, typed: "secret".into() };
+    let minutes = Prompt { console: 0, kind: PromptKind::Minutes, typed: "90".into() };
+    check("minutes", &Model { page: Page::Window, prompt: Some(minutes), selected: 3, ..whole() });
     check("password", &Model { prompt: Some(password), selected: 5, ..whole() });
     let confirm = Prompt { console: 0, kind: PromptKind::Confirm("poweroff"), typed: "pow".into() };
     check("poweroff", &Model { prompt: Some(confirm), selected: 7, ..whole() });
@@ -217,6 +221,7 @@ fn troubles_look_as_agreed() {
             Membership::Working { step: "asking https://10.77.0.1:8443 to be let in".into(), last_error };
     }
     check("joining", &joining);
+    check("join-waiting", &Model { page: Page::Join, selected: 8, ..joining });
     let mut cut_off = whole();
     cut_off.snapshot.cluster = None;
     cut_off.snapshot.problem =
@@ -226,6 +231,42 @@ fn troubles_look_as_agreed() {
     check("cut-off", &cut_off);
     let problem = "cannot reach the agent at /run/maekin/agent.sock: No such file or directory".into();
     check("no-agent", &Model { snapshot: Snapshot { problem, ..Snapshot::default() }, ..Model::default() });
+}
+
+#[test]
+fn console_a_rack_that_proved_its_mirror_says_so_and_names_who_is_missing() {
+    let mut proved = whole();
+    if let Some(node) = &mut proved.snapshot.node {
+        let drives = vec![drive(1, Some(999_000)), drive(2, Some(400_000))];
+        let comparison = Comparison { last: Some(900_000), next: Some(3_500_000), ..Comparison::default() };
+        node.boot_drives = BootDrives { drives, comparison, ..node.boot_drives.clone() };
+    }
+    check("proved", &proved);
+    if let Some(node) = &mut proved.snapshot.node {
+        node.boot_drives.comparison.differ = vec![("maekin-state".into(), 128), ("maekin-a".into(), 8)];
+    }
+    if let Some(cluster) = &mut proved.snapshot.cluster {
+        cluster.nodes = (1..=40).map(many).collect();
+        cluster.leader = Some("id-1".into());
+    }
+    check("many-missing", &proved);
+    proved.seen = [("id-3".to_owned(), (MemberState::Unreachable, 999_000))].into();
+    let page = Model { page: Page::Cluster, selected: 2, ..proved };
+    check("members", &page);
+    check("members-scrolled", &Model { scroll: 20, ..page.clone() });
+    check("members-end", &Model { scroll: 10_000, ..page });
+}
+
+/// Members with names and addresses of every length, each third one away.
+fn many(n: usize) -> Member {
+    let state = if n.is_multiple_of(3) { MemberState::Unreachable } else { MemberState::Ready };
+    let name = if n.is_multiple_of(5) { format!("node-{n}-{}", "x".repeat(50)) } else { format!("node-{n}") };
+    let address = if n.is_multiple_of(7) {
+        format!("2001:db8:aaaa:bbbb:cccc:dddd:eeee:{n:04x}")
+    } else {
+        format!("10.77.0.{n}")
+    };
+    Member { name, address, ..member(n, state) }
 }
 
 #[test]

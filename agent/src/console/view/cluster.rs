@@ -1,0 +1,121 @@
+//! The members of the cluster, and how this node becomes one.
+
+use maekin_api::cluster::{Cluster, Member, MemberState};
+use maekin_api::node::Membership;
+
+use super::super::model::{Model, Snapshot};
+use super::pages::{field, fields, problem, rule};
+use super::{Line, Sheet, cut};
+
+/// Columns of the table, but for the address, which is last and takes what is left.
+const NAME: usize = 18;
+const SINCE: usize = 10;
+const VERSION: usize = 9;
+/// Room for an address.
+const ADDRESS: usize = 17;
+
+/// Every member, those that are not ready first.
+pub(super) fn members(model: &Model, now: u64) -> Sheet {
+    let Some(cluster) = &model.snapshot.cluster else { return absent(&model.snapshot) };
+    let ready = cluster.nodes.iter().filter(|m| m.state == MemberState::Ready).count();
+    let head = vec![
+        Line::plain(field("Cluster", &format!("{}  {}", cut(&cluster.name, 26), cluster.id))),
+        Line::plain(field("CA SHA-256", &cluster.ca_sha256)),
+        Line::plain(field("Members", &format!("{}, {ready} ready; voters are marked", cluster.nodes.len()))),
+        Line::plain(""),
+        rule(&row("Member", "State", "Since", "Version", "Record", "Address")),
+    ];
+    let mut nodes: Vec<&Member> = cluster.nodes.iter().collect();
+    nodes.sort_by_key(|m| m.state == MemberState::Ready); // stable: by name otherwise
+    let body = nodes.into_iter().flat_map(|m| member(m, model, cluster, now)).collect();
+    Sheet { head, body }
+}
+
+fn row(name: &str, state: &str, since: &str, version: &str, record: &str, address: &str) -> String {
+    format!("{name:<NAME$} {state:<11} {since:<SINCE$} {version:<VERSION$} {record:<7} {address}")
+}
+
+fn member(member: &Member, model: &Model, cluster: &Cluster, now: u64) -> Vec<Line> {
+    let ready = member.state == MemberState::Ready;
+    let state = if ready { "ready" } else { "UNREACHABLE" };
+    let since = match model.seen.get(&member.id) {
+        Some((_, since)) if *since > 0 => ago(now.saturating_sub(*since)),
+        _ => "-".to_owned(),
+    };
+    let leads = cluster.leader.as_deref() == Some(member.id.as_str());
+    let record = match (leads, member.voter) {
+        (true, true) => "leader*",
+        (true, false) => "leader",
+        (false, true) => "voter",
+        (false, false) => "",
+    };
+    let long = member.address.chars().count() > ADDRESS;
+    let address = if long { "" } else { member.address.as_str() };
+    let (name, version) = (cut(&member.name, NAME), cut(&member.version, VERSION));
+    let text = format!(" {}", row(&name, state, &since, &version, record, address));
+    let mut texts = vec![text.trim_end().to_owned()];
+    if long {
+        texts.push(format!("   {}", member.address));
+    }
+    let style = if ready { Line::plain } else { Line::bad };
+    texts.into_iter().map(style).collect()
+}
+
+/// A time that has passed, in one unit.
+fn ago(seconds: u64) -> String {
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min", seconds / 60),
+        3600..172_800 => format!("{} h", seconds / 3600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
+fn absent(snapshot: &Snapshot) -> Sheet {
+    match &snapshot.node {
+        Some(node) => Sheet { head: vec![], body: standing(&node.membership, &snapshot.problem) },
+        None => Sheet { head: vec![], body: problem(&snapshot.problem) },
+    }
+}
+
+/// Where this node stands on its way into a cluster.
+pub(super) fn join(snapshot: &Snapshot) -> Sheet {
+    let head = vec![rule("How this node is, or becomes, a member"), Line::plain("")];
+    let Some(node) = &snapshot.node else { return Sheet { head, body: problem(&snapshot.problem) } };
+    let mut body = standing(&node.membership, &snapshot.problem);
+    if let Some(cluster) = &snapshot.cluster {
+        body.push(Line::plain(field("CA SHA-256", &cluster.ca_sha256)));
+        let own = cluster.nodes.iter().find(|member| member.id == node.id);
+        if let Some(own) = own {
+            let part = if own.voter { "votes in the record" } else { "does not vote in the record" };
+            body.extend(fields("This node", &format!("{}, {part}", own.address), Line::plain));
+        }
+    }
+    body.push(Line::plain(""));
+    body.extend(fields(
+        "Another node",
+        "joins by network boot (4 Install), or from a stick with the lines that `maekin-agent invite` prints.",
+        Line::plain,
+    ));
+    Sheet { head, body }
+}
+
+fn standing(membership: &Membership, trouble: &str) -> Vec<Line> {
+    let mut lines = match membership {
+        Membership::Member { cluster_id, cluster } => {
+            let mut lines = fields("Cluster", &format!("member of {cluster}"), Line::plain);
+            lines.extend(fields("Cluster id", cluster_id, Line::plain));
+            lines
+        }
+        Membership::Working { step, last_error } => {
+            let mut lines = fields("Now", step, Line::warn);
+            let error = if last_error.is_empty() { "none yet" } else { last_error };
+            lines.extend(fields("Last error", error, Line::plain));
+            lines
+        }
+    };
+    if !trouble.is_empty() {
+        lines.extend(fields("Trouble", trouble, Line::bad));
+    }
+    lines
+}

@@ -1,0 +1,31 @@
+//! Every key.
+
+use super::{Line, Sheet};
+
+/// What each key does; the same on every page.
+const KEYS: &[(&str, &str)] = &[
+    ("1 to 8, 0, ?", "the entries of the menu, from any page"),
+    ("left, right, Tab", "move along the menu; Enter chooses"),
+    ("up, down, Page", "scroll what does not fit"),
+    ("Esc", "back to the status page; leaves a question without an answer"),
+    ("Enter", "ends an answer; an empty one takes what stands in brackets"),
+    ("Ctrl-U", "empties an answer"),
+    ("", ""),
+    ("Install: o c", "open the install window for so long and so many, close it"),
+    ("Install: a n", "let a machine in, or tell it no, by the code on its screen"),
+    ("Logs: r", "reads the journal again"),
+    ("", ""),
+    ("any other key", "draws the screen anew, after a disturbed line"),
+];
+
+/// The page.
+pub(super) fn page() -> Sheet {
+    let mut body: Vec<Line> =
+        KEYS.iter().map(|(key, what)| Line::plain(format!(" {key:<18}{what}").trim_end())).collect();
+    body.push(Line::plain(""));
+    body.push(Line::plain(
+        " Every console shows the same and takes keys; an answer is taken from the console",
+    ));
+    body.push(Line::plain(" where its question was begun. `maekin-agent --help` lists what else there is."));
+    Sheet { head: vec![Line::bold(" Keys")], body }
+}
