@@ -67,6 +67,11 @@ pub(crate) enum MembershipError {
     /// The service of the record.
     #[error("the record's service does not start; see `journalctl -u maekin-etcd`")]
     Service(#[source] maekin_host::cmd::CmdError),
+    /// Its data is gone.
+    #[error(
+        "this node had the cluster's record alone, and its data is gone; put it back from a backup: `maekin-agent record restore` (docs/cluster.md)"
+    )]
+    RecordLost,
     /// The first interface has no address.
     #[error("the first interface has no address yet; is its cable in, and is there a DHCP server?")]
     NoAddress,
@@ -117,6 +122,9 @@ struct MembershipFile {
     cluster: String,
     /// Where the record is.
     endpoints: Vec<String>,
+    /// It was there once: nobody makes it anew.
+    #[serde(default)]
+    made: bool,
 }
 
 impl MembershipFile {
@@ -167,18 +175,37 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     let ca = Ca::load(&app.settings.pki())?.map(Arc::new);
     let makes = matches!(app.config.cluster, ClusterIntent::Create { .. });
     let voter = etcd::VoterFile::load(app)?;
-    if makes || voter.is_some() {
-        app.set_step("starting the cluster's record");
-        etcd::start(app, &file.cluster_id, &own, voter.as_ref()).await?;
+    let local = etcd::local_url(app);
+    let before = etcd::Before {
+        makes,
+        made: file.made,
+        file: voter.is_some(),
+        data: etcd::has_data(app),
+        others: file.endpoints.iter().any(|url| *url != local),
+    };
+    let mut endpoints = file.endpoints.clone();
+    match etcd::plan_start(before) {
+        etcd::Start::Nothing => {}
+        etcd::Start::Lost => return Err(MembershipError::RecordLost),
+        etcd::Start::Make | etcd::Start::Run => {
+            app.set_step("starting the cluster's record");
+            etcd::start(app, &file.cluster_id, &own, voter.as_ref()).await?;
+            if !endpoints.contains(&local) {
+                endpoints.insert(0, local);
+            }
+        }
     }
     app.set_step("connecting to the cluster's record");
-    let record = Record::connect(&file.endpoints, &app.key, &credentials).await?;
+    let record = Record::connect(&endpoints, &app.key, &credentials).await?;
     let cluster = match &ca {
         Some(ca) if makes => create::ensure_recorded(&record, &file, ca).await?,
         _ => read_cluster(&record).await?,
     };
     if cluster.id != file.cluster_id {
         return Err(MembershipError::OtherCluster { found: cluster.id, own: file.cluster_id });
+    }
+    if !file.made {
+        MembershipFile { made: true, ..file }.store(&app.settings.membership())?;
     }
     if let Some((ca, seal)) = ca.as_ref().zip(seal.as_ref()) {
         signer::publish(&record, ca, seal).await?;
@@ -187,7 +214,9 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
         provision::ensure_recorded(&record, wish).await?;
     }
     app.set_step("writing this node's entry into the record");
-    let votes = record.members().await?.iter().any(|v| v.peer_url == etcd::peer_url(app, &own) && !v.learner);
+    let voters = record.members().await?;
+    voters::write_down(app, voter.as_ref(), &own, &voters)?;
+    let votes = voters.iter().any(|v| v.peer_url == etcd::peer_url(app, &own) && !v.learner);
     ensure_node(app, &record, &own, votes, ca.is_some() || seal.is_some()).await?;
     erase_secret(&app.settings.node_file())?;
     Ok(Member { record, cluster, ca, seal, own })
@@ -226,21 +255,7 @@ async fn ensure_node(
     }
     for _ in 0..OWN_TRIES {
         let old = record.get::<NodeValue>(&key).await?;
-        let record_url = if voter { etcd::client_url(app, own) } else { String::new() };
-        let value = NodeValue {
-            id: app.node_id.clone(),
-            name: app.config.hostname.clone(),
-            address: own.address.to_string(),
-            url: url(own.address, app.settings.port),
-            version: app.boot.as_ref().map_or(env!("CARGO_PKG_VERSION"), |b| &b.version).to_owned(),
-            key_sha256: app.key.sha256(),
-            joined_at: old.as_ref().map_or_else(now, |old| old.value.joined_at),
-            mac: own.mac.clone(),
-            record_url,
-            signer: voter && opens,
-            machine: app.settings.machine(),
-            peer_url: etcd::peer_url(app, own),
-        };
+        let value = own_entry(app, own, old.as_ref().map(|old| &old.value), voter, opens);
         if old.as_ref().is_some_and(|old| old.value == value) {
             return Ok(());
         }
@@ -252,6 +267,24 @@ async fn ensure_node(
         // Only this node writes its entry; a loss means that an earlier write of ours came late.
     }
     Err(MembershipError::Contended(key))
+}
+
+/// Our own entry as it shall be; `old` is the one that there is.
+fn own_entry(app: &App, own: &Own, old: Option<&NodeValue>, voter: bool, opens: bool) -> NodeValue {
+    NodeValue {
+        id: app.node_id.clone(),
+        name: app.config.hostname.clone(),
+        address: own.address.to_string(),
+        url: url(own.address, app.settings.port),
+        version: app.boot.as_ref().map_or(env!("CARGO_PKG_VERSION"), |b| &b.version).to_owned(),
+        key_sha256: app.key.sha256(),
+        joined_at: old.map_or_else(now, |old| old.joined_at),
+        mac: own.mac.clone(),
+        record_url: if voter { etcd::client_url(app, own) } else { String::new() },
+        signer: voter && opens,
+        machine: app.settings.machine(),
+        peer_url: etcd::peer_url(app, own),
+    }
 }
 
 /// Takes the join secret out of the node file: it has done its work, and the file stays for as long as the node.

@@ -6,10 +6,12 @@
 //! | [`keys`] | where things lie |
 //! | [`values`] | what lies there |
 //! | [`alive`] | this node's sign of life |
+//! | [`look`] | all that a member follows, in two questions |
 //! | [`voters`] | who is asked, and who votes |
 
 pub(crate) mod alive;
 pub(crate) mod keys;
+pub(crate) mod look;
 pub(crate) mod values;
 pub(crate) mod voters;
 

@@ -26,7 +26,7 @@ pub(super) fn ensure(
         Some(file) if file.cluster_id == cluster_id => file,
         _ => {
             let endpoints = vec![etcd::local_url(app)];
-            let file = MembershipFile { cluster_id, cluster: name.to_owned(), endpoints };
+            let file = MembershipFile { cluster_id, cluster: name.to_owned(), endpoints, made: false };
             file.store(&path)?;
             file
         }

@@ -96,6 +96,45 @@ pub(super) fn local_url(app: &App) -> String {
     format!("https://127.0.0.1:{}", app.settings.record_port)
 }
 
+/// What this node does about its voter when its agent starts, before it can ask the record.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Start {
+    /// It has none: the record is asked elsewhere.
+    Nothing,
+    /// It makes the record: there was none before.
+    Make,
+    /// It runs the one that it has.
+    Run,
+    /// It had the only one, and its data is gone: a new record in its place would be an empty one.
+    Lost,
+}
+
+/// What a start goes by.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Before {
+    /// The node file says that this node makes the cluster.
+    pub(super) makes: bool,
+    /// The record was there once.
+    pub(super) made: bool,
+    /// It is written down that it has a voter.
+    pub(super) file: bool,
+    /// A voter has data here.
+    pub(super) data: bool,
+    /// Another voter than its own is known.
+    pub(super) others: bool,
+}
+
+/// Decides that. Data is what counts: etcd looks at nothing else where there is any, so it is started also where the
+/// power went before its id was written down. And a record is made at most once. Pure.
+pub(super) fn plan_start(before: Before) -> Start {
+    match before {
+        Before { data: true, .. } | Before { file: true, others: true, .. } => Start::Run,
+        Before { makes: true, made: false, file: false, others: false, .. } => Start::Make,
+        Before { file: true, .. } | Before { makes: true, others: false, .. } => Start::Lost,
+        Before { .. } => Start::Nothing,
+    }
+}
+
 /// Starts the voter; it is fine when it runs already. `joins` is what it was added with; without, it makes the record.
 ///
 /// # Errors
@@ -168,4 +207,38 @@ fn environment(app: &App, cluster_id: &str, own: &Own, joins: Option<&VoterFile>
         let _ = writeln!(text, "ETCD_{name}={value}");
         text
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn record_a_start_needs_no_more_than_the_data_and_makes_a_record_at_most_once() {
+        // Name; makes the cluster, record was made, id written down, data, other voters known; start.
+        let rows = [
+            ("first start", [true, false, false, false, false], Start::Make),
+            ("power cut before anything was written", [true, false, false, false, false], Start::Make),
+            ("power cut while the record was made", [true, false, false, true, false], Start::Run),
+            ("made, and its id not written down yet", [true, true, false, true, false], Start::Run),
+            ("the only voter", [true, true, true, true, false], Start::Run),
+            ("one of three", [true, true, true, true, true], Start::Run),
+            ("its voter was taken out", [true, true, false, false, true], Start::Nothing),
+            (
+                "taken out, in a release that did not write down that it was made",
+                [true, false, false, false, true],
+                Start::Nothing,
+            ),
+            ("the only voter, and its data is gone", [true, true, true, false, false], Start::Lost),
+            ("the same, its id too", [true, true, false, false, false], Start::Lost),
+            ("joined, no voter", [false, true, false, false, true], Start::Nothing),
+            ("joined, no address known", [false, false, false, false, false], Start::Nothing),
+            ("added, not started yet", [false, true, true, false, true], Start::Run),
+            ("joined, a voter", [false, true, true, true, true], Start::Run),
+            ("joined, a voter, and its id was lost", [false, true, false, true, true], Start::Run),
+        ];
+        for (name, [makes, made, file, data, others], want) in rows {
+            assert_eq!(plan_start(Before { makes, made, file, data, others }), want, "{name}");
+        }
+    }
 }

@@ -58,8 +58,12 @@ pub(super) async fn ensure(
         machine: app.settings.machine(),
     };
     let reply = ask_all(app, invitation, &request).await?;
-    let file =
-        MembershipFile { cluster_id: reply.cluster_id, cluster: reply.cluster, endpoints: reply.endpoints };
+    let file = MembershipFile {
+        cluster_id: reply.cluster_id,
+        cluster: reply.cluster,
+        endpoints: reply.endpoints,
+        made: true,
+    };
     let credentials = Credentials { cert: reply.cert, ca: reply.ca };
     file.store(&app.settings.membership())?;
     if !reply.seal.is_empty() {

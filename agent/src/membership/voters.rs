@@ -9,12 +9,14 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::etcd::{self, VoterFile};
-use super::{MembershipError, MembershipFile, ensure_node};
+use super::{MembershipError, MembershipFile, ensure_node, own_entry};
 use crate::app::{App, Member};
 use crate::errors::chain;
+use crate::node_info::Own;
+use crate::record::Record;
+use crate::record::look::Look;
 use crate::record::values::NodeValue;
 use crate::record::voters::Voter;
-use crate::record::{Record, keys};
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(3);
@@ -40,6 +42,17 @@ struct Seen<'a> {
     alive: &'a BTreeSet<String>,
     /// Ids of those that gave none for long.
     gone: &'a BTreeSet<String>,
+    /// Failure domains by id of the member, where they are known.
+    domains: &'a BTreeMap<String, String>,
+}
+
+/// The label that names a member's failure domain: `rack=r1`.
+const DOMAIN: &str = "rack=";
+
+/// The failure domains that members' labels name. Pure.
+fn domains(roles: &BTreeMap<String, Vec<String>>) -> BTreeMap<String, String> {
+    let named = |roles: &[String]| roles.iter().find_map(|r| r.strip_prefix(DOMAIN)).map(str::to_owned);
+    roles.iter().filter_map(|(id, roles)| Some((id.clone(), named(roles)?))).collect()
 }
 
 /// How many voters a cluster of so many members wants.
@@ -51,8 +64,8 @@ fn wanted(members: usize) -> usize {
     }
 }
 
-/// The next step; `None` while there is nothing to do, or it has to be waited. A voter that is alive is never taken
-/// out, and none where the rest would be no quorum. Pure.
+/// The next step; `None` while there is nothing to do, or it has to be waited. A voter that is alive is taken out only
+/// for another one in a better place that has its vote already, and none where the rest would be no quorum. Pure.
 fn plan_voters(seen: &Seen<'_>) -> Option<Step> {
     let node_of = |v: &Voter| seen.nodes.iter().find(|n| n.peer_url == v.peer_url);
     // etcd takes one learner at a time, so it comes first.
@@ -69,10 +82,11 @@ fn plan_voters(seen: &Seen<'_>) -> Option<Step> {
     let alive = |v: &&Voter| node_of(v).is_some_and(|n| seen.alive.contains(&n.id));
     let healthy = seen.voters.iter().filter(alive).count();
     let rest_is_quorum = healthy > (seen.voters.len().saturating_sub(1)) / 2;
+    let places = Places::of(seen, &node_of);
     let mut free: Vec<_> =
         seen.nodes.iter().filter(|n| !n.peer_url.is_empty() && seen.alive.contains(&n.id)).collect();
     free.retain(|n| seen.voters.iter().all(|v| v.peer_url != n.peer_url));
-    free.sort_by_key(|n| (n.joined_at, n.id.clone()));
+    free.sort_by_key(|n| (places.crowd(&n.id), n.joined_at, n.id.clone()));
     let lost = |v: &&Voter| node_of(v).is_none();
     if let Some(voter) = seen.voters.iter().find(lost).filter(|_| rest_is_quorum) {
         return Some(Step::Remove { id: voter.id });
@@ -84,8 +98,46 @@ fn plan_voters(seen: &Seen<'_>) -> Option<Step> {
         return next.filter(|_| seen.voters.len() + free.len() >= wanted);
     }
     let away = |v: &&Voter| node_of(v).is_some_and(|n| seen.gone.contains(&n.id));
-    let away = seen.voters.iter().find(away).filter(|_| rest_is_quorum && next.is_some());
-    away.map(|voter| Step::Remove { id: voter.id })
+    if let Some(away) = seen.voters.iter().find(away).filter(|_| rest_is_quorum && next.is_some()) {
+        return Some(Step::Remove { id: away.id });
+    }
+    if healthy < seen.voters.len() {
+        return None;
+    }
+    // Everybody is well: one voter that stands where others of them stand moves to where none does.
+    let crowded = seen.voters.iter().filter_map(|v| Some((places.voters_at(&node_of(v)?.id)?, v)));
+    let (crowd, from) = crowded.max_by_key(|(crowd, v)| (*crowd, node_of(v).map(|n| n.joined_at)))?;
+    if seen.voters.len() > wanted {
+        return (seen.voters.len() == wanted + 1 && crowd > 1).then_some(Step::Remove { id: from.id });
+    }
+    let to = places.voters_at(&free.first()?.id)?;
+    next.filter(|_| wanted > 1 && crowd >= to + 2)
+}
+
+/// How many voters stand in each failure domain that is known.
+struct Places<'a> {
+    domains: &'a BTreeMap<String, String>,
+    voters: BTreeMap<&'a str, usize>,
+}
+
+impl<'a> Places<'a> {
+    fn of(seen: &Seen<'a>, node_of: &impl Fn(&Voter) -> Option<&'a NodeValue>) -> Self {
+        let mut voters = BTreeMap::new();
+        for domain in seen.voters.iter().filter_map(|v| seen.domains.get(&node_of(v)?.id)) {
+            *voters.entry(domain.as_str()).or_insert(0) += 1;
+        }
+        Self { domains: seen.domains, voters }
+    }
+
+    /// How many voters stand where this member does; `None` where that is not known.
+    fn voters_at(&self, id: &str) -> Option<usize> {
+        self.domains.get(id).map(|domain| self.voters.get(domain.as_str()).copied().unwrap_or(0))
+    }
+
+    /// The lower, the better a place for one more: nobody there, not known, somebody there.
+    fn crowd(&self, id: &str) -> usize {
+        self.voters_at(id).map_or(1, |voters| voters * 2)
+    }
 }
 
 /// What a member does about its own voter.
@@ -105,23 +157,45 @@ enum OwnStep {
 fn plan_own(file: Option<&VoterFile>, data: bool, own: (&str, &str), voters: &[Voter]) -> OwnStep {
     let (node_id, peer_url) = own;
     let Some(mine) = voters.iter().find(|v| v.peer_url == peer_url) else {
-        return match file {
-            // Its node has another address now, which is no reason to lose what it has.
-            Some(file) if voters.iter().any(|v| hex(v.id) == file.id) => OwnStep::Run(file.clone()),
-            Some(_) => OwnStep::End,
-            None => OwnStep::Nothing,
+        // Its node has another address now, which is no reason to lose what it has.
+        let known = |v: &&Voter| file.is_some_and(|f| f.id == hex(v.id)) || (data && v.name == node_id);
+        return match (file, voters.iter().find(known)) {
+            (Some(file), Some(v)) if file.id == hex(v.id) => OwnStep::Run(file.clone()),
+            (_, Some(v)) => OwnStep::Run(VoterFile { id: hex(v.id), initial: initial(node_id, voters) }),
+            (Some(_), None) => OwnStep::End,
+            (None, None) if data => OwnStep::End,
+            (None, None) => OwnStep::Nothing,
         };
     };
-    // One that was not started has no name yet; only ours can be like that.
-    let name = |v: &Voter| if v.name.is_empty() { node_id.to_owned() } else { v.name.clone() };
-    let initial = voters.iter().map(|v| format!("{}={}", name(v), v.peer_url)).collect::<Vec<_>>().join(",");
+    let initial = initial(node_id, voters);
     let id = hex(mine.id);
     match file {
         Some(file) if file.id == id => OwnStep::Run(file.clone()),
-        Some(_) => OwnStep::Fresh(VoterFile { id, initial }),
-        // The voter that made the record, or a file that was lost.
+        // The voter that made the record or restored it, or a file that was lost. One that votes was started, and what
+        // it has is never erased: it may be all that there is.
+        _ if data && !mine.learner && !mine.name.is_empty() => OwnStep::Run(VoterFile { id, initial }),
         None if data && !mine.name.is_empty() => OwnStep::Run(VoterFile { id, initial }),
-        None => OwnStep::Fresh(VoterFile { id, initial }),
+        _ => OwnStep::Fresh(VoterFile { id, initial }),
+    }
+}
+
+/// The voters as etcd wants them. One that was not started has no name yet; only ours can be like that.
+fn initial(node_id: &str, voters: &[Voter]) -> String {
+    let name = |v: &Voter| if v.name.is_empty() { node_id.to_owned() } else { v.name.clone() };
+    voters.iter().map(|v| format!("{}={}", name(v), v.peer_url)).collect::<Vec<_>>().join(",")
+}
+
+/// Writes down at once which voter is ours, so that a power cut finds it written.
+pub(super) fn write_down(
+    app: &App,
+    file: Option<&VoterFile>,
+    own: &Own,
+    voters: &[Voter],
+) -> Result<(), MembershipError> {
+    let peer_url = etcd::peer_url(app, own);
+    match plan_own(file, etcd::has_data(app), (&app.node_id, &peer_url), voters) {
+        OwnStep::Run(voter) if file != Some(&voter) => voter.store(app),
+        _ => Ok(()),
     }
 }
 
@@ -140,25 +214,42 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
     let mut started = None;
     let mut away = BTreeMap::new();
     loop {
-        if let Err(e) = tend(&app, &member, &mut started).await {
-            tracing::warn!(error = %chain(&e), "this node's voter of the record");
-        }
-        if app.leads()
-            && let Err(e) = lead(&member.record, &mut away).await
-        {
-            tracing::info!(error = %chain(&e), "voters of the record");
+        match member.record.look(&app.node_id).await {
+            Ok(look) => turn(&app, &member, &look, &mut started, &mut away).await,
+            Err(e) => tracing::warn!(error = %chain(&e), "this node's voter of the record"),
         }
         tokio::time::sleep(EVERY).await;
     }
 }
 
+async fn turn(
+    app: &App,
+    member: &Member,
+    look: &Look,
+    started: &mut Option<String>,
+    away: &mut BTreeMap<String, Instant>,
+) {
+    if let Err(e) = tend(app, member, look, started).await {
+        tracing::warn!(error = %chain(&e), "this node's voter of the record");
+    }
+    if app.leads()
+        && let Err(e) = lead(&member.record, look, away).await
+    {
+        tracing::info!(error = %chain(&e), "voters of the record");
+    }
+}
+
 /// `started` is the id of the voter that this run of the agent has started.
-async fn tend(app: &App, member: &Member, started: &mut Option<String>) -> Result<(), MembershipError> {
-    let (record, own) = (&member.record, &member.own);
-    let voters = record.members().await?;
+async fn tend(
+    app: &App,
+    member: &Member,
+    look: &Look,
+    started: &mut Option<String>,
+) -> Result<(), MembershipError> {
+    let (record, own, voters) = (&member.record, &member.own, &look.voters);
     let peer_url = etcd::peer_url(app, own);
     let file = VoterFile::load(app)?;
-    let step = plan_own(file.as_ref(), etcd::has_data(app), (&app.node_id, &peer_url), &voters);
+    let step = plan_own(file.as_ref(), etcd::has_data(app), (&app.node_id, &peer_url), voters);
     match step {
         OwnStep::Nothing => {}
         OwnStep::Run(voter) => {
@@ -186,9 +277,12 @@ async fn tend(app: &App, member: &Member, started: &mut Option<String>) -> Resul
         }
     }
     let votes = voters.iter().any(|v| v.peer_url == peer_url && !v.learner);
-    ensure_node(app, record, own, votes, member.can_sign()).await?;
-    let nodes: Vec<_> = record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|n| n.value).collect();
-    let endpoints = plan_endpoints(votes.then(|| etcd::local_url(app)), &app.node_id, &nodes);
+    let mine = look.nodes.iter().find(|n| n.value.id == app.node_id).map(|n| &n.value);
+    let wanted = own_entry(app, own, mine, votes, member.can_sign());
+    if look.replaced.is_some() || mine != Some(&wanted) {
+        ensure_node(app, record, own, votes, member.can_sign()).await?;
+    }
+    let endpoints = plan_endpoints(votes.then(|| etcd::local_url(app)), &app.node_id, &look.nodes());
     remember(app, record, endpoints).await
 }
 
@@ -205,16 +299,19 @@ async fn remember(app: &App, record: &Record, endpoints: Vec<String>) -> Result<
 }
 
 /// One look at the cluster's voters, and at most one change.
-async fn lead(record: &Record, away: &mut BTreeMap<String, Instant>) -> Result<(), MembershipError> {
-    let voters = record.members().await?;
-    let nodes: Vec<_> = record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|n| n.value).collect();
-    let alive: BTreeSet<_> = record.names(keys::ALIVE).await?.into_iter().collect();
+async fn lead(
+    record: &Record,
+    look: &Look,
+    away: &mut BTreeMap<String, Instant>,
+) -> Result<(), MembershipError> {
+    let (voters, nodes, alive) = (&look.voters, look.nodes(), &look.alive);
     away.retain(|id, _| !alive.contains(id));
     for node in nodes.iter().filter(|n| !alive.contains(&n.id)) {
         away.entry(node.id.clone()).or_insert_with(Instant::now);
     }
     let gone = away.iter().filter(|(_, since)| since.elapsed() >= GONE).map(|(id, _)| id.clone()).collect();
-    let step = plan_voters(&Seen { voters: &voters, nodes: &nodes, alive: &alive, gone: &gone });
+    let domains = domains(&look.roles);
+    let step = plan_voters(&Seen { voters, nodes: &nodes, alive, gone: &gone, domains: &domains });
     match &step {
         None => return Ok(()),
         Some(Step::Add { peer_url, .. }) => record.add_learner(peer_url).await?,
@@ -223,6 +320,18 @@ async fn lead(record: &Record, away: &mut BTreeMap<String, Instant>) -> Result<(
     }
     tracing::info!(?step, "the voters of the record change");
     Ok(())
+}
+
+/// One look and what follows from it, for tests.
+#[cfg(test)]
+pub(super) async fn once(
+    app: &App,
+    member: &Member,
+    started: &mut Option<String>,
+) -> Result<(), MembershipError> {
+    let look = member.record.look(&app.node_id).await?;
+    tend(app, member, &look, started).await?;
+    lead(&member.record, &look, &mut BTreeMap::new()).await
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -35,12 +36,14 @@ pub(super) struct Voters {
     options: ConnectOptions,
     /// The preferred one first.
     known: Arc<RwLock<Vec<(String, Client)>>>,
+    /// How many questions were sent.
+    asked: Arc<AtomicU64>,
 }
 
 impl Voters {
     /// No connection is made before it is needed.
     pub(super) async fn new(urls: &[String], options: ConnectOptions) -> Result<Self, RecordError> {
-        let voters = Self { options, known: Arc::default() };
+        let voters = Self { options, known: Arc::default(), asked: Arc::default() };
         voters.set(urls).await?;
         Ok(voters)
     }
@@ -91,6 +94,7 @@ impl Voters {
     {
         let mut failed = None;
         for (url, client) in self.list() {
+            self.asked.fetch_add(1, Ordering::Relaxed);
             match bounded(&url, what, limit, Box::pin(work(client))).await {
                 Err(e @ RecordError::Unreachable { .. }) => {
                     self.avoid(&url);
@@ -100,6 +104,20 @@ impl Voters {
             }
         }
         Err(failed.unwrap_or_else(nobody))
+    }
+
+    /// The same for work that asks two questions.
+    pub(super) async fn ask_twice<T, F>(
+        &self,
+        what: &str,
+        limit: Duration,
+        work: impl Fn(Client) -> F,
+    ) -> Result<T, RecordError>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        self.ask(what, limit, work).await
     }
 
     /// Asks the preferred voter only.
@@ -112,6 +130,7 @@ impl Voters {
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let (url, client) = self.list().into_iter().next().ok_or_else(nobody)?;
+        self.asked.fetch_add(1, Ordering::Relaxed);
         let outcome = bounded(&url, what, LIMIT, Box::pin(work(client))).await;
         if matches!(outcome, Err(RecordError::Unreachable { .. })) {
             self.avoid(&url);
@@ -124,7 +143,23 @@ fn nobody() -> RecordError {
     RecordError::Unreachable { voters: "none".to_owned(), why: "no voter is known".to_owned() }
 }
 
+/// A voter as etcd lists it.
+pub(super) fn to_voter(m: &etcd_client::Member) -> Voter {
+    Voter {
+        id: m.id(),
+        peer_url: m.peer_urls().first().cloned().unwrap_or_default(),
+        name: m.name().to_owned(),
+        learner: m.is_learner(),
+    }
+}
+
 impl super::Record {
+    /// How many questions this connection and its clones have sent to voters so far.
+    #[cfg(test)]
+    pub(crate) fn asked(&self) -> u64 {
+        self.voters.asked.load(Ordering::Relaxed)
+    }
+
     /// From now on, the voters at `urls` are asked.
     ///
     /// # Errors
@@ -143,14 +178,8 @@ impl super::Record {
             client.kv_client().get(super::keys::CLUSTER, None).await?;
             client.cluster_client().member_list().await
         };
-        let list = self.voters.ask("list the voters", LIMIT, ask).await?;
-        let voter = |m: &etcd_client::Member| Voter {
-            id: m.id(),
-            peer_url: m.peer_urls().first().cloned().unwrap_or_default(),
-            name: m.name().to_owned(),
-            learner: m.is_learner(),
-        };
-        Ok(list.members().iter().map(voter).collect())
+        let list = self.voters.ask_twice("list the voters", LIMIT, ask).await?;
+        Ok(list.members().iter().map(to_voter).collect())
     }
 
     /// Lets the voter at `peer_url` copy the record, without a vote yet.

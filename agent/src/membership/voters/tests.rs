@@ -91,7 +91,9 @@ fn the_record_gets_its_voters_one_step_at_a_time() {
     for (name, voters, members, alive, gone, want) in rows {
         let nodes: Vec<_> = members.iter().map(|n| node(*n)).collect();
         let ids = |ns: &[u64]| ns.iter().map(|n| format!("n{n}")).collect::<BTreeSet<_>>();
-        let seen = Seen { voters: &voters, nodes: &nodes, alive: &ids(alive), gone: &ids(gone) };
+        let none = BTreeMap::new();
+        let seen =
+            Seen { voters: &voters, nodes: &nodes, alive: &ids(alive), gone: &ids(gone), domains: &none };
         assert_eq!(plan_voters(&seen), want, "{name}");
     }
 }
@@ -107,7 +109,8 @@ fn no_plan_ever_leaves_fewer_than_a_quorum_alive() {
             let voters: Vec<_> = pick(voting).map(voter).collect();
             let living: BTreeSet<_> = pick(alive).map(|n| format!("n{n}")).collect();
             let gone = pick(!alive & (sets - 1)).map(|n| format!("n{n}")).collect();
-            let seen = Seen { voters: &voters, nodes: &nodes, alive: &living, gone: &gone };
+            let none = BTreeMap::new();
+            let seen = Seen { voters: &voters, nodes: &nodes, alive: &living, gone: &gone, domains: &none };
             if let Some(Step::Remove { id }) = plan_voters(&seen) {
                 assert!(
                     !living.contains(&format!("n{id}")),
@@ -127,7 +130,7 @@ fn a_member_runs_the_voter_that_it_has_in_the_list() {
     let list = || vec![voter(1), voter(2)];
     /// Name, what is written down, whether there is data, the list, step.
     type Row = (&'static str, Option<VoterFile>, bool, Vec<Voter>, OwnStep);
-    let rows: [Row; 9] = [
+    let rows: [Row; 14] = [
         ("no voter", None, false, vec![voter(1)], OwnStep::Nothing),
         ("added", None, false, vec![voter(1), unstarted(2)], OwnStep::Fresh(file(2))),
         (
@@ -154,6 +157,29 @@ fn a_member_runs_the_voter_that_it_has_in_the_list() {
             OwnStep::Fresh(file(2)),
         ),
         ("taken out", Some(file(2)), true, vec![voter(1)], OwnStep::End),
+        ("taken out, and its id was lost", None, true, vec![voter(1)], OwnStep::End),
+        (
+            "restored: it has another id now, and all that there is",
+            Some(file(7)),
+            true,
+            list(),
+            OwnStep::Run(file(2)),
+        ),
+        (
+            "another address now, and its id was lost",
+            None,
+            true,
+            vec![voter(1), Voter { peer_url: url(9), ..voter(2) }],
+            OwnStep::Run(VoterFile { initial: initial.replace("0.2", "0.9"), ..file(2) }),
+        ),
+        ("votes, and has nothing", Some(file(7)), false, list(), OwnStep::Fresh(file(2))),
+        (
+            "copies the record, and its id was lost",
+            None,
+            true,
+            vec![voter(1), learner(2)],
+            OwnStep::Run(file(2)),
+        ),
         (
             "the node has another address now",
             Some(file(9)),
@@ -173,4 +199,80 @@ fn the_own_voter_is_asked_first() {
     let nodes = [at(1, "https://a"), at(2, "https://b"), at(3, "")];
     assert_eq!(plan_endpoints(Some("https://l".into()), "n1", &nodes), ["https://l", "https://b"]);
     assert_eq!(plan_endpoints(None, "n3", &nodes), ["https://a", "https://b"]);
+}
+
+#[test]
+fn record_voters_are_spread_over_the_racks_that_are_known() {
+    let racks = |text: &str| -> BTreeMap<String, String> {
+        // One letter a member, `-` where its rack is not known.
+        let named = text.chars().enumerate().filter(|(_, rack)| *rack != '-');
+        named.map(|(n, rack)| (format!("n{}", n + 1), rack.to_string())).collect()
+    };
+    // Name; racks of the members; voters; step.
+    let rows: [(&str, &str, Vec<Voter>, Option<Step>); 13] = [
+        ("no racks", "----", vec![voter(1)], add(2)),
+        ("the second voter goes to another rack", "aabb", vec![voter(1)], add(3)),
+        ("the third to the third rack", "aabc", vec![voter(1), voter(3)], add(4)),
+        ("the third where it must", "aabb", vec![voter(1), voter(3)], add(2)),
+        ("not known is better than crowded", "aa-b", vec![voter(1), voter(4)], add(3)),
+        ("nobody there is better than not known", "a-bb", vec![voter(1)], add(3)),
+        ("two racks, as good as can be", "aabb", vec![voter(1), voter(2), voter(3)], None),
+        ("all in one rack: one is added elsewhere", "aaab", vec![voter(1), voter(2), voter(3)], add(4)),
+        ("and then one taken out", "aaab", vec![voter(1), voter(2), voter(3), voter(4)], remove(3)),
+        ("after that", "aaab", vec![voter(1), voter(2), voter(4)], None),
+        ("all in one rack, and nobody elsewhere", "aaaa", vec![voter(1), voter(2), voter(3)], None),
+        ("all in one rack, and one not known where", "aaa-", vec![voter(1), voter(2), voter(3)], None),
+        ("one voter stays where it is", "ab", vec![voter(1)], None),
+    ];
+    for (name, places, voters, want) in rows {
+        let nodes: Vec<_> = (1..=places.len() as u64).map(node).collect();
+        let alive = nodes.iter().map(|n| n.id.clone()).collect();
+        let (gone, domains) = (BTreeSet::new(), racks(places));
+        let seen = Seen { voters: &voters, nodes: &nodes, alive: &alive, gone: &gone, domains: &domains };
+        assert_eq!(plan_voters(&seen), want, "{name}");
+    }
+}
+
+#[test]
+fn record_spreading_ends() {
+    // Every way to put five to seven members into three racks, and every first voter.
+    for members in 3..=7_u32 {
+        let nodes: Vec<_> = (1..=u64::from(members)).map(node).collect();
+        let alive: BTreeSet<_> = nodes.iter().map(|n| n.id.clone()).collect();
+        for code in 0..3_u32.pow(members) {
+            let rack =
+                |n: u64| ["a", "b", "c"][(code / 3_u32.pow(u32::try_from(n).unwrap() - 1) % 3) as usize];
+            let domains: BTreeMap<_, _> =
+                (1..=u64::from(members)).map(|n| (format!("n{n}"), rack(n).to_owned())).collect();
+            let mut voters = vec![voter(1)];
+            let gone = BTreeSet::new();
+            for step in 0.. {
+                let seen =
+                    Seen { voters: &voters, nodes: &nodes, alive: &alive, gone: &gone, domains: &domains };
+                match plan_voters(&seen) {
+                    None => break,
+                    Some(Step::Add { node, .. }) => voters.push(learner(node[1..].parse().unwrap())),
+                    Some(Step::Promote { id }) => {
+                        voters.iter_mut().filter(|v| v.id == id).for_each(|v| v.learner = false);
+                    }
+                    Some(Step::Remove { id }) => voters.retain(|v| v.id != id),
+                }
+                assert!(step < 20, "{members} members in {domains:?}: no end");
+            }
+            assert_eq!(voters.len(), wanted(nodes.len()), "{domains:?}");
+            let racks = |ids: &mut dyn Iterator<Item = u64>| ids.map(rack).collect::<BTreeSet<_>>().len();
+            let possible = racks(&mut (1..=u64::from(members))).min(voters.len());
+            assert_eq!(racks(&mut voters.iter().map(|v| v.id)), possible, "{domains:?}");
+        }
+    }
+}
+
+#[test]
+fn record_a_label_names_the_rack() {
+    let roles = |text: &[&str]| text.iter().map(|r| (*r).to_owned()).collect::<Vec<_>>();
+    let of = BTreeMap::from([
+        ("n1".to_owned(), roles(&["storage", "rack=r1"])),
+        ("n2".to_owned(), roles(&["storage"])),
+    ]);
+    assert_eq!(domains(&of), BTreeMap::from([("n1".to_owned(), "r1".to_owned())]));
 }

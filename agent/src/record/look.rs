@@ -1,0 +1,74 @@
+//! One look at all that a member follows every few seconds: its own entry, the others', who lives, who votes. One
+//! transaction that only reads, and the voters as the same one that answered it knows them: two questions, however
+//! many things are looked at.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use etcd_client::{Client, GetOptions, GetResponse, KeyValue, Txn, TxnOp, TxnOpResponse};
+
+use super::keys::{self, under};
+use super::values::{NodeValue, ReplacedValue, RolesValue};
+use super::voters::{LIMIT, Voter, to_voter};
+use super::{Record, RecordError, Versioned, decode};
+
+/// What was seen, all of it at one revision of the record; the voters are those of that moment or later.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    /// The voters, and the one that is being made one.
+    pub(crate) voters: Vec<Voter>,
+    /// The members.
+    pub(crate) nodes: Vec<Versioned<NodeValue>>,
+    /// Ids of the members that give signs of life.
+    pub(crate) alive: BTreeSet<String>,
+    /// Labels of members, by id.
+    pub(crate) roles: BTreeMap<String, Vec<String>>,
+    /// Set where our machine was installed anew as somebody else.
+    pub(crate) replaced: Option<ReplacedValue>,
+}
+
+impl Look {
+    /// The members, without where they stood.
+    pub(crate) fn nodes(&self) -> Vec<NodeValue> {
+        self.nodes.iter().map(|n| n.value.clone()).collect()
+    }
+}
+
+impl Record {
+    /// Looks. Every answer is at least as new as this call.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub(crate) async fn look(&self, node_id: &str) -> Result<Look, RecordError> {
+        let all = || Some(GetOptions::new().with_prefix());
+        let names = Some(GetOptions::new().with_prefix().with_keys_only());
+        let txn = Txn::new().and_then(vec![
+            TxnOp::get(under(keys::REPLACED, node_id), None),
+            TxnOp::get(keys::NODES, all()),
+            TxnOp::get(keys::ROLES, all()),
+            TxnOp::get(keys::ALIVE, names),
+        ]);
+        let work = async |client: Client| {
+            // The transaction brings the asked voter up to date; what it then knows of the voters is as new.
+            let answer = client.kv_client().txn(txn.clone()).await?;
+            Ok((answer, client.cluster_client().member_list().await?))
+        };
+        let (answer, voters) = self.voters.ask_twice("look at the members", LIMIT, work).await?;
+        let mut parts = answer.op_responses().into_iter().filter_map(|part| match part {
+            TxnOpResponse::Get(got) => Some(got),
+            _ => None,
+        });
+        let mut part = || parts.next().map(|got: GetResponse| got.kvs().to_vec()).unwrap_or_default();
+        let (replaced, nodes, roles, alive) = (part(), part(), part(), part());
+        let name = |kv: &KeyValue, prefix: &str| {
+            String::from_utf8_lossy(kv.key()).trim_start_matches(prefix).to_owned()
+        };
+        let role = |kv: &KeyValue| Ok((name(kv, keys::ROLES), decode::<RolesValue>(kv)?.value.roles));
+        Ok(Look {
+            voters: voters.members().iter().map(to_voter).collect(),
+            nodes: nodes.iter().map(decode).collect::<Result<_, RecordError>>()?,
+            alive: alive.iter().map(|kv| name(kv, keys::ALIVE)).collect(),
+            roles: roles.iter().map(role).collect::<Result<_, RecordError>>()?,
+            replaced: replaced.first().map(decode).transpose()?.map(|found: Versioned<_>| found.value),
+        })
+    }
+}
