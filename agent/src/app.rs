@@ -10,6 +10,7 @@ use maekin_rootfs::node::NodeConfig;
 use tokio::sync::watch;
 use uuid::Uuid;
 
+use crate::audit;
 use crate::boot_drives::{self, Keeper};
 use crate::http::auth::Auth;
 use crate::http::error::ApiError;
@@ -53,6 +54,8 @@ pub(crate) struct App {
     pub(crate) known: Cache,
     /// How much machines may tell of themselves.
     pub(crate) budget: Budget,
+    /// What is to be written down about who asked for what.
+    pub(crate) audit: audit::Log,
     progress: RwLock<Progress>,
     standing: watch::Sender<Standing>,
 }
@@ -120,6 +123,7 @@ impl App {
             started_from,
             known: Cache::default(),
             budget: Budget::default(),
+            audit: audit::Log::default(),
             progress,
             standing,
         }

@@ -3,7 +3,12 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`server`] | accept loops: TLS, limits, who is at the other end |
-//! | [`auth`] | who may ask |
+//! | [`auth`] | who asks |
+//! | [`identity`] | and what he may do |
+//! | [`table`] | operations: each said once, for router, guard and OpenAPI |
+//! | [`openapi`] | the OpenAPI document |
+//! | [`page`] | lists in pages |
+//! | [`request`] | ids of requests |
 //! | [`limiter`] | wrong passwords slow their sender down |
 //! | [`error`] | errors as problem details |
 //! | [`routes`] | what can be asked |
@@ -12,9 +17,14 @@
 pub(crate) mod auth;
 pub(crate) mod client;
 pub(crate) mod error;
+pub(crate) mod identity;
 pub(crate) mod limiter;
+pub(crate) mod openapi;
+pub(crate) mod page;
+pub(crate) mod request;
 pub(crate) mod routes;
 pub(crate) mod server;
+pub(crate) mod table;
 
 #[cfg(test)]
 mod tests;

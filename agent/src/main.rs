@@ -17,6 +17,7 @@
 //! | [`power`] | power of machines: Wake-on-LAN, IPMI, Redfish |
 //! | [`provision`] | configures and starts the install master |
 //! | [`http`] | the API: HTTPS and unix socket, authentication, routes |
+//! | [`audit`] | who asked for which change, and who was refused |
 //! | [`node_info`] | this node about itself |
 //! | [`boot_drives`] | the boot drives: watched, told, healed |
 //! | [`local_pool`] | LVM thin pool on the data mirror |
@@ -25,6 +26,7 @@
 //! | [`settings`], [`clock`], [`errors`] | paths and ports; the wall clock; error texts |
 
 mod app;
+mod audit;
 mod boot_drives;
 mod cli;
 mod clock;

@@ -7,11 +7,13 @@
 //! | [`values`] | what lies there |
 //! | [`alive`] | this node's sign of life |
 //! | [`look`] | all that a member follows, in two questions |
+//! | [`pages`] | long lists, piece by piece |
 //! | [`voters`] | who is asked, and who votes |
 
 pub(crate) mod alive;
 pub(crate) mod keys;
 pub(crate) mod look;
+mod pages;
 pub(crate) mod values;
 pub(crate) mod voters;
 

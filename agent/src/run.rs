@@ -23,7 +23,7 @@ use crate::http::client::Target;
 use crate::http::{routes, server};
 use crate::pki::identity::NodeKey;
 use crate::settings::Settings;
-use crate::{boot_drives, leader, local_pool, membership, provision, record, tls};
+use crate::{audit, boot_drives, leader, local_pool, membership, provision, record, tls};
 
 /// Threads of the agent: it waits more than it works.
 const WORKERS: usize = 2;
@@ -102,6 +102,7 @@ async fn live(app: Arc<App>) {
         leader::keep(Arc::clone(&app), Arc::clone(&member)),
         membership::voters::keep(Arc::clone(&app), Arc::clone(&member)),
         provision::run(Arc::clone(&app), Arc::clone(&member)),
+        audit::keep(Arc::clone(&app), Arc::clone(&member)),
     );
 }
 

@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// `GET`: [`Addresses`], to the install master of the leader. `POST`: [`AddressChange`] in, [`Hold`] out; 409 when this
@@ -12,7 +13,7 @@ pub const ADDRESSES: &str = "/internal/addresses";
 pub const MOST: usize = 1000;
 
 /// An address that a machine has, or had last.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Held {
     /// The address.
     pub ip: Ipv4Addr,
@@ -23,7 +24,7 @@ pub struct Held {
 }
 
 /// Everything that the leader has to know when it begins.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Addresses {
     /// Names the time of this leader; what it writes holds only in it.
     pub epoch: i64,
@@ -32,7 +33,7 @@ pub struct Addresses {
 }
 
 /// What changed. With nothing in it: whether we lead still.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct AddressChange {
     /// Of [`Addresses`].
     pub epoch: i64,
@@ -43,7 +44,7 @@ pub struct AddressChange {
 }
 
 /// The leader leads still.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Hold {
     /// For so long from when it asked, milliseconds; unless it asks again, nothing may be answered after that.
     pub for_ms: u64,

@@ -1,9 +1,10 @@
 //! What is wrong with a node, in words for a person.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Something that a person should know of, for as long as it is so.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Alarm {
     /// Stable name of what is wrong, e.g. `boot-drive-1-missing`; one alarm of a name at a time.
     pub id: String,
@@ -18,7 +19,7 @@ pub struct Alarm {
 }
 
 /// How bad an [`Alarm`] is. The worse, the greater.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Severity {
     /// Nothing is lost yet, and the next fault could be worse than it should.

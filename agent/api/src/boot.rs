@@ -5,6 +5,7 @@
 
 use std::net::Ipv4Addr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The agent's unix socket, mode 0600, owner root. It serves the whole API without authentication.
@@ -27,7 +28,7 @@ pub const ANSWER: &str = "/internal/install/{ticket}/answer";
 pub const REPORT: &str = "/internal/install/{ticket}/report";
 
 /// A machine that asks to boot from the network.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Machine {
     /// Hardware address of the booting interface, `aa:bb:cc:dd:ee:ff`, lower case.
     pub mac: String,
@@ -42,7 +43,7 @@ pub struct Machine {
 }
 
 /// What a machine found out about itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Inventory {
     /// Which machine.
     pub machine: Machine,
@@ -51,7 +52,7 @@ pub struct Inventory {
 }
 
 /// What a machine that boots from the network shall do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "decision", rename_all = "kebab-case")]
 pub enum Decision {
     /// Boot the installer, under this ticket.
@@ -71,7 +72,7 @@ pub enum Decision {
 }
 
 /// How an installation goes, told by the installer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "stage", rename_all = "kebab-case")]
 pub enum Report {
     /// It is under way.

@@ -1,12 +1,13 @@
 //! The boot drives of a node: whether either of them alone would start it, and how that is known.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::alarm::Alarm;
 use crate::node::Array;
 
 /// Answer of [`crate::NODE_BOOT`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct BootDrives {
     /// All in all.
     pub state: State,
@@ -32,7 +33,8 @@ pub struct BootDrives {
 }
 
 /// How the boot drives are, all in all.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "BootDrivesState")]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
     /// Not looked at yet.
@@ -51,7 +53,8 @@ pub enum State {
 }
 
 /// One boot drive.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "BootDrive")]
 pub struct Drive {
     /// 1 or 2.
     pub number: u8,
@@ -84,7 +87,7 @@ pub struct Drive {
 }
 
 /// Half of a mirror.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Half {
     /// The mirror, e.g. `maekin-state`.
     pub array: String,
@@ -93,7 +96,7 @@ pub struct Half {
 }
 
 /// How half of a mirror is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HalfState {
     /// In use and up to date.
@@ -107,7 +110,7 @@ pub enum HalfState {
 }
 
 /// An EFI system partition.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Esp {
     /// Not looked at yet.
@@ -128,7 +131,7 @@ pub enum Esp {
 }
 
 /// Partition tables (primary and backup) and, under BIOS, boot code of a drive.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Tables {
     /// Not looked at yet.
@@ -144,7 +147,7 @@ pub enum Tables {
 }
 
 /// A start from a drive, from its own boot loader on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Proof {
     /// When.
     pub at: u64,
@@ -153,7 +156,7 @@ pub struct Proof {
 }
 
 /// Boot entries of the firmware.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Entries {
     /// Not looked at yet.
@@ -168,7 +171,7 @@ pub enum Entries {
 }
 
 /// What is being done about a drive that is not whole.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Heal {
     /// Nothing has to be.
@@ -220,7 +223,7 @@ pub enum Heal {
 }
 
 /// The last comparison of the halves, byte by byte.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Comparison {
     /// When it was finished; absent: never yet.
     pub last: Option<u64>,
@@ -233,7 +236,7 @@ pub struct Comparison {
 }
 
 /// The trial boot of the drive that the node did not start from last.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Trial {
     /// When the next one is due; absent while they are switched off.
     pub next: Option<u64>,
@@ -245,7 +248,7 @@ pub struct Trial {
 }
 
 /// How a trial boot went.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct TrialResult {
     /// When.
     pub at: u64,
@@ -256,7 +259,8 @@ pub struct TrialResult {
 }
 
 /// What the node does by itself about its boot drives. `PUT` to [`crate::NODE_BOOT_SETTINGS`].
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "BootDriveSettings")]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
     /// Whether a drive that is put in is made a boot drive.
@@ -266,7 +270,7 @@ pub struct Settings {
 }
 
 /// Whether a drive that is put in is made a boot drive.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum HealPolicy {
     /// By itself where nothing is lost by it: a blank drive, or a half of this very node that was away.
@@ -279,7 +283,7 @@ pub enum HealPolicy {
 }
 
 /// Whether the other drive is booted from time to time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum TrialPolicy {
     /// Never.
@@ -290,7 +294,7 @@ pub enum TrialPolicy {
 }
 
 /// `POST` to [`crate::NODE_BOOT_HEAL`]: go ahead.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct StartHeal {
     /// Device node of the drive, as [`Heal::Asks`] names it; absent: whatever would be done.

@@ -1,11 +1,12 @@
 //! The cluster and its members.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::install::WindowState;
 
 /// Answer of [`crate::CLUSTER`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Cluster {
     /// Its id.
     pub id: String,
@@ -25,7 +26,7 @@ pub struct Cluster {
 }
 
 /// A member of the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Member {
     /// Its id.
     pub id: String,
@@ -51,7 +52,7 @@ pub struct Member {
 }
 
 /// Whether a member is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum MemberState {
     /// It renews its sign of life.

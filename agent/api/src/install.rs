@@ -1,11 +1,12 @@
 //! Letting machines in: the install window, and the installations that came of it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::machine::{Identity, Inventory};
 
 /// Body of `POST` [`crate::INSTALL_WINDOW`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct OpenWindow {
     /// For how long, 1 to 1440.
@@ -15,7 +16,7 @@ pub struct OpenWindow {
 }
 
 /// Whether machines that boot from the network are installed without asking further.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WindowState {
     /// Whether it is open now.
     pub open: bool,
@@ -26,7 +27,7 @@ pub struct WindowState {
 }
 
 /// One installation of a machine over the network: its ticket.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Install {
     /// Names it; also what the machine proves itself with while it is installed.
@@ -58,7 +59,8 @@ pub struct Install {
 }
 
 /// Something that happened to a machine or its ticket.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "InstallEvent")]
 pub struct Event {
     /// When.
     pub at: u64,
@@ -70,7 +72,8 @@ pub struct Event {
 }
 
 /// Kinds of [`Event`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "InstallWhat")]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
     /// It asked to boot for the first time.
@@ -102,7 +105,7 @@ pub enum What {
 }
 
 /// On what terms a machine is let in.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Terms {
     /// Host name. `{n}` becomes the lowest number that is free (`{n:02}` with at least two digits), `{mac}` the hardware
@@ -117,7 +120,8 @@ pub struct Terms {
 }
 
 /// Which drives become the boot mirror, and what may be lost on them.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "InstallDisks")]
 #[serde(default, deny_unknown_fields)]
 pub struct Disks {
     /// Drives like `serial:XYZ`, `wwn:0x5000` or `path:/dev/...`, at most two; none: the installer chooses.
@@ -128,7 +132,7 @@ pub struct Disks {
 
 /// A machine, or several, that are let in without asking further. All that is given must fit; the first rule that fits
 /// counts.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Rule {
     /// Hardware address of any of its ports; empty: any.
@@ -146,7 +150,7 @@ pub struct Rule {
 }
 
 /// Body of `POST` [`crate::MACHINE_DENY`].
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Deny {
     /// Why, for whoever stands in front of it.
@@ -156,7 +160,8 @@ pub struct Deny {
 }
 
 /// How far an installation is.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "InstallProgress")]
 #[serde(tag = "stage", rename_all = "kebab-case")]
 pub enum Progress {
     /// It was let in; the installer has not been heard of yet.
@@ -183,7 +188,7 @@ pub enum Progress {
 }
 
 /// A member that shall be installed anew.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Reinstall {
     /// Its host name, which it keeps.
     pub name: String,
@@ -194,7 +199,7 @@ pub struct Reinstall {
 }
 
 /// A machine that asked to boot from the network.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct SeenMachine {
     /// Hardware address it booted from.
@@ -216,7 +221,8 @@ pub struct SeenMachine {
 }
 
 /// Where a machine that asked to boot stands.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "InstallStanding")]
 #[serde(tag = "standing", rename_all = "kebab-case")]
 pub enum Standing {
     /// Nobody has decided about it.
@@ -253,7 +259,7 @@ impl Default for Standing {
 }
 
 /// Answer of [`crate::MACHINE`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct MachineDetail {
     /// The machine.
     pub machine: SeenMachine,

@@ -1,11 +1,12 @@
 //! How a node becomes a member: by a one-time secret, over TLS whose server proves to hold the cluster's CA.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
 
 /// Body of `POST` [`crate::JOIN`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct JoinRequest {
     /// The one-time secret.
@@ -25,7 +26,7 @@ pub struct JoinRequest {
 }
 
 /// What a node is told that may join.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct JoinReply {
     /// The cluster's CA certificate, PEM.
     pub ca: String,
@@ -44,7 +45,7 @@ pub struct JoinReply {
 }
 
 /// Body of `POST` [`crate::INVITES`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewInvite {
     /// How long the secret can be used, 1 to 1440.
@@ -52,7 +53,7 @@ pub struct NewInvite {
 }
 
 /// What a new node's answer file needs in `[cluster]` to join.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Invite {
     /// `https://address:port` of nodes to ask.
     pub masters: Vec<String>,

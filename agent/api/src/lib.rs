@@ -5,8 +5,10 @@
 //!
 //! | module | job |
 //! | --- | --- |
+//! | [`access`] | who may do what |
 //! | [`addresses`] | install master tells agent: which machine has which address |
 //! | [`alarm`] | what is wrong with a node |
+//! | [`audit`] | the audit log |
 //! | [`boot`] | install master asks agent: what shall this machine boot |
 //! | [`boot_drives`] | whether either boot drive alone would start a node |
 //! | [`cluster`] | the cluster and its members |
@@ -19,8 +21,10 @@
 //! | [`provision`] | what install masters hand out |
 //! | [`secret`] | texts that are never shown |
 
+pub mod access;
 pub mod addresses;
 pub mod alarm;
+pub mod audit;
 pub mod boot;
 pub mod boot_drives;
 pub mod cluster;
@@ -88,3 +92,9 @@ pub const JOIN: &str = "/v1/join";
 pub const PROVISION: &str = "/v1/provision";
 /// `GET`: 200 and the text `ok` when the agent serves. Needs no authentication and tells nothing else.
 pub const HEALTH: &str = "/healthz";
+/// `GET`: the OpenAPI document of this API.
+pub const OPENAPI: &str = "/v1/openapi.json";
+/// `GET` [`access::WhoAmI`]: who asks, as the node knows it.
+pub const WHOAMI: &str = "/v1/whoami";
+/// `GET` list of [`audit::AuditEvent`], the newest first; `?limit=&after=`.
+pub const AUDIT: &str = "/v1/audit";

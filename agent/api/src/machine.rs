@@ -12,6 +12,7 @@
 pub mod identity;
 pub mod inventory;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
@@ -32,7 +33,7 @@ pub const HOLD: u64 = 20;
 pub const FACTS: usize = 1 << 20;
 
 /// Who a machine is, as it says itself when it asks.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Ask {
     /// Hardware address that it booted from, `aa:bb:cc:dd:ee:ff`, lower case.
     pub mac: String,
@@ -47,7 +48,7 @@ pub struct Ask {
 }
 
 /// What a machine found out about itself.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Told {
     /// Who.
     pub who: Ask,
@@ -56,7 +57,7 @@ pub struct Told {
 }
 
 /// What a machine that waits is told.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "verdict", rename_all = "kebab-case")]
 pub enum Verdict {
     /// It is let in: it installs itself under this ticket.

@@ -1,12 +1,13 @@
 //! One node about itself.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::alarm::Alarm;
 use crate::boot_drives::BootDrives;
 
 /// Answer of [`crate::NODE`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Node {
     /// Its id, the same for as long as it is installed.
     pub id: String,
@@ -49,7 +50,7 @@ pub struct Node {
 }
 
 /// The part of a node's install master.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum InstallMaster {
     /// Another node's gives addresses; this one serves files.
@@ -62,7 +63,8 @@ pub enum InstallMaster {
 }
 
 /// A network interface as it is now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "NodeInterface")]
 pub struct Interface {
     /// Kernel name.
     pub name: String,
@@ -75,7 +77,8 @@ pub struct Interface {
 }
 
 /// What a node boots from.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "NodeBoot")]
 pub struct Boot {
     /// The boot drives chosen at install.
     pub disks: Vec<Disk>,
@@ -84,7 +87,8 @@ pub struct Boot {
 }
 
 /// A boot drive as it was at install.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "NodeDisk")]
 pub struct Disk {
     /// Serial number.
     pub serial: String,
@@ -95,7 +99,8 @@ pub struct Disk {
 }
 
 /// A mirror as the kernel has it now.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "NodeArray")]
 pub struct Array {
     /// e.g. `maekin-state`.
     pub name: String,
@@ -116,7 +121,7 @@ impl Array {
 }
 
 /// Storage for local volumes.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum LocalPool {
     /// Not looked at yet.
@@ -135,7 +140,7 @@ pub enum LocalPool {
 }
 
 /// Where a node stands on its way into a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Membership {
     /// On the way.

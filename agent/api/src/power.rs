@@ -3,12 +3,14 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
 
 /// By which means a machine is switched.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PowerMethod")]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
     /// A magic packet wakes it; it cannot be switched off, asked, or told from what to boot.
@@ -20,7 +22,8 @@ pub enum Method {
 }
 
 /// Which kind of start is set for the boot from the network.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PowerFirmware")]
 #[serde(rename_all = "lowercase")]
 pub enum Firmware {
     /// UEFI.
@@ -30,7 +33,7 @@ pub enum Firmware {
 }
 
 /// How a machine is switched, without the password. Fields that do not belong to the method must be left out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PowerSettings {
     /// By which means.
@@ -84,7 +87,7 @@ impl PowerSettings {
 }
 
 /// Body of `PUT` [`crate::MACHINE_POWER`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct SetPower {
     /// How the machine is switched.
@@ -96,7 +99,7 @@ pub struct SetPower {
 }
 
 /// What is known about the power of a machine.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct PowerInfo {
     /// Hardware address the machine boots from.
     pub mac: String,
@@ -112,7 +115,7 @@ pub struct PowerInfo {
 }
 
 /// Something that was done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct LastAction {
     /// What.
     pub action: Action,
@@ -127,7 +130,8 @@ pub struct LastAction {
 }
 
 /// What a machine is told to do.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PowerAction")]
 #[serde(rename_all = "kebab-case")]
 pub enum Action {
     /// Nothing: only say whether it is on.
@@ -155,7 +159,8 @@ impl fmt::Display for Action {
 }
 
 /// Body of `POST` [`crate::MACHINE_POWER`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PowerAct")]
 #[serde(deny_unknown_fields)]
 pub struct Act {
     /// What to do.
@@ -166,7 +171,8 @@ pub struct Act {
 }
 
 /// Whether a machine is on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PowerState")]
 #[serde(rename_all = "lowercase")]
 pub enum Power {
     /// It is.
@@ -178,7 +184,8 @@ pub enum Power {
 }
 
 /// What came of an action.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "PowerDone")]
 pub struct Done {
     /// The machine's power afterwards, as its controller tells it.
     pub power: Power,

@@ -2,13 +2,14 @@
 
 use std::fmt;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// Media type of a [`Problem`], RFC 9457 section 6.1.
 pub const MEDIA_TYPE: &str = "application/problem+json";
 
 /// Why a request was not carried out.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Problem {
     /// Stable name of the kind of problem, e.g. `urn:maekin:record-unreachable`.
     #[serde(rename = "type")]
@@ -19,6 +20,9 @@ pub struct Problem {
     pub status: u16,
     /// What exactly went wrong here, and what to do about it.
     pub detail: String,
+    /// Names the request, as in the `X-Request-Id` header, the logs and the audit log.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub request_id: String,
 }
 
 impl fmt::Display for Problem {

@@ -1,4 +1,4 @@
-//! Who may ask: the machine's own root over the unix socket, other members by certificate, a person by password.
+//! Who asks: the machine's own root over the unix socket, other members by certificate, a person by password.
 
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
@@ -14,7 +14,10 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Semaphore;
 
 use super::error::ApiError;
+use super::identity::{BUILTIN, Identity, Who};
 use super::limiter::Limiter;
+use crate::app::App;
+use crate::audit::{self, Event};
 use crate::clock::now;
 use crate::pki::peer::PeerNode;
 
@@ -24,9 +27,6 @@ const CHECKS: usize = 2;
 const TURN: Duration = Duration::from_secs(5);
 /// Longest password that is looked at, bytes.
 const LONGEST: usize = 1024;
-/// The one user there is.
-const USER: &str = "admin";
-
 /// Who is at the other end of a connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Peer {
@@ -61,20 +61,33 @@ impl Auth {
         Ok(Self { hash, limiter, turns: Semaphore::new(CHECKS), known, salt })
     }
 
-    /// Whether `peer` may ask, with these headers.
+    /// Who `peer` is, with these headers.
     ///
     /// # Errors
     /// The answer to give instead.
-    pub(crate) async fn check(&self, peer: &Peer, headers: &HeaderMap) -> Result<(), ApiError> {
+    pub(crate) async fn identify(
+        &self,
+        app: &App,
+        peer: &Peer,
+        headers: &HeaderMap,
+    ) -> Result<Identity, ApiError> {
         let ip = match peer {
-            Peer::Root | Peer::Member(_) => return Ok(()),
+            Peer::Root => return Ok(Identity::trusted(Who::Root, None)),
+            Peer::Member(node) => return Ok(Identity::trusted(Who::Member(node.clone()), None)),
             Peer::Stranger(ip) => *ip,
         };
-        let Some(password) = basic_password(headers) else {
+        let Some((user, password)) = basic(headers) else {
             return Err(unauthorized(
-                "give user `admin` and its password (HTTP Basic), or a member's certificate",
+                "give a user and the password (HTTP Basic), e.g. user `admin`, or a member's certificate",
             ));
         };
+        if user != BUILTIN {
+            return Err(unauthorized("there is no such user, or the password is another one"));
+        }
+        self.builtin(app, ip, password).await.map(|()| Identity::trusted(Who::Builtin, Some(ip)))
+    }
+
+    async fn builtin(&self, app: &App, ip: IpAddr, password: String) -> Result<(), ApiError> {
         let Some(hash) = &self.hash else {
             return Err(unauthorized(
                 "this node has no admin password; set one in its answer file, `[admin] password`",
@@ -93,7 +106,10 @@ impl Auth {
             *self.known.lock().unwrap_or_else(PoisonError::into_inner) = Some(self.digest(&password));
             return Ok(());
         }
-        tracing::warn!(from = %ip, "wrong admin password");
+        audit::event(
+            app,
+            Event::refused("login-refused").as_user(BUILTIN).from(Some(ip)).text("wrong password"),
+        );
         self.limit(|limiter| limiter.failed(ip, now()));
         Err(unauthorized("the password of user `admin` is another one"))
     }
@@ -146,8 +162,8 @@ fn unauthorized(detail: &str) -> ApiError {
     ApiError::new(StatusCode::UNAUTHORIZED, "unauthorized", "Who asks is not known", detail)
 }
 
-/// The password of user `admin` in an `Authorization` header, RFC 7617.
-fn basic_password(headers: &HeaderMap) -> Option<String> {
+/// User and password in an `Authorization` header, RFC 7617.
+fn basic(headers: &HeaderMap) -> Option<(String, String)> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, encoded) = value.split_once(' ')?;
     if !scheme.eq_ignore_ascii_case("basic") || encoded.len() > 2 * LONGEST {
@@ -155,7 +171,7 @@ fn basic_password(headers: &HeaderMap) -> Option<String> {
     }
     let text = String::from_utf8(STANDARD.decode(encoded.trim()).ok()?).ok()?;
     let (user, password) = text.split_once(':')?;
-    (user == USER && password.len() <= LONGEST).then(|| password.to_owned())
+    (password.len() <= LONGEST).then(|| (user.to_owned(), password.to_owned()))
 }
 
 #[cfg(test)]
@@ -166,10 +182,10 @@ mod tests {
     fn headers_give_a_password_or_none() {
         let basic = |text: &str| format!("Basic {}", STANDARD.encode(text));
         let rows = [
-            ("right", basic("admin:pass word"), Some("pass word")),
-            ("colon in it", basic("admin:a:b"), Some("a:b")),
-            ("scheme in small letters", basic("admin:x").replace("Basic", "basic"), Some("x")),
-            ("other user", basic("root:x"), None),
+            ("right", basic("admin:pass word"), Some(("admin", "pass word"))),
+            ("colon in it", basic("admin:a:b"), Some(("admin", "a:b"))),
+            ("scheme in small letters", basic("admin:x").replace("Basic", "basic"), Some(("admin", "x"))),
+            ("other user", basic("root:x"), Some(("root", "x"))),
             ("no colon", basic("admin"), None),
             ("no base64", "Basic ###".to_owned(), None),
             ("bearer", "Bearer abc".to_owned(), None),
@@ -180,8 +196,9 @@ mod tests {
         for (name, value, want) in rows {
             let mut headers = HeaderMap::new();
             headers.insert(header::AUTHORIZATION, value.parse().unwrap());
-            assert_eq!(basic_password(&headers).as_deref(), want, "{name}");
+            let got = super::basic(&headers);
+            assert_eq!(got.as_ref().map(|(u, p)| (u.as_str(), p.as_str())), want, "{name}");
         }
-        assert_eq!(basic_password(&HeaderMap::new()), None, "no header");
+        assert_eq!(super::basic(&HeaderMap::new()), None, "no header");
     }
 }

@@ -22,6 +22,7 @@ impl ApiError {
             title: title.to_owned(),
             status: status.as_u16(),
             detail: detail.into(),
+            request_id: super::request::current(),
         }))
     }
 

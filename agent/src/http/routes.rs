@@ -2,6 +2,7 @@
 //!
 //! | module | job |
 //! | --- | --- |
+//! | [`access`] | who asks, the audit log |
 //! | [`node`] | this node |
 //! | [`boot_drives`] | this node's boot drives |
 //! | [`cluster`] | the cluster and its members |
@@ -12,6 +13,7 @@
 //! | [`machines`] | machines that asked to boot: seen, let in, told no |
 //! | [`boot`] | the install master's questions, on the socket only |
 
+mod access;
 mod addresses;
 mod boot;
 mod boot_drives;
@@ -23,21 +25,20 @@ mod power;
 mod provision;
 
 use std::sync::Arc;
-use std::time::Duration;
 
+use axum::Router;
 use axum::body::Bytes;
+use axum::extract::DefaultBodyLimit;
 use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::http::StatusCode;
-use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::Response;
-use axum::routing::{get, post};
-use axum::{Extension, Router};
+use axum::middleware::from_fn;
 use maekin_api as api;
+use maekin_api::access::Role::{Admin, Operator, Viewer};
 use serde::de::DeserializeOwned;
 
-use super::auth::Peer;
 use super::error::ApiError;
+use super::request;
+use super::table::{Op, delete, get, group, post, put, router};
 use crate::app::App;
 
 /// Largest body of a request, bytes.
@@ -48,66 +49,121 @@ const REPORT: usize = 4 << 20;
 const FACTS: usize = api::machine::FACTS + (64 << 10);
 /// Largest list of machines that are let in, bytes.
 const LIST: usize = 1 << 20;
-/// How long a request may take, its body included.
-const LIMIT: Duration = Duration::from_secs(60);
+/// Media type of a list as CSV.
+const CSV: &str = "text/csv";
 
 /// What is served over HTTPS.
 pub(crate) fn public(app: Arc<App>) -> Router {
-    finish(v1(app))
+    finish(router(&app, operations()))
 }
 
 /// What is served over the unix socket: the same, and what only this machine's own programs may ask.
 pub(crate) fn socket(app: Arc<App>) -> Router {
-    let internal = Router::new()
-        .route(api::boot::DECIDE, post(boot::decide))
-        .route(
-            api::addresses::ADDRESSES,
-            get(addresses::get).post(addresses::write).layer(DefaultBodyLimit::max(REPORT)),
-        )
-        .route(api::boot::VERDICT, post(boot::verdict))
-        .route(api::boot::INVENTORY, post(boot::inventory).layer(DefaultBodyLimit::max(FACTS)))
-        .route(api::boot::ANSWER, post(boot::answer).layer(DefaultBodyLimit::max(FACTS)))
-        .route(api::boot::REPORT, post(boot::report).layer(DefaultBodyLimit::max(REPORT)))
-        .with_state(Arc::clone(&app));
-    finish(v1(app).merge(internal))
+    finish(router(&app, operations().into_iter().chain(internal()).collect()))
 }
 
-fn v1(app: Arc<App>) -> Router {
-    let guarded = Router::new()
-        .route(api::NODE, get(node::get))
-        .route(api::NODE_BOOT, get(boot_drives::get))
-        .route(api::NODE_BOOT_SETTINGS, get(boot_drives::settings).put(boot_drives::set))
-        .route(api::NODE_BOOT_HEAL, post(boot_drives::heal))
-        .route(api::NODE_BOOT_COMPARE, post(boot_drives::compare))
-        .route(api::NODE_BOOT_TRIAL, post(boot_drives::try_boot))
-        .route(api::CLUSTER, get(cluster::get))
-        .route(api::PROVISION, get(provision::get).put(provision::put))
-        .route(
-            api::INSTALL_WINDOW,
-            get(install::window).post(install::open_window).delete(install::close_window),
-        )
-        .route(api::INSTALLS, get(install::list))
-        .route(api::INSTALL, get(install::one).delete(install::forget))
-        .route(api::INSTALL_RECEIPT, get(install::receipt))
-        .route(api::REINSTALL, post(install::reinstall).delete(install::withdraw))
-        .route(api::POWER, get(power::list))
-        .route(api::MACHINE_POWER, get(power::get).put(power::set).delete(power::forget).post(power::act))
-        .route(api::MACHINES, get(machines::list))
-        .route(api::MACHINE, get(machines::one))
-        .route(api::MACHINE_APPROVE, post(machines::approve))
-        .route(api::MACHINE_DENY, post(machines::deny))
-        .route(
-            api::APPROVALS,
-            get(machines::rules).put(machines::set_rules).layer(DefaultBodyLimit::max(LIST)),
-        )
-        .route(
-            api::APPROVALS_CSV,
-            get(machines::csv).put(machines::set_csv).layer(DefaultBodyLimit::max(LIST)),
-        )
-        .route(api::INVITES, post(install::invite))
-        .route_layer(from_fn_with_state(Arc::clone(&app), guard));
-    let open = Router::new().route(api::JOIN, post(install::join)).route(api::HEALTH, get(async || "ok\n"));
-    guarded.merge(open).with_state(app)
+/// Everything that can be asked, with the least role that it takes.
+#[rustfmt::skip] // a table
+pub(crate) fn operations() -> Vec<Op> {
+    [
+        group("access", [
+            get(api::WHOAMI, "whoAmI", Viewer, "Who asks, as the node knows it.", access::whoami)
+                .answers::<api::access::WhoAmI>(),
+            get(api::AUDIT, "listAudit", Admin, "The audit log, the newest first.", access::audit)
+                .lists::<api::audit::AuditEvent>(),
+        ]),
+        group("about", [
+            get(api::OPENAPI, "getOpenApi", Viewer, "This document.", access::openapi).answers::<serde_json::Value>(),
+            get(api::HEALTH, "health", None, "Whether the agent serves.", async || "ok\n").answers_text("text/plain"),
+        ]),
+        group("node", [
+            get(api::NODE, "getNode", Viewer, "This node about itself.", node::get)
+                .answers::<api::node::Node>(),
+            get(api::NODE_BOOT, "getBootDrives", Viewer, "This node's boot drives.", boot_drives::get)
+                .answers::<api::boot_drives::BootDrives>(),
+            get(api::NODE_BOOT_SETTINGS, "getBootDriveSettings", Viewer, "What the node does about its boot drives by itself.", boot_drives::settings)
+                .answers::<api::boot_drives::Settings>(),
+            put(api::NODE_BOOT_SETTINGS, "setBootDriveSettings", Operator, "Say what it shall do about them.", boot_drives::set)
+                .takes::<api::boot_drives::Settings>().answers::<api::boot_drives::Settings>(),
+            post(api::NODE_BOOT_HEAL, "healBootDrive", Operator, "Go ahead with the healing that the node offers, or try again now.", boot_drives::heal)
+                .takes::<api::boot_drives::StartHeal>(),
+            post(api::NODE_BOOT_COMPARE, "compareBootDrives", Operator, "Compare the halves of the mirrors now, byte by byte.", boot_drives::compare),
+            post(api::NODE_BOOT_TRIAL, "tryBootDrive", Operator, "Restart into the boot drive that this start did not come from.", boot_drives::try_boot),
+        ]),
+        group("cluster", [
+            get(api::CLUSTER, "getCluster", Viewer, "The cluster and its members.", cluster::get)
+                .answers::<api::cluster::Cluster>(),
+            get(api::PROVISION, "getProvision", Viewer, "What the install masters hand out.", provision::get)
+                .answers::<api::provision::Provision>(),
+            put(api::PROVISION, "setProvision", Admin, "Say what they shall hand out.", provision::put)
+                .takes::<api::provision::Provision>().answers::<api::provision::Provision>(),
+            post(api::INVITES, "createInvite", Admin, "Make a one-time secret for a node that is installed by hand.", install::invite)
+                .takes::<api::join::NewInvite>().answers::<api::join::Invite>(),
+            post(api::JOIN, "join", None, "Ask to become a member, with a one-time secret.", install::join)
+                .takes::<api::join::JoinRequest>().answers::<api::join::JoinReply>(),
+        ]),
+        group("machines", [
+            get(api::INSTALL_WINDOW, "getInstallWindow", Viewer, "Whether machines are let in without asking further.", install::window)
+                .answers::<api::install::WindowState>(),
+            post(api::INSTALL_WINDOW, "openInstallWindow", Operator, "Let machines in without asking further.", install::open_window)
+                .takes::<api::install::OpenWindow>().answers::<api::install::WindowState>(),
+            delete(api::INSTALL_WINDOW, "closeInstallWindow", Operator, "Let no more in.", install::close_window)
+                .answers::<api::install::WindowState>(),
+            get(api::INSTALLS, "listInstalls", Viewer, "Installations over the network.", install::list)
+                .lists::<api::install::Install>(),
+            get(api::INSTALL, "getInstall", Operator, "One installation.", install::one)
+                .answers::<api::install::Install>(),
+            delete(api::INSTALL, "forgetInstall", Operator, "Forget an installation.", install::forget),
+            get(api::INSTALL_RECEIPT, "getInstallReceipt", Operator, "What the installer left.", install::receipt)
+                .answers::<serde_json::Value>(),
+            post(api::REINSTALL, "reinstallNode", Operator, "Have a member's machine installed anew when it next boots from the network.", install::reinstall)
+                .answers::<api::install::Reinstall>(),
+            delete(api::REINSTALL, "withdrawReinstall", Operator, "Take that back.", install::withdraw),
+            get(api::MACHINES, "listMachines", Viewer, "Machines that asked to boot.", machines::list)
+                .lists::<api::install::SeenMachine>(),
+            get(api::MACHINE, "getMachine", Viewer, "One of them, by hardware address or code, with its facts.", machines::one)
+                .answers::<api::install::MachineDetail>(),
+            post(api::MACHINE_APPROVE, "approveMachine", Operator, "Let a machine in.", machines::approve)
+                .takes::<api::install::Terms>().answers::<api::install::Install>(),
+            post(api::MACHINE_DENY, "denyMachine", Operator, "Tell a machine no.", machines::deny)
+                .takes::<api::install::Deny>().answers::<api::install::SeenMachine>(),
+            get(api::APPROVALS, "getApprovals", Viewer, "Machines that are let in without asking further.", machines::rules)
+                .answers::<Vec<api::install::Rule>>(),
+            put(api::APPROVALS, "setApprovals", Operator, "Replace that list.", machines::set_rules)
+                .takes::<Vec<api::install::Rule>>().answers::<Vec<api::install::Rule>>().up_to(LIST),
+            get(api::APPROVALS_CSV, "getApprovalsCsv", Viewer, "The same list as CSV.", machines::csv).answers_text(CSV),
+            put(api::APPROVALS_CSV, "setApprovalsCsv", Operator, "Replace that list, from CSV.", machines::set_csv)
+                .takes_text(CSV).answers::<Vec<api::install::Rule>>().up_to(LIST),
+        ]),
+        group("power", [
+            get(api::POWER, "listPower", Viewer, "Machines whose power can be switched.", power::list)
+                .lists::<api::power::PowerInfo>(),
+            get(api::MACHINE_POWER, "getPower", Viewer, "How one machine is switched.", power::get)
+                .answers::<api::power::PowerInfo>(),
+            put(api::MACHINE_POWER, "setPower", Admin, "Say how it is switched.", power::set)
+                .takes::<api::power::SetPower>().answers::<api::power::PowerInfo>(),
+            delete(api::MACHINE_POWER, "forgetPower", Admin, "Forget how it is switched.", power::forget),
+            post(api::MACHINE_POWER, "actPower", Operator, "Switch it.", power::act)
+                .takes::<api::power::Act>().answers::<api::power::Done>(),
+        ]),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// What only this machine's own programs may ask, over the socket.
+#[rustfmt::skip] // a table
+fn internal() -> Vec<Op> {
+    group("internal", [
+        post(api::boot::DECIDE, "decide", Admin, "What a machine shall boot.", boot::decide).unaudited(),
+        get(api::addresses::ADDRESSES, "getAddresses", Admin, "Which machine has which address.", addresses::get),
+        post(api::addresses::ADDRESSES, "setAddresses", Admin, "Write that.", addresses::write).up_to(REPORT).unaudited(),
+        post(api::boot::VERDICT, "verdict", Admin, "What a machine that waits is told.", boot::verdict).unaudited(),
+        post(api::boot::INVENTORY, "inventory", Admin, "What a machine is.", boot::inventory).up_to(FACTS).unaudited(),
+        post(api::boot::ANSWER, "answer", Admin, "The answers of a ticket.", boot::answer).up_to(FACTS).unaudited(),
+        post(api::boot::REPORT, "report", Admin, "How an installation goes.", boot::report).up_to(REPORT).unaudited(),
+    ])
 }
 
 fn finish(router: Router) -> Router {
@@ -125,24 +181,7 @@ fn finish(router: Router) -> Router {
             ApiError::new(StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", title, "see the Allow header")
         })
         .layer(DefaultBodyLimit::max(BODY))
-        .layer(from_fn(limit))
-}
-
-async fn guard(
-    State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
-    request: Request,
-    next: Next,
-) -> Result<Response, ApiError> {
-    app.auth.check(&peer, request.headers()).await?;
-    Ok(next.run(request).await)
-}
-
-async fn limit(request: Request, next: Next) -> Result<Response, ApiError> {
-    tokio::time::timeout(LIMIT, next.run(request)).await.map_err(|_| {
-        let detail = format!("it took longer than {} s", LIMIT.as_secs());
-        ApiError::new(StatusCode::GATEWAY_TIMEOUT, "timed-out", "The request took too long", detail)
-    })
+        .layer(from_fn(request::name))
 }
 
 /// The body of a request, or why it was not read.

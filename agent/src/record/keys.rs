@@ -39,6 +39,8 @@ pub(crate) const PROVISION: &str = "/maekin/v1/provision";
 pub(crate) const CA: &str = "/maekin/v1/ca";
 /// Addresses that machines have, [`super::values::AddressValue`] each, under the address.
 pub(crate) const ADDRESSES: &str = "/maekin/v1/addresses/";
+/// The audit log, a [`maekin_api::audit::AuditEvent`] each, under an id that grows with time.
+pub(crate) const AUDIT: &str = "/maekin/v1/audit/";
 
 /// Key of one thing under a prefix. `name` is one of ours (hex digits, a UUID, a hardware address).
 pub(crate) fn under(prefix: &str, name: &str) -> String {

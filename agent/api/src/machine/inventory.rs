@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Identity;
@@ -16,7 +17,7 @@ const LONGEST: usize = 64;
 const NO_PORTS: [&str; 5] = ["cdc_ether", "cdc_eem", "cdc_ncm", "cdc_subset", "rndis_host"];
 
 /// A machine.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct Inventory {
     /// `bios` or `uefi`.
@@ -36,7 +37,8 @@ pub struct Inventory {
 }
 
 /// A processor.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MachineCpu")]
 #[serde(default)]
 pub struct Cpu {
     /// Model, as it names itself.
@@ -46,7 +48,8 @@ pub struct Cpu {
 }
 
 /// What the firmware says about the machine.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MachineDmi")]
 #[serde(default)]
 pub struct Dmi {
     /// Maker.
@@ -62,7 +65,8 @@ pub struct Dmi {
 }
 
 /// A drive.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MachineDrive")]
 #[serde(default)]
 pub struct Drive {
     /// Kernel name.
@@ -86,7 +90,8 @@ pub struct Drive {
 }
 
 /// A network port.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "MachinePort")]
 #[serde(default)]
 pub struct Port {
     /// Kernel name.

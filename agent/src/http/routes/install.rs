@@ -3,17 +3,23 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
+use axum::response::Response;
+use axum::{Extension, Json};
+use maekin_api as api;
+use maekin_api::access::Role;
 use maekin_api::install::{Install, OpenWindow, Reinstall, WindowState};
 use maekin_api::join::{Invite, JoinReply, JoinRequest, NewInvite};
+use maekin_image::manifest::sha256_hex;
 
 use super::{Body, parse};
 use crate::app::App;
 use crate::clock::now;
 use crate::errors::chain;
 use crate::http::error::ApiError;
+use crate::http::identity::Identity;
+use crate::http::page::Page;
 use crate::install::decide::window_state;
 use crate::install::{InstallError, again, invites, store, window};
 use crate::membership::signer;
@@ -44,8 +50,22 @@ pub(super) async fn close_window(State(app): State<Arc<App>>) -> Answer<WindowSt
     Ok(Json(WindowState::default()))
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Vec<Install>> {
-    Ok(Json(store::installs(&app.member()?.record, now()).await?))
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Extension(asker): Extension<Identity>,
+    page: Page,
+) -> Result<Response, ApiError> {
+    let mut installs = store::installs(&app.member()?.record, now()).await?;
+    if asker.role < Role::Operator {
+        // With a ticket one could be the machine: who only looks is told of it by another name.
+        installs.iter_mut().for_each(|install| install.ticket = veiled(&install.ticket));
+    }
+    Ok(page.of(api::INSTALLS, installs, |install| install.ticket.clone()))
+}
+
+/// A name for a ticket that is good for nothing else.
+pub(super) fn veiled(ticket: &str) -> String {
+    format!("hidden-{}", &sha256_hex(ticket.as_bytes())[..12])
 }
 
 pub(super) async fn one(State(app): State<Arc<App>>, Path(ticket): Path<String>) -> Answer<Install> {

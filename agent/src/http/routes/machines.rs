@@ -4,15 +4,19 @@ use std::sync::Arc;
 
 use axum::extract::{Path, State};
 use axum::http::header;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
-use maekin_api::install::{Deny, Install, MachineDetail, Rule, SeenMachine, Terms};
+use maekin_api::MACHINES;
+use maekin_api::access::Role;
+use maekin_api::install::{Deny, Install, MachineDetail, Rule, SeenMachine, Standing, Terms};
 
+use super::install::veiled;
 use super::{Body, parse};
 use crate::app::App;
 use crate::clock::now;
-use crate::http::auth::Peer;
 use crate::http::error::ApiError;
+use crate::http::identity::{Identity, Who};
+use crate::http::page::Page;
 use crate::install::{approve, inventory, list};
 use crate::record::keys::{NODES, under};
 use crate::record::values::NodeValue;
@@ -20,45 +24,63 @@ use crate::record::values::NodeValue;
 type Answer<T> = Result<Json<T>, ApiError>;
 
 /// Who asks, for a ticket's story.
-async fn who(app: &App, peer: &Peer) -> Result<String, ApiError> {
-    Ok(match peer {
-        Peer::Root => format!("root on {}", app.config.hostname),
-        Peer::Stranger(ip) => format!("admin from {ip}"),
-        Peer::Member(node) => {
+async fn who(app: &App, asker: &Identity) -> Result<String, ApiError> {
+    Ok(match &asker.who {
+        Who::Member(node) => {
             let member = app.member()?.record.get::<NodeValue>(&under(NODES, &node.node_id)).await?;
             let name = member.map_or_else(|| node.node_id.clone(), |member| member.value.name);
             format!("the member {name}")
         }
+        _ => asker.words(&app.config.hostname),
     })
 }
 
-pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Vec<SeenMachine>> {
-    Ok(Json(inventory::machines(&app.member()?.record, now()).await?))
+pub(super) async fn list(
+    State(app): State<Arc<App>>,
+    Extension(asker): Extension<Identity>,
+    page: Page,
+) -> Result<Response, ApiError> {
+    let mut machines = inventory::machines(&app.member()?.record, now()).await?;
+    machines.iter_mut().for_each(|machine| veil(machine, &asker));
+    Ok(page.of(MACHINES, machines, |machine| machine.mac.clone()))
 }
 
-pub(super) async fn one(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<MachineDetail> {
-    Ok(Json(inventory::detail(&app.member()?.record, &name, now()).await?))
+pub(super) async fn one(
+    State(app): State<Arc<App>>,
+    Extension(asker): Extension<Identity>,
+    Path(name): Path<String>,
+) -> Answer<MachineDetail> {
+    let mut detail = inventory::detail(&app.member()?.record, &name, now()).await?;
+    veil(&mut detail.machine, &asker);
+    Ok(Json(detail))
+}
+
+/// Who only looks is not told the ticket.
+fn veil(machine: &mut SeenMachine, asker: &Identity) {
+    if let (true, Standing::Approved { ticket }) = (asker.role < Role::Operator, &mut machine.standing) {
+        *ticket = veiled(ticket);
+    }
 }
 
 pub(super) async fn approve(
     State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
+    Extension(asker): Extension<Identity>,
     Path(name): Path<String>,
     body: Body,
 ) -> Answer<Install> {
     let terms: Terms = parse(body)?;
-    let by = who(&app, &peer).await?;
+    let by = who(&app, &asker).await?;
     Ok(Json(approve::approve(&app.member()?.record, &name, &terms, &by, now()).await?))
 }
 
 pub(super) async fn deny(
     State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
+    Extension(asker): Extension<Identity>,
     Path(name): Path<String>,
     body: Body,
 ) -> Answer<SeenMachine> {
     let deny: Deny = parse(body)?;
-    let by = who(&app, &peer).await?;
+    let by = who(&app, &asker).await?;
     Ok(Json(approve::deny(&app.member()?.record, &name, &deny, &by, now()).await?))
 }
 

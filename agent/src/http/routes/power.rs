@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
+use axum::response::Response;
 use axum::{Extension, Json};
 use maekin_api::power::{Act, Done, PowerInfo, SetPower};
 
 use super::{Body, parse};
 use crate::app::App;
-use crate::http::auth::Peer;
 use crate::http::error::ApiError;
+use crate::http::identity::Identity;
+use crate::http::page::Page;
 use crate::power::{self, store};
 
 type Answer<T> = Result<Json<T>, ApiError>;
 
-pub(super) async fn list(State(app): State<Arc<App>>) -> Answer<Vec<PowerInfo>> {
-    Ok(Json(store::list(&app.member()?.record).await?))
+pub(super) async fn list(State(app): State<Arc<App>>, page: Page) -> Result<Response, ApiError> {
+    let machines = store::list(&app.member()?.record).await?;
+    Ok(page.of(maekin_api::POWER, machines, |machine| machine.mac.clone()))
 }
 
 pub(super) async fn get(State(app): State<Arc<App>>, Path(mac): Path<String>) -> Answer<PowerInfo> {
@@ -24,7 +27,7 @@ pub(super) async fn get(State(app): State<Arc<App>>, Path(mac): Path<String>) ->
 
 pub(super) async fn set(
     State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
+    Extension(asker): Extension<Identity>,
     Path(mac): Path<String>,
     body: Body,
 ) -> Answer<PowerInfo> {
@@ -32,36 +35,27 @@ pub(super) async fn set(
     let member = app.member()?;
     let info = store::set(&member, &mac, &set).await?;
     let (method, address) = (info.settings.method, &info.settings.address);
-    tracing::info!(mac, ?method, address, by = who(&app, &peer), "power: settings changed");
+    tracing::info!(mac, ?method, address, by = asker.words(&app.config.hostname), "power: settings changed");
     Ok(Json(info))
 }
 
 pub(super) async fn forget(
     State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
+    Extension(asker): Extension<Identity>,
     Path(mac): Path<String>,
 ) -> Answer<()> {
     store::forget(&app.member()?.record, &mac).await?;
-    tracing::info!(mac, by = who(&app, &peer), "power: settings forgotten");
+    tracing::info!(mac, by = asker.words(&app.config.hostname), "power: settings forgotten");
     Ok(Json(()))
 }
 
 pub(super) async fn act(
     State(app): State<Arc<App>>,
-    Extension(peer): Extension<Peer>,
+    Extension(asker): Extension<Identity>,
     Path(mac): Path<String>,
     body: Body,
 ) -> Answer<Done> {
     let act: Act = parse(body)?;
-    let by = who(&app, &peer);
+    let by = asker.words(&app.config.hostname);
     Ok(Json(power::act(&app, &mac, act, by).await?))
-}
-
-/// Who asks, for the log and the record.
-fn who(app: &App, peer: &Peer) -> String {
-    match peer {
-        Peer::Root => format!("root on {}", app.config.hostname),
-        Peer::Member(node) => format!("member {}", node.node_id),
-        Peer::Stranger(ip) => format!("admin at {ip}"),
-    }
 }

@@ -1,0 +1,174 @@
+//! The audit log: who asked for which change and what came of it, and what has to do with who may ask (a wrong password,
+//! a refused token). Everything goes to the journal at once and to the record a moment later, several together, where
+//! it is kept up to a number that the leader sees to.
+//!
+//! What the record did not take yet is kept here, bounded: a node that is cut off writes it down when it is back, and
+//! what was lost meanwhile is counted. A flood of strangers is counted too, not written out.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`pending`] | the entry of one request |
+//! | [`keep`] | from memory into the record; what is too old goes |
+
+mod keep;
+mod pending;
+
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+
+use maekin_api::audit::{AuditEvent, Outcome};
+use tokio::sync::Notify;
+
+use crate::app::App;
+use crate::clock::now;
+use crate::http::identity::Identity;
+use crate::http::request;
+use crate::record::{Record, RecordError, keys};
+pub(crate) use keep::keep;
+pub(crate) use pending::Pending;
+
+/// Most events that wait for the record.
+const WAITING: usize = 1024;
+/// Longest text of a field, characters.
+const LONGEST: usize = 200;
+/// Most events of strangers that a node writes into the record in a minute.
+const STRANGERS: u32 = 60;
+
+/// What waits to be written.
+#[derive(Debug)]
+pub(crate) struct Log {
+    queue: Mutex<Queue>,
+    more: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Queue {
+    events: VecDeque<AuditEvent>,
+    next: u32,
+    /// Events that there was no room for since the last one that was written.
+    lost: u64,
+    /// Minute, and events of strangers in it.
+    strangers: (u64, u32),
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        let mut start = [0; 2];
+        // A restart within one second continues elsewhere; without random numbers two events of it may be one.
+        let _ = getrandom::fill(&mut start);
+        let next = u32::from(u16::from_be_bytes(start)) << 12;
+        Self { queue: Mutex::new(Queue { next, ..Queue::default() }), more: Notify::new() }
+    }
+}
+
+/// Something that happened, to be written down with [`event`].
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Event(AuditEvent);
+
+impl Event {
+    /// Something of `kind` (kebab-case, stable, e.g. `token-refused`) that was refused.
+    pub(crate) fn refused(kind: &str) -> Self {
+        Self(AuditEvent { kind: kind.to_owned(), ..AuditEvent::default() })
+    }
+
+    /// Who did it.
+    #[must_use]
+    pub(crate) fn by(mut self, identity: &Identity) -> Self {
+        self.0.who = identity.name();
+        self.0.token = identity.token().unwrap_or_default().to_owned();
+        self.from(identity.from)
+    }
+
+    /// The name that was given by somebody who did not prove it.
+    #[must_use]
+    pub(crate) fn as_user(mut self, name: &str) -> Self {
+        name.clone_into(&mut self.0.who);
+        self
+    }
+
+    /// From where.
+    #[must_use]
+    pub(crate) fn from(mut self, from: Option<IpAddr>) -> Self {
+        self.0.from = from.map(|ip| ip.to_string()).unwrap_or_default();
+        self
+    }
+
+    /// More about it, in words.
+    #[must_use]
+    pub(crate) fn text(mut self, text: impl Into<String>) -> Self {
+        self.0.text = text.into();
+        self
+    }
+}
+
+/// Writes down that something happened that has to do with who may ask. Never fails, never waits.
+pub(crate) fn event(app: &App, event: Event) {
+    write(app, event.0);
+}
+
+/// Writes an event down: to the journal at once, to the record by [`keep`].
+fn write(app: &App, mut event: AuditEvent) {
+    event.at = now();
+    event.node.clone_from(&app.config.hostname);
+    event.request_id = request::current();
+    for text in [&mut event.who, &mut event.token, &mut event.path, &mut event.text] {
+        *text = text.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+    }
+    let AuditEvent { kind, who, token, from, method, path, status, outcome, text, request_id, .. } = &event;
+    tracing::info!(
+        target: "audit", kind, who, token, from, method, path, status, ?outcome, text, request = request_id, "audit"
+    );
+    app.audit.push(event, &app.node_id);
+}
+
+impl Log {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, mut event: AuditEvent, node_id: &str) {
+        let mut queue = self.lock();
+        let stranger = event.outcome == Outcome::Refused && event.status == 0;
+        if (stranger && !queue.admits_stranger(event.at / 60)) || queue.events.len() >= WAITING {
+            queue.lost = queue.lost.saturating_add(1);
+            return;
+        }
+        if queue.lost > 0 {
+            let more = format!("{} before it were not kept", queue.lost);
+            event.text = if event.text.is_empty() { more } else { format!("{}; {more}", event.text) };
+            queue.lost = 0;
+        }
+        queue.next = queue.next.wrapping_add(1);
+        let node = node_id.get(..8).unwrap_or(node_id);
+        event.id = format!("{:010x}-{node}-{:08x}", event.at, queue.next);
+        queue.events.push_back(event);
+        drop(queue);
+        self.more.notify_one();
+    }
+}
+
+impl Queue {
+    fn admits_stranger(&mut self, minute: u64) -> bool {
+        if self.strangers.0 != minute {
+            self.strangers = (minute, 0);
+        }
+        self.strangers.1 = self.strangers.1.saturating_add(1);
+        self.strangers.1 <= STRANGERS
+    }
+}
+
+/// Up to `limit` events that came before `after` (an id), the newest first.
+///
+/// # Errors
+/// [`RecordError`].
+pub(crate) async fn page(
+    record: &Record,
+    after: Option<&str>,
+    limit: usize,
+) -> Result<Vec<AuditEvent>, RecordError> {
+    record.newest::<AuditEvent>(keys::AUDIT, after, limit).await
+}
+
+#[cfg(test)]
+mod tests;
