@@ -27,6 +27,7 @@ use crate::record::values::{ClusterValue, NodeValue};
 use crate::record::{Record, RecordError, keys};
 use crate::sealed::SealKey;
 use crate::settings::Settings;
+use crate::trust::Trust;
 
 /// A running agent.
 pub(crate) struct App {
@@ -56,6 +57,8 @@ pub(crate) struct App {
     pub(crate) budget: Budget,
     /// What is to be written down about who asked for what.
     pub(crate) audit: audit::Log,
+    /// Who is let in, and who no longer.
+    pub(crate) trust: Trust,
     progress: RwLock<Progress>,
     standing: watch::Sender<Standing>,
 }
@@ -124,6 +127,7 @@ impl App {
             known: Cache::default(),
             budget: Budget::default(),
             audit: audit::Log::default(),
+            trust: Trust::default(),
             progress,
             standing,
         }

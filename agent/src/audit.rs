@@ -170,5 +170,11 @@ pub(crate) async fn page(
     record.newest::<AuditEvent>(keys::AUDIT, after, limit).await
 }
 
+/// What waits to be written: what happened, where nothing writes it into the record.
+#[cfg(test)]
+pub(crate) fn waiting(app: &App) -> Vec<AuditEvent> {
+    app.audit.lock().events.iter().cloned().collect()
+}
+
 #[cfg(test)]
 mod tests;

@@ -3,6 +3,7 @@
 pub(crate) mod boot;
 pub(crate) mod machines;
 pub(crate) mod power;
+pub(crate) mod token;
 
 use std::future::Future;
 use std::io::{BufRead, Read};

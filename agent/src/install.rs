@@ -34,7 +34,7 @@ pub(crate) mod ticket;
 pub(crate) mod window;
 
 /// How often a compare-and-swap is tried again after another was faster.
-const TRIES: usize = 16;
+pub(crate) const TRIES: usize = 16;
 
 /// How long a machine has from being let in to joining, seconds.
 pub(crate) const TICKET_VALIDITY: u64 = 24 * 3600;

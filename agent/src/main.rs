@@ -14,6 +14,7 @@
 //! | [`record`] | the cluster's record in etcd: typed values, compare-and-swap |
 //! | [`sealed`] | secrets in the record, under the cluster's sealing key |
 //! | [`install`] | which machine may install itself; join secrets (pure decisions, thin stores) |
+//! | [`trust`] | who is let in, and who no longer: join tokens |
 //! | [`power`] | power of machines: Wake-on-LAN, IPMI, Redfish |
 //! | [`provision`] | configures and starts the install master |
 //! | [`http`] | the API: HTTPS and unix socket, authentication, routes |
@@ -22,7 +23,7 @@
 //! | [`boot_drives`] | the boot drives: watched, told, healed |
 //! | [`local_pool`] | LVM thin pool on the data mirror |
 //! | [`console`] | the menu on every console at once |
-//! | [`cli`] | small verbs for people: status, boot, heal, window, reinstall, invite, power |
+//! | [`cli`] | small verbs for people: status, boot, heal, window, reinstall, invite, token, join, power |
 //! | [`settings`], [`clock`], [`errors`] | paths and ports; the wall clock; error texts |
 
 mod app;
@@ -48,6 +49,7 @@ mod settings;
 #[cfg(test)]
 mod testing;
 mod tls;
+mod trust;
 
 use std::process::ExitCode;
 
@@ -114,6 +116,16 @@ enum Verb {
         #[arg(long, default_value_t = 60)]
         minutes: u32,
     },
+    /// Tokens that let nodes in: by hand, from an answer file, or typed on a node that waits.
+    Token {
+        #[command(subcommand)]
+        what: cli::token::What,
+    },
+    /// Have this node, which is no member yet, join a cluster.
+    Join {
+        /// What `maekin-agent token create` printed on a member; `-`: read it from standard input.
+        token: String,
+    },
     /// Show the machines that asked to boot from the network.
     Machines {
         /// As JSON, with all that they told of themselves.
@@ -174,6 +186,8 @@ fn main() -> ExitCode {
         Verb::Window { what } => cli::window(&args.settings, &what),
         Verb::Reinstall { name, withdraw } => cli::reinstall(&args.settings, &name, withdraw),
         Verb::Invite { minutes } => cli::invite(&args.settings, minutes),
+        Verb::Token { what } => cli::token::run(&args.settings, &what),
+        Verb::Join { token } => cli::token::join(&args.settings, &token),
         Verb::Machines { json } => cli::machines::list(&args.settings, json),
         Verb::Approve { machine, terms } => cli::machines::approve(&args.settings, &machine, terms),
         Verb::Deny { machine, reason, minutes } => {

@@ -36,6 +36,7 @@ use crate::record::values::{ClusterValue, NodeValue, ReplacedValue};
 use crate::record::{Change, Record, RecordError};
 use crate::sealed::{SealError, SealKey};
 use crate::tls::{self, TlsError};
+use crate::trust::invitation::Invitation;
 
 /// Pauses between tries: short at first, for a master that is just starting.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -45,6 +46,10 @@ const RECORD_TRIES: usize = 24;
 /// How often our own entry is tried.
 const OWN_TRIES: usize = 8;
 const RECORD_PAUSE: Duration = Duration::from_millis(500);
+
+/// What a node does that was told neither to make a cluster nor which one to join.
+const WAITING: &str = "waiting to be let into a cluster: make a token on a member (`maekin-agent token create`), and \
+                       give it to `maekin-agent join` here";
 
 /// Why a node is not a member yet.
 #[derive(Debug, thiserror::Error)]
@@ -75,6 +80,9 @@ pub(crate) enum MembershipError {
     /// The first interface has no address.
     #[error("the first interface has no address yet; is its cable in, and is there a DHCP server?")]
     NoAddress,
+    /// Nobody has said which cluster to join.
+    #[error("{WAITING}")]
+    Waiting,
     /// No master let us in.
     #[error("no master let this node in: {}", .0.join("; "))]
     Masters(Vec<String>),
@@ -153,10 +161,13 @@ pub(crate) async fn run(app: Arc<App>) {
                 app.set_member(member);
                 return;
             }
+            Err(MembershipError::Waiting) => app.set_step(WAITING),
             Err(e) => app.set_error(&chain(&e)),
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        match tokio::time::timeout(pause, app.trust.invited.notified()).await {
+            Ok(()) => pause = FIRST_PAUSE,
+            Err(_) => pause = (pause * 2).min(LONGEST_PAUSE),
+        }
     }
 }
 
@@ -166,9 +177,7 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     let own = own_address(&app.config, &links).ok_or(MembershipError::NoAddress)?;
     let (credentials, file) = match &app.config.cluster {
         ClusterIntent::Create { name } => create::ensure(app, name, &own)?,
-        ClusterIntent::Join { masters, ca_sha256, secret } => {
-            join::ensure(app, &join::Invitation { masters, ca_sha256, secret }, &own).await?
-        }
+        intent => join::ensure(app, Invitation::current(&app.settings, intent)?, &own).await?,
     };
     app.tls.set(tls::member(&app.key, &credentials)?);
     let seal = SealKey::load(&app.settings.pki())?;
@@ -219,6 +228,7 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     let votes = voters.iter().any(|v| v.peer_url == etcd::peer_url(app, &own) && !v.learner);
     ensure_node(app, &record, &own, votes, ca.is_some() || seal.is_some()).await?;
     erase_secret(&app.settings.node_file())?;
+    Invitation::forget(&app.settings);
     Ok(Member { record, cluster, ca, seal, own })
 }
 

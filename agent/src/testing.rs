@@ -79,6 +79,7 @@ pub(crate) async fn serve_while(app: &Arc<App>) -> JoinSet<()> {
 
 fn settings(dir: &Path) -> Settings {
     let [port, record_port, record_peer_port] = free_ports();
+    fs::create_dir_all(dir).unwrap();
     let systemctl = dir.join("systemctl");
     // Stands in for systemd: starts etcd with the environment that the agent wrote, and ends it.
     let script = format!(
@@ -132,4 +133,14 @@ pub(crate) fn have_etcd(test: &str) -> bool {
         eprintln!("skipped {test}: there is no etcd(1) here; install etcd-server");
     }
     have
+}
+
+/// Waits until an agent is a member.
+pub(crate) async fn become_member(app: &Arc<App>) -> Arc<crate::app::Member> {
+    let work = crate::membership::run(Arc::clone(app));
+    tokio::time::timeout(std::time::Duration::from_secs(60), work).await.expect("becomes a member in time");
+    match app.member() {
+        Ok(member) => member,
+        Err(problem) => panic!("is no member: {problem:?}"),
+    }
 }

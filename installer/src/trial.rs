@@ -144,7 +144,7 @@ pub fn plan_trial(
     };
     let (masters, ca_sha256) = match cluster {
         ClusterIntent::Join { masters, ca_sha256, .. } => (masters.clone(), ca_sha256.clone()),
-        ClusterIntent::Create { .. } => (Vec::new(), String::new()),
+        ClusterIntent::Create { .. } | ClusterIntent::Wait => (Vec::new(), String::new()),
     };
     Ok(Trial {
         units: render_network(network).into_iter().filter_map(unit).collect(),

@@ -83,9 +83,11 @@ pub enum ClusterIntent {
         masters: Vec<String>,
         /// SHA-256 of the cluster CA certificate (DER), 64 lower-case hex digits: who the master must prove to be.
         ca_sha256: String,
-        /// The one-time secret that proves that this node was invited.
+        /// What proves that this node was invited: a one-time secret, or a whole join token. Empty once it was used.
         secret: String,
     },
+    /// Wait until a person gives it a join token.
+    Wait,
 }
 
 /// How this node installs further machines by network.

@@ -8,6 +8,9 @@ use std::net::IpAddr;
 use crate::cidr::Cidr;
 use crate::node::{Admin, ClusterIntent, Network, NodeConfig, Provision};
 
+/// Longest secret that a node joins with; a join token is one.
+const SECRET: usize = 512;
+
 /// One thing wrong with a node file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{field}: {reason}")]
@@ -127,6 +130,7 @@ fn check_cluster(cluster: &ClusterIntent, found: &mut Found) {
                 found.add("cluster.name", format!("`{}` {LABEL_RULE}", name.escape_debug()));
             }
         }
+        ClusterIntent::Wait => {}
         ClusterIntent::Join { masters, ca_sha256, secret } => {
             if masters.is_empty() {
                 found.add("cluster.masters", "name at least one node to ask, like https://10.77.0.1:8443");
@@ -147,8 +151,9 @@ fn check_cluster(cluster: &ClusterIntent, found: &mut Found) {
                 found.add("cluster.ca_sha256", "must be 64 lower-case hex digits");
             }
             // Empty once it was used: the agent erases it after joining.
-            if secret.len() > 256 || !secret.bytes().all(|b| b.is_ascii_graphic()) {
-                found.add("cluster.secret", "must be printable, without blanks, at most 256 characters");
+            if secret.len() > SECRET || !secret.bytes().all(|b| b.is_ascii_graphic()) {
+                let rule = format!("must be printable, without blanks, at most {SECRET} characters");
+                found.add("cluster.secret", rule);
             }
         }
     }

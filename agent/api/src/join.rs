@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::secret::Secret;
+use crate::trust::TokenProof;
 
 /// Body of `POST` [`crate::JOIN`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -23,6 +24,9 @@ pub struct JoinRequest {
     /// anew gets its name back.
     #[serde(default)]
     pub machine: String,
+    /// In place of the secret: that the node has a join token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token: Option<TokenProof>,
 }
 
 /// What a node is told that may join.
@@ -42,6 +46,9 @@ pub struct JoinReply {
     /// does not have it.
     #[serde(default)]
     pub seal: Secret,
+    /// The master's clock: that of a new machine may be anything. 0 from a master that does not tell.
+    #[serde(default)]
+    pub time: u64,
 }
 
 /// Body of `POST` [`crate::INVITES`].

@@ -20,6 +20,7 @@
 //! | [`problem`] | errors (RFC 9457) |
 //! | [`provision`] | what install masters hand out |
 //! | [`secret`] | texts that are never shown |
+//! | [`trust`] | join tokens |
 
 pub mod access;
 pub mod addresses;
@@ -36,6 +37,7 @@ pub mod power;
 pub mod problem;
 pub mod provision;
 pub mod secret;
+pub mod trust;
 
 /// A DNS name in every node's certificate. Nodes verify each other under it, so that an address that changes breaks
 /// no trust; who exactly a node is says the URI beside it.
@@ -88,6 +90,12 @@ pub const MACHINE_POWER: &str = "/v1/machines/{machine}/power";
 pub const INVITES: &str = "/v1/invites";
 /// `POST` [`join::JoinRequest`], answers [`join::JoinReply`]. Needs no other authentication than the secret inside.
 pub const JOIN: &str = "/v1/join";
+/// `GET` list of [`trust::TokenInfo`], `POST` [`trust::NewToken`], answers [`trust::MadeToken`].
+pub const JOIN_TOKENS: &str = "/v1/join-tokens";
+/// `DELETE`: a token lets nobody in any more.
+pub const JOIN_TOKEN: &str = "/v1/join-tokens/{id}";
+/// `POST` [`trust::JoinWith`]: this node, which is no member yet, shall join a cluster.
+pub const NODE_JOIN: &str = "/v1/node/join";
 /// `GET` and `PUT` [`provision::Provision`]: what the install masters hand out; every member takes it up.
 pub const PROVISION: &str = "/v1/provision";
 /// `GET`: 200 and the text `ok` when the agent serves. Needs no authentication and tells nothing else.

@@ -36,10 +36,13 @@ use maekin_api as api;
 use maekin_api::access::Role::{Admin, Operator, Viewer};
 use serde::de::DeserializeOwned;
 
+pub(crate) use machines::who;
+
 use super::error::ApiError;
 use super::request;
 use super::table::{Op, delete, get, group, post, put, router};
 use crate::app::App;
+use crate::trust::routes as trust;
 
 /// Largest body of a request, bytes.
 const BODY: usize = 64 << 10;
@@ -99,8 +102,15 @@ pub(crate) fn operations() -> Vec<Op> {
                 .takes::<api::provision::Provision>().answers::<api::provision::Provision>(),
             post(api::INVITES, "createInvite", Admin, "Make a one-time secret for a node that is installed by hand.", install::invite)
                 .takes::<api::join::NewInvite>().answers::<api::join::Invite>(),
-            post(api::JOIN, "join", None, "Ask to become a member, with a one-time secret.", install::join)
+            post(api::JOIN, "join", None, "Ask to become a member, with a one-time secret or a join token.", install::join)
                 .takes::<api::join::JoinRequest>().answers::<api::join::JoinReply>(),
+            get(api::JOIN_TOKENS, "listJoinTokens", Admin, "Tokens that let nodes in.", trust::list)
+                .lists::<api::trust::TokenInfo>(),
+            post(api::JOIN_TOKENS, "createJoinToken", Admin, "Make one.", trust::create)
+                .takes::<api::trust::NewToken>().answers::<api::trust::MadeToken>(),
+            delete(api::JOIN_TOKEN, "deleteJoinToken", Admin, "Take one back.", trust::delete),
+            post(api::NODE_JOIN, "joinWithToken", Admin, "Have this node, which is no member yet, join a cluster.", trust::join)
+                .takes::<api::trust::JoinWith>(),
         ]),
         group("machines", [
             get(api::INSTALL_WINDOW, "getInstallWindow", Viewer, "Whether machines are let in without asking further.", install::window)
@@ -185,7 +195,7 @@ fn finish(router: Router) -> Router {
 }
 
 /// The body of a request, or why it was not read.
-type Body = Result<Bytes, BytesRejection>;
+pub(crate) type Body = Result<Bytes, BytesRejection>;
 
 #[allow(clippy::needless_pass_by_value)] // as map_err hands it over
 fn unread(e: BytesRejection) -> ApiError {
@@ -193,7 +203,7 @@ fn unread(e: BytesRejection) -> ApiError {
     ApiError::new(e.status(), kind, "The body of the request was not read", e.body_text())
 }
 
-fn parse<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
+pub(crate) fn parse<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
     let body = body.map_err(unread)?;
     serde_json::from_slice(&body)
         .map_err(|e| ApiError::bad_request(format!("the body is not what was expected: {e}")))

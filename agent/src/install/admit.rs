@@ -18,6 +18,22 @@ pub(crate) enum Refusal {
     /// Its time is over.
     #[error("the join secret has expired; make a new one with `maekin-agent invite` on a member")]
     Expired,
+    /// The token was never made, or was taken back.
+    #[error(
+        "the join token is not one of this cluster's, or was taken back; make a new one with `maekin-agent token create`"
+    )]
+    TokenUnknown,
+    /// Others used it.
+    #[error(
+        "the join token was used by as many nodes as it is for; make a new one with `maekin-agent token create`"
+    )]
+    TokenUsed,
+    /// Its time is over.
+    #[error("the join token has expired; make a new one with `maekin-agent token create`")]
+    TokenExpired,
+    /// The request is not signed by the token's bearer for this cluster.
+    #[error("the request does not prove that the node has the join token; give it the whole token again")]
+    Proof,
     /// The node id is another's.
     #[error("the node id belongs to a member with another key; reinstall this node to give it a new id")]
     Impostor,

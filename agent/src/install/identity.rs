@@ -97,6 +97,7 @@ mod tests {
             name: name.into(),
             addresses: vec![],
             machine: machine.into(),
+            token: None,
         };
         let alive = || BTreeSet::from(["2".to_owned()]);
         type Row<'a> = (

@@ -50,17 +50,7 @@ pub(crate) async fn admit(
     request: &JoinRequest,
     now: u64,
 ) -> Result<rcgen::PublicKey, InstallError> {
-    if uuid::Uuid::parse_str(&request.node_id).map(|id| id.to_string()).as_ref() != Ok(&request.node_id) {
-        return Err(InstallError::Invalid("node_id: must be a UUID in lower case".to_owned()));
-    }
-    if !maekin_rootfs::validate::is_label(&request.name) {
-        return Err(InstallError::Invalid("name: must be a host name".to_owned()));
-    }
-    let key_info = key_of_request(&request.csr)?;
-    let bearer = UsedBy {
-        node_id: request.node_id.clone(),
-        key_sha256: sha256_hex(&key_info.subject_public_key_info()),
-    };
+    let (key_info, bearer) = bearer(request)?;
     let invite_key = key(&request.secret);
     for _ in 0..TRIES {
         let invite = record.get::<InviteValue>(&invite_key).await?;
@@ -104,7 +94,7 @@ pub(crate) async fn admit(
 }
 
 /// Adds to `change` that the node takes the place of the member that its machine was, where there is one.
-async fn take_place(
+pub(crate) async fn take_place(
     record: &Record,
     request: &JoinRequest,
     ticket_of: Option<&str>,
@@ -125,4 +115,23 @@ async fn take_place(
     // A member that is alive again in this very moment keeps its place.
     let change = change.if_unchanged(&key, old.revision).if_unchanged(&under(keys::ALIVE, id), 0);
     Ok(change.delete(&key).delete(&under(keys::AGAIN, id)).put(&under(keys::REPLACED, id), &replaced)?)
+}
+
+/// The key of a request, and whom it would make a member, after checking what can be checked without the record. Pure.
+///
+/// # Errors
+/// [`InstallError::Invalid`], or that the key cannot be read.
+pub(crate) fn bearer(request: &JoinRequest) -> Result<(rcgen::PublicKey, UsedBy), InstallError> {
+    if uuid::Uuid::parse_str(&request.node_id).map(|id| id.to_string()).as_ref() != Ok(&request.node_id) {
+        return Err(InstallError::Invalid("node_id: must be a UUID in lower case".to_owned()));
+    }
+    if !maekin_rootfs::validate::is_label(&request.name) {
+        return Err(InstallError::Invalid("name: must be a host name".to_owned()));
+    }
+    let key_info = key_of_request(&request.csr)?;
+    let bearer = UsedBy {
+        node_id: request.node_id.clone(),
+        key_sha256: sha256_hex(&key_info.subject_public_key_info()),
+    };
+    Ok((key_info, bearer))
 }

@@ -14,19 +14,14 @@ use crate::node_info::Own;
 use crate::pki::ca::fingerprint;
 use crate::pki::identity::Credentials;
 use crate::sealed::SealKey;
+use crate::trust::invitation::Invitation;
+use crate::trust::proof;
 use maekin_host::pin;
-
-/// Who invited us, and how we prove it.
-pub(super) struct Invitation<'a> {
-    pub(super) masters: &'a [String],
-    pub(super) ca_sha256: &'a str,
-    pub(super) secret: &'a str,
-}
 
 /// The certificates of a member: those that we have, else those that a master gives for our secret.
 pub(super) async fn ensure(
     app: &App,
-    invitation: &Invitation<'_>,
+    invitation: Option<Invitation>,
     own: &Own,
 ) -> Result<(Credentials, MembershipFile), MembershipError> {
     let dir = app.settings.pki();
@@ -35,10 +30,11 @@ pub(super) async fn ensure(
     let sealed = SealKey::load(&dir)?.is_some();
     // One that joined through a member without the sealing key is a member all the same.
     if let Some(pair) = have.zip(file)
-        && (sealed || invitation.secret.is_empty())
+        && (sealed || invitation.as_ref().is_none_or(|i| i.secret.is_empty()))
     {
         return Ok(pair);
     }
+    let invitation = invitation.ok_or(MembershipError::Waiting)?;
     if invitation.secret.is_empty() {
         return Err(MembershipError::SecretGone);
     }
@@ -49,15 +45,18 @@ pub(super) async fn ensure(
             addresses.push(text);
         }
     }
-    let request = JoinRequest {
-        secret: invitation.secret.to_owned(),
+    let token = invitation.token();
+    let mut request = JoinRequest {
+        secret: if token.is_some() { String::new() } else { invitation.secret.clone() },
         csr: app.key.request()?,
         node_id: app.node_id.clone(),
         name: app.config.hostname.clone(),
         addresses,
         machine: app.settings.machine(),
+        token: None,
     };
-    let reply = ask_all(app, invitation, &request).await?;
+    request.token = token.and_then(|token| proof::prove(&token, &request));
+    let reply = ask_all(app, &invitation, &request).await?;
     let file = MembershipFile {
         cluster_id: reply.cluster_id,
         cluster: reply.cluster,
@@ -76,12 +75,12 @@ pub(super) async fn ensure(
 /// Asks one master after another; each gets the time that [`Target`] allows.
 async fn ask_all(
     app: &App,
-    invitation: &Invitation<'_>,
+    invitation: &Invitation,
     request: &JoinRequest,
 ) -> Result<JoinReply, MembershipError> {
-    let tls = Arc::new(pin::client_config(invitation.ca_sha256).map_err(crate::tls::TlsError::from)?);
+    let tls = Arc::new(pin::client_config(&invitation.ca_sha256).map_err(crate::tls::TlsError::from)?);
     let mut refusals = Vec::new();
-    for master in invitation.masters {
+    for master in &invitation.masters {
         app.set_step(&format!("asking {master} to be let in"));
         let address = master.trim_start_matches("https://").trim_end_matches('/').to_owned();
         match Target::Tls(address, Arc::clone(&tls)).post::<JoinReply>(JOIN, request).await {
@@ -96,8 +95,8 @@ async fn ask_all(
 }
 
 /// What a master gave is used only when it is for us, and under the CA that we were told.
-fn check(app: &App, invitation: &Invitation<'_>, reply: JoinReply) -> Result<JoinReply, String> {
-    if fingerprint(&reply.ca).ok().as_deref() != Some(invitation.ca_sha256) {
+fn check(app: &App, invitation: &Invitation, reply: JoinReply) -> Result<JoinReply, String> {
+    if fingerprint(&reply.ca).ok().as_deref() != Some(invitation.ca_sha256.as_str()) {
         return Err("it gave another CA than the one that we were told to trust".to_owned());
     }
     let credentials = Credentials { cert: reply.cert.clone(), ca: reply.ca.clone() };

@@ -132,6 +132,7 @@ async fn a_used_secret_admits_nobody_else(first: &App, second: &App, invite: &In
         name: app.config.hostname.clone(),
         addresses: vec![],
         machine: String::new(),
+        token: None,
     };
     let good = master.post::<JoinReply>(JOIN, &request(second, &invite.secret)).await;
     assert!(good.is_ok(), "the same node may ask again: {good:?}");

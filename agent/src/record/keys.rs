@@ -12,6 +12,8 @@ pub(crate) const ALIVE: &str = "/maekin/v1/alive/";
 pub(crate) const TICKETS: &str = "/maekin/v1/tickets/";
 /// Digests of join secrets, [`super::values::InviteValue`] each.
 pub(crate) const INVITES: &str = "/maekin/v1/invites/";
+/// Join tokens, [`crate::trust::values::TokenValue`] each.
+pub(crate) const JOIN_TOKENS: &str = "/maekin/v1/join-tokens/";
 /// Machines that asked to boot, [`super::values::MachineValue`] each.
 pub(crate) const MACHINES: &str = "/maekin/v1/machines/";
 /// How machines are switched, [`super::values::PowerValue`] each.

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use maekin_api::trust::token::parse_token;
 use maekin_rootfs::node::{self, ClusterIntent, NodeConfig};
 use maekin_rootfs::validate::validate;
 use uuid::Uuid;
@@ -162,9 +163,19 @@ fn check_cluster(cluster: &Cluster, found: &mut Found) -> ClusterIntent {
         ("ca_sha256", cluster.ca_sha256.is_some()),
         ("secret", cluster.secret.as_ref().is_some_and(|s| !s.is_empty())),
     ];
+    let token = ("token", cluster.token.is_some());
     match cluster.mode {
+        Mode::Wait => {
+            for (name, _) in join.iter().chain([&token]).filter(|(_, given)| *given) {
+                found.add(format!("cluster.{name}"), "contradicts mode = \"wait\": it belongs to \"join\"");
+            }
+            if cluster.name.is_some() {
+                found.add("cluster.name", "contradicts mode = \"wait\": it belongs to \"create\"");
+            }
+            ClusterIntent::Wait
+        }
         Mode::Create => {
-            for (name, _) in join.iter().filter(|(_, given)| *given) {
+            for (name, _) in join.iter().chain([&token]).filter(|(_, given)| *given) {
                 found.add(format!("cluster.{name}"), "contradicts mode = \"create\": it belongs to \"join\"");
             }
             if cluster.name.is_none() {
@@ -176,14 +187,38 @@ fn check_cluster(cluster: &Cluster, found: &mut Found) -> ClusterIntent {
             if cluster.name.is_some() {
                 found.add("cluster.name", "contradicts mode = \"join\": the cluster has its name already");
             }
+            if let Some(token) = &cluster.token {
+                for (name, _) in join.iter().filter(|(_, given)| *given) {
+                    found.add(
+                        format!("cluster.{name}"),
+                        "contradicts token, which says it too: give one of the two",
+                    );
+                }
+                return by_token(token, found);
+            }
             for (name, _) in join.iter().filter(|(_, given)| !*given) {
-                found.add(format!("cluster.{name}"), "is missing: mode = \"join\" needs it");
+                found.add(format!("cluster.{name}"), "is missing: mode = \"join\" needs it, or a token");
             }
             ClusterIntent::Join {
                 masters: cluster.masters.clone().unwrap_or_default(),
                 ca_sha256: cluster.ca_sha256.clone().unwrap_or_default(),
                 secret: cluster.secret.clone().unwrap_or_default(),
             }
+        }
+    }
+}
+
+/// The token stays whole in the node file: it has more to say to the cluster than where that is.
+fn by_token(text: &str, found: &mut Found) -> ClusterIntent {
+    let text = text.trim();
+    match parse_token(text) {
+        Ok(token) => {
+            let (masters, ca_sha256) = (token.urls(), token.ca_sha256);
+            ClusterIntent::Join { masters, ca_sha256, secret: text.to_owned() }
+        }
+        Err(e) => {
+            found.add("cluster.token", e.to_string());
+            ClusterIntent::Wait
         }
     }
 }

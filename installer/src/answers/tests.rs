@@ -69,6 +69,54 @@ fn a_join_needs_no_password() {
 }
 
 #[test]
+fn join_a_token_stands_for_master_ca_and_secret() {
+    let token = maekin_api::trust::token::Token {
+        id: "0123456789".into(),
+        secret: [7; 16],
+        ca_sha256: "ab".repeat(32),
+        made: 1_790_000_000,
+        minutes: 60,
+        masters: vec!["10.77.0.1:8443".parse().unwrap()],
+    };
+    let text = token.render().unwrap();
+    let file = |lines: &str| format!("{HEAD}[cluster]\nmode = \"join\"\n{lines}");
+    let want = ClusterIntent::Join {
+        masters: vec!["https://10.77.0.1:8443".into()],
+        ca_sha256: token.ca_sha256,
+        secret: text.clone(),
+    };
+    assert_eq!(parse(&file(&format!("token = \"{text}\"\n"))).unwrap().cluster, want);
+    assert_eq!(parse(&format!("{HEAD}[cluster]\nmode = \"wait\"\n")).unwrap().cluster, ClusterIntent::Wait);
+    let mistyped = text.replacen(&text[5..6], if &text[5..6] == "0" { "1" } else { "0" }, 1);
+    let rows = [
+        ("mistyped", file(&format!("token = \"{mistyped}\"\n")), "cluster.token", "character 1 of group 1"),
+        (
+            "secret as well",
+            file(&format!("token = \"{text}\"\nsecret = \"s\"\n")),
+            "cluster.secret",
+            "contradicts",
+        ),
+        ("neither", file(""), "cluster.secret", "or a token"),
+        (
+            "to make one",
+            file(&format!("token = \"{text}\"\n")).replace("join", "create"),
+            "cluster.token",
+            "contradicts",
+        ),
+        (
+            "to wait",
+            file(&format!("token = \"{text}\"\n")).replace("join", "wait"),
+            "cluster.token",
+            "contradicts",
+        ),
+    ];
+    for (name, text, key, reason) in rows {
+        let problems = parse(&text).expect_err(name);
+        assert!(problems.0.iter().any(|p| p.key == key && p.reason.contains(reason)), "{name}: {problems}");
+    }
+}
+
+#[test]
 fn bad_files_are_refused_by_line_key_and_reason() {
     let mut wrong = Vec::new();
     let all: Vec<Bad> = [bad(), bad_rules(), bad_networks()].concat();

@@ -205,6 +205,10 @@ pub struct Cluster {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(min = 1, max = 256))]
     pub secret: Option<String>,
+    /// With `join`: a join token, which stands for `masters`, `ca_sha256` and `secret`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(regex(pattern = "^mjt1-[0-9a-hjkmnp-tv-z-]+$"))]
+    pub token: Option<String>,
 }
 
 /// New cluster or existing one.
@@ -215,6 +219,8 @@ pub enum Mode {
     Create,
     /// An existing one.
     Join,
+    /// Neither yet: it waits until a person gives it a join token.
+    Wait,
 }
 
 /// The installation itself.

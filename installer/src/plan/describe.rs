@@ -15,6 +15,7 @@ pub fn summary(plan: &Plan) -> Vec<String> {
         vec![format!("Maekin {} as node {} ({})", plan.version, plan.node.hostname, plan.firmware)];
     lines.push(match &plan.node.cluster {
         ClusterIntent::Create { name } => format!("creates the cluster {name}"),
+        ClusterIntent::Wait => "waits to be let into a cluster".to_owned(),
         ClusterIntent::Join { masters, .. } => format!("joins the cluster at {}", masters.join(", ")),
     });
     lines.push(

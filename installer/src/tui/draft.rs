@@ -165,6 +165,7 @@ impl Draft {
                 masters: filled(&self.cluster, "Master").map(|m| vec![m]),
                 ca_sha256: filled(&self.cluster, "CA digest").map(|d| d.to_lowercase()),
                 secret: filled(&self.cluster, "Secret"),
+                token: None,
             },
             provision,
             install: Install::default(),

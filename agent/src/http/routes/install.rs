@@ -17,6 +17,7 @@ use super::{Body, parse};
 use crate::app::App;
 use crate::clock::now;
 use crate::errors::chain;
+use crate::http::auth::Peer;
 use crate::http::error::ApiError;
 use crate::http::identity::Identity;
 use crate::http::page::Page;
@@ -27,6 +28,7 @@ use crate::pki::ca::Subject;
 use crate::record::keys;
 use crate::record::values::NodeValue;
 use crate::sealed::SealKey;
+use crate::trust::{events, tokens};
 
 type Answer<T> = Result<Json<T>, ApiError>;
 
@@ -102,7 +104,11 @@ pub(super) async fn invite(State(app): State<Arc<App>>, body: Body) -> Answer<In
     Ok(Json(invites::create(&member.record, request.minutes, masters, now()).await?))
 }
 
-pub(super) async fn join(State(app): State<Arc<App>>, body: Body) -> Answer<JoinReply> {
+pub(super) async fn join(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Answer<JoinReply> {
     let request: JoinRequest = parse(body)?;
     let member = app.member()?;
     let ca = signer::authority(&app, &member).await.map_err(|e| ApiError::internal(chain(&e)))?;
@@ -113,9 +119,13 @@ pub(super) async fn join(State(app): State<Arc<App>>, body: Body) -> Answer<Join
     })?;
     let addresses = parse_addresses(&request.addresses)?;
     let nodes = member.record.list::<NodeValue>(keys::NODES).await?;
-    let admitted = invites::admit(&member.record, &request, now()).await;
+    let admitted = match &request.token {
+        Some(proof) => tokens::admit(&member.record, &request, proof, &member.cluster.ca_sha256, now()).await,
+        None => invites::admit(&member.record, &request, now()).await,
+    };
     if let Err(InstallError::Refused(refusal)) = &admitted {
-        tracing::warn!(name = request.name, id = request.node_id, %refusal, "a node was refused");
+        let who = bearer_text(&request);
+        events::refused(&app, events::JOIN_REFUSED, &peer, &who, &refusal.to_string());
     }
     let key = admitted?;
     let subject = Subject { node_id: &request.node_id, name: &request.name, addresses: &addresses };
@@ -128,7 +138,14 @@ pub(super) async fn join(State(app): State<Arc<App>>, body: Body) -> Answer<Join
         cluster: member.cluster.name.clone(),
         endpoints: nodes.into_iter().map(|n| n.value.record_url).filter(|url| !url.is_empty()).collect(),
         seal: member.seal.as_ref().map(SealKey::to_secret).unwrap_or_default(),
+        time: now(),
     }))
+}
+
+/// A node that asks to be let in, as it calls itself: shortened, since anybody may ask.
+fn bearer_text(request: &JoinRequest) -> String {
+    let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
+    format!("{} ({})", shown(&request.name), shown(&request.node_id))
 }
 
 fn parse_addresses(texts: &[String]) -> Result<Vec<IpAddr>, ApiError> {

@@ -24,7 +24,7 @@ use crate::record::values::NodeValue;
 type Answer<T> = Result<Json<T>, ApiError>;
 
 /// Who asks, for a ticket's story.
-async fn who(app: &App, asker: &Identity) -> Result<String, ApiError> {
+pub(crate) async fn who(app: &App, asker: &Identity) -> Result<String, ApiError> {
     Ok(match &asker.who {
         Who::Member(node) => {
             let member = app.member()?.record.get::<NodeValue>(&under(NODES, &node.node_id)).await?;

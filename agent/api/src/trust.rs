@@ -1,0 +1,110 @@
+//! Who is let into a cluster, and who no longer: join tokens, certificates, removal, pairing.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`token`] | the text of a join token |
+
+pub mod token;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Secret;
+
+/// Most nodes that one join token lets in.
+pub const MOST_USES: u32 = 500;
+/// Longest time that a join token can be used, minutes: a week.
+pub const MOST_MINUTES: u32 = 7 * 24 * 60;
+/// Longest note at a join token, characters.
+pub const LONGEST_NOTE: usize = 120;
+
+/// Body of `POST` [`crate::JOIN_TOKENS`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewToken {
+    /// How many nodes it lets in, 1 to [`MOST_USES`].
+    #[serde(default = "one")]
+    pub uses: u32,
+    /// For how long, 1 to [`MOST_MINUTES`].
+    pub minutes: u32,
+    /// What it is for, in the words of whoever makes it.
+    #[serde(default)]
+    pub note: String,
+}
+
+fn one() -> u32 {
+    1
+}
+
+/// Answer to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct MadeToken {
+    /// The token itself, told this once: the cluster keeps a digest only.
+    pub token: Secret,
+    /// What is known of it from now on.
+    pub info: TokenInfo,
+}
+
+/// What is known of a join token. The list of them is the answer of `GET` [`crate::JOIN_TOKENS`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenInfo {
+    /// Its public name, 10 hex digits.
+    pub id: String,
+    /// What it is for.
+    pub note: String,
+    /// Who made it.
+    pub by: String,
+    /// When.
+    pub created_at: u64,
+    /// Until when it can be used.
+    pub expires: u64,
+    /// How many nodes it lets in.
+    pub uses: u32,
+    /// Those that it let in.
+    pub used: Vec<TokenUse>,
+    /// Whether it still lets one in.
+    pub state: TokenState,
+}
+
+/// A node that a token let in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct TokenUse {
+    /// The node's id.
+    pub node_id: String,
+    /// Its host name then.
+    pub name: String,
+    /// When.
+    pub at: u64,
+}
+
+/// Whether a token still lets a node in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum TokenState {
+    /// It does.
+    Open,
+    /// It let in as many as it could.
+    Used,
+    /// Its time is over.
+    Expired,
+}
+
+/// What a joining node shows instead of the secret of a token: that it has it, for exactly this request.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TokenProof {
+    /// The token's public name.
+    pub id: String,
+    /// The public key that follows from its secret (Ed25519), base64.
+    pub key: String,
+    /// The request, signed with the private one, base64.
+    pub signature: String,
+}
+
+/// Body of `POST` [`crate::NODE_JOIN`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct JoinWith {
+    /// A join token.
+    pub token: Secret,
+}

@@ -1,0 +1,101 @@
+//! Join tokens: made, listed, taken back, used.
+
+use std::io::{BufRead, Read};
+
+use clap::Subcommand;
+use maekin_api as api;
+use maekin_api::trust::token::{LONGEST, parse_token};
+use maekin_api::trust::{JoinWith, MadeToken, NewToken, TokenInfo, TokenState};
+
+use super::{block_on, own};
+use crate::clock::now;
+use crate::settings::Settings;
+
+/// What to do with join tokens.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum What {
+    /// Make one and print it; it is not shown again.
+    Create {
+        /// How many nodes it lets in, 1 to 500.
+        #[arg(long, default_value_t = 1)]
+        uses: u32,
+        /// For how long, 1 to 10080.
+        #[arg(long, default_value_t = 60)]
+        minutes: u32,
+        /// What it is for.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        note: String,
+    },
+    /// Show those that there are.
+    List {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Take one back; the nodes that it let in stay.
+    Delete {
+        /// Its id, as `list` shows it.
+        id: String,
+    },
+}
+
+/// `token`.
+pub(crate) fn run(settings: &Settings, what: &What) -> anyhow::Result<()> {
+    let target = own(settings);
+    match what {
+        What::Create { uses, minutes, note } => {
+            let new = NewToken { uses: *uses, minutes: *minutes, note: note.clone() };
+            let made: MadeToken = block_on(target.post(api::JOIN_TOKENS, &new))?;
+            // Alone on standard output, so that it can be taken from there.
+            eprintln!("{}", line(&made.info, now()));
+            println!("{}", made.token.expose());
+        }
+        What::List { json } => {
+            let tokens: Vec<TokenInfo> = block_on(target.get(api::JOIN_TOKENS))?;
+            if *json {
+                println!("{}", serde_json::to_string_pretty(&tokens)?);
+                return Ok(());
+            }
+            for token in &tokens {
+                println!("{}", line(token, now()));
+                for used in &token.used {
+                    println!("            let in {:<16} {}", used.name, used.node_id);
+                }
+            }
+        }
+        What::Delete { id } => block_on(target.delete::<()>(&api::JOIN_TOKEN.replace("{id}", id)))?,
+    }
+    Ok(())
+}
+
+fn line(token: &TokenInfo, now: u64) -> String {
+    let state = match token.state {
+        TokenState::Open => {
+            format!("open for {} min", token.expires.saturating_sub(now).div_ceil(60))
+        }
+        TokenState::Used => "used up".to_owned(),
+        TokenState::Expired => "expired".to_owned(),
+    };
+    let line = format!(
+        "{}  {}/{} nodes  {state}  by {}  {}",
+        token.id,
+        token.used.len(),
+        token.uses,
+        token.by,
+        token.note
+    );
+    line.trim_end().to_owned()
+}
+
+/// `join`. What is mistyped is said here, before anybody is asked.
+pub(crate) fn join(settings: &Settings, token: &str) -> anyhow::Result<()> {
+    let mut text = token.to_owned();
+    if token == "-" {
+        text.clear();
+        std::io::stdin().lock().take(2 * LONGEST as u64).read_line(&mut text)?;
+    }
+    let known = parse_token(&text)?;
+    block_on(own(settings).post::<()>(api::NODE_JOIN, &JoinWith { token: text.into() }))?;
+    println!("asking {} to be let in; `maekin-agent status` says how it goes", known.urls().join(", "));
+    Ok(())
+}
