@@ -101,6 +101,9 @@ struct Build {
     /// The install master.
     #[arg(long)]
     pxe: Option<PathBuf>,
+    /// The command line.
+    #[arg(long)]
+    cli: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -147,6 +150,7 @@ fn options(args: Build) -> Result<build::Options> {
             installer: or_in_repo(args.installer, "target/release/maekin-installer")?,
             agent: or_in_repo(args.agent, "target/release/maekin-agent")?,
             pxe: or_in_repo(args.pxe, "target/release/maekin-pxe")?,
+            cli: or_in_repo(args.cli, "target/release/maekin")?,
         },
     })
 }

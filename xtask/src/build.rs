@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use crate::{cargo, shown, step, workspace};
 
-/// What the image consists of and is built by.
-const SHIPPED: [&str; 4] = ["maekin-agent", "maekin-image", "maekin-installer", "maekin-pxe"];
+/// Packages that the image consists of and is built by.
+const SHIPPED: [&str; 5] = ["maekin-agent", "maekin-cli", "maekin-image", "maekin-installer", "maekin-pxe"];
 
 /// A program as it is shipped.
 pub(crate) fn program(name: &str) -> PathBuf {

@@ -19,6 +19,7 @@ pub(crate) struct Programs {
     pub(crate) installer: PathBuf,
     pub(crate) agent: PathBuf,
     pub(crate) pxe: PathBuf,
+    pub(crate) cli: PathBuf,
 }
 
 /// Our files.
@@ -40,12 +41,13 @@ impl Ours {
     ) -> Result<Self> {
         let program = |path: &Path| {
             let entry = host_tree::file(path);
-            entry.context("our programs are not built; run `cargo build --release -p maekin-installer -p maekin-agent -p maekin-pxe`")
+            entry.context("our programs are not built; run `cargo build --release -p maekin-installer -p maekin-agent -p maekin-pxe -p maekin-cli`")
         };
         let key = PUBLIC_KEY_PATH.trim_start_matches('/');
         let mut root = host_tree::read(&files.join("root"))?;
         root.insert("usr/bin/maekin-agent", program(&programs.agent)?);
         root.insert("usr/bin/maekin-pxe", program(&programs.pxe)?);
+        root.insert("usr/bin/maekin", program(&programs.cli)?);
         // It heals the boot drives of a running node.
         root.insert("usr/bin/maekin-installer", program(&programs.installer)?);
         root.insert(key, Entry::file(public_key, 0o644));

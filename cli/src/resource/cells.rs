@@ -1,0 +1,111 @@
+//! What stands in a column, where that is no plain field.
+
+use serde_json::Value;
+
+use super::plain;
+use crate::show::time;
+
+fn text(value: &Value, at: &str) -> String {
+    value.pointer(at).map(plain).unwrap_or_default()
+}
+
+/// Where a machine stands, and what belongs to that.
+pub(super) fn standing(machine: &Value) -> String {
+    let about = ["/standing/hostname", "/standing/reason"].map(|at| text(machine, at)).concat();
+    match text(machine, "/standing/standing").as_str() {
+        "installed" => format!("is {about}"),
+        "approved" => format!("ticket {}", text(machine, "/standing/ticket")),
+        _ => about,
+    }
+}
+
+/// Maker and model.
+pub(super) fn model(machine: &Value) -> String {
+    let words = ["vendor", "product"].map(|field| text(machine, &format!("/inventory/dmi/{field}")));
+    words.join(" ").trim().to_owned()
+}
+
+/// Drives of its own: how many, how large.
+pub(super) fn drives(machine: &Value) -> String {
+    let Some(disks) = machine.pointer("/inventory/disks").and_then(Value::as_array) else {
+        return String::new();
+    };
+    let own = |disk: &&Value| disk["removable"] != true && disk["virtual_media"].is_null();
+    let sizes: Vec<u64> = disks.iter().filter(own).filter_map(|disk| disk["size"].as_u64()).collect();
+    let all = sizes.iter().fold(0_u64, |sum, size| sum.saturating_add(*size));
+    format!("{} ({})", sizes.len(), time::bytes(all))
+}
+
+/// How far an installation is.
+pub(super) fn progress(install: &Value) -> String {
+    let stage = text(install, "/progress/stage");
+    match stage.as_str() {
+        "installing" => {
+            format!("{} % {}", text(install, "/progress/percent"), text(install, "/progress/step"))
+        }
+        "failed" => format!("FAILED: {}", text(install, "/progress/reason")),
+        _ => stage,
+    }
+}
+
+/// What was done last to a machine's power.
+pub(super) fn power_last(info: &Value) -> String {
+    if info["last"].is_null() {
+        return String::new();
+    }
+    let word = if info.pointer("/last/done") == Some(&Value::Bool(true)) { "" } else { "NOT DONE: " };
+    format!("{}: {word}{}", text(info, "/last/action"), text(info, "/last/outcome"))
+}
+
+/// How a drive's halves of the mirrors are.
+pub(super) fn halves(drive: &Value) -> String {
+    let Some(halves) = drive["halves"].as_array() else { return String::new() };
+    let out: Vec<String> = halves
+        .iter()
+        .filter(|half| half["state"] != "in-sync")
+        .map(|half| {
+            format!("{} {}", text(half, "/array").trim_start_matches("maekin-"), text(half, "/state"))
+        })
+        .collect();
+    if out.is_empty() { "in sync".to_owned() } else { out.join(", ") }
+}
+
+/// Whether a boot drive is there.
+pub(super) fn device(drive: &Value) -> String {
+    let device = text(drive, "/device");
+    if device.is_empty() { "GONE".to_owned() } else { device }
+}
+
+/// Where a node stands with its cluster.
+pub(super) fn membership(node: &Value) -> String {
+    match text(node, "/membership/state").as_str() {
+        "member" => format!("member of {}", text(node, "/membership/cluster")),
+        _ => text(node, "/membership/step"),
+    }
+}
+
+/// How many of a cluster's members are there.
+pub(super) fn ready(cluster: &Value) -> String {
+    let Some(nodes) = cluster["nodes"].as_array() else { return String::new() };
+    let ready = nodes.iter().filter(|node| node["state"] == "ready").count();
+    format!("{ready}/{}", nodes.len())
+}
+
+/// The member that leads, by its name.
+pub(super) fn leader(cluster: &Value) -> String {
+    let nodes = cluster["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let leads = |node: &&Value| !node["id"].is_null() && node["id"] == cluster["leader"];
+    nodes.iter().find(leads).map(|node| text(node, "/name")).unwrap_or_default()
+}
+
+/// `left of all` uses of a join token.
+pub(super) fn uses(token: &Value) -> String {
+    let used = token["used"].as_array().map_or(0, Vec::len);
+    format!("{used} of {}", text(token, "/uses"))
+}
+
+/// What an audit event was about.
+pub(super) fn event(event: &Value) -> String {
+    let (kind, method) = (text(event, "/kind"), text(event, "/method"));
+    if method.is_empty() { kind } else { format!("{method} {}", text(event, "/path")) }
+}
