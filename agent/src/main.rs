@@ -23,6 +23,7 @@
 //! | [`boot_drives`] | the boot drives: watched, told, healed |
 //! | [`local_pool`] | LVM thin pool on the data mirror |
 //! | [`console`] | the menu on every console at once |
+//! | [`support`] | the support bundle |
 //! | [`cli`] | small verbs for people: status, boot, heal, window, reinstall, invite, token, join, power |
 //! | [`settings`], [`clock`], [`errors`] | paths and ports; the wall clock; error texts |
 
@@ -46,6 +47,7 @@ mod record;
 mod run;
 mod sealed;
 mod settings;
+mod support;
 #[cfg(test)]
 mod testing;
 mod tls;
@@ -162,6 +164,12 @@ enum Verb {
         #[command(subcommand)]
         what: cli::power::What,
     },
+    /// Put all that helps to find a fault into one file, without passwords and keys.
+    Support {
+        /// A directory, or the device of a stick [default: the first stick there is]
+        #[arg(long)]
+        to: Option<std::path::PathBuf>,
+    },
     /// Read a password from standard input and print its hash for an answer file.
     HashPassword,
 }
@@ -196,6 +204,7 @@ fn main() -> ExitCode {
         Verb::Approvals { what } => cli::machines::approvals(&args.settings, &what),
         Verb::Installs => cli::installs(&args.settings),
         Verb::Power { what } => cli::power::run(&args.settings, what),
+        Verb::Support { to } => cli::support::run(&args.settings, to.as_deref()),
         Verb::HashPassword => cli::hash_password(),
     };
     match outcome {

@@ -79,3 +79,19 @@ impl Settings {
         self.run.join("pxe.toml")
     }
 }
+
+#[cfg(test)]
+impl Settings {
+    /// Everything below `dir`, for tests.
+    pub(crate) fn below(dir: &std::path::Path) -> Self {
+        use clap::Parser;
+        #[derive(Parser)]
+        struct Line {
+            #[command(flatten)]
+            settings: Settings,
+        }
+        let [state, run] = ["state", "run"].map(|name| dir.join(name));
+        let line = ["x".as_ref(), "--state".as_ref(), state.as_os_str(), "--run".as_ref(), run.as_os_str()];
+        Line::parse_from(line).settings
+    }
+}

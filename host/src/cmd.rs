@@ -73,6 +73,7 @@ pub struct Cmd {
     limit: Duration,
     inherit: bool,
     any_status: bool,
+    most: usize,
 }
 
 impl fmt::Debug for Cmd {
@@ -93,6 +94,7 @@ impl Cmd {
             limit: DEFAULT_LIMIT,
             inherit: false,
             any_status: false,
+            most: usize::MAX,
         }
     }
 
@@ -142,6 +144,13 @@ impl Cmd {
     #[must_use]
     pub fn any_status(mut self) -> Self {
         self.any_status = true;
+        self
+    }
+
+    /// Keeps only the last `bytes` of the child's output, however much it says.
+    #[must_use]
+    pub fn most(mut self, bytes: usize) -> Self {
+        self.most = bytes;
         self
     }
 
@@ -195,8 +204,9 @@ impl Cmd {
             // A child that ends without reading all its input is judged by its exit status, not by this pipe.
             thread::spawn(move || drop(stdin.write_all(&input)))
         });
-        let out = child.stdout.take().map(|pipe| thread::spawn(move || read_all(pipe)));
-        let err = child.stderr.take().map(|pipe| thread::spawn(move || read_tail(pipe)));
+        let most = self.most;
+        let out = child.stdout.take().map(|pipe| thread::spawn(move || read_last(pipe, most)));
+        let err = child.stderr.take().map(|pipe| thread::spawn(move || read_last(pipe, TAIL)));
         let status = wait_limited(&mut child, self.limit).map_err(start_error)?;
         if status.is_none() {
             let _ = child.kill(); // it may have ended in this very moment
@@ -207,6 +217,7 @@ impl Cmd {
         }
         let stdout = out.and_then(|t| t.join().ok()).unwrap_or_default();
         let stderr = err.and_then(|t| t.join().ok()).unwrap_or_default();
+        let stderr = String::from_utf8_lossy(&stderr).into_owned();
         match status {
             None => Err(CmdError::TimedOut { line, limit: self.limit, stderr }),
             Some(status) if !status.success() && !self.any_status => {
@@ -288,23 +299,18 @@ fn wait_limited(child: &mut Child, limit: Duration) -> io::Result<Option<ExitSta
     }
 }
 
-fn read_all(mut pipe: impl Read) -> Vec<u8> {
-    let mut bytes = Vec::new();
-    let _ = pipe.read_to_end(&mut bytes); // a broken pipe ends the output; the exit status tells the rest
-    bytes
-}
-
-fn read_tail(mut pipe: impl Read) -> String {
-    let mut tail = Vec::new();
-    let mut chunk = [0; 4096];
+/// The last `most` bytes of what comes; a broken pipe ends it, and the exit status tells the rest.
+fn read_last(mut pipe: impl Read, most: usize) -> Vec<u8> {
+    let mut last = Vec::new();
+    let mut chunk = [0; 16 << 10];
     while let Ok(n @ 1..) = pipe.read(&mut chunk) {
-        tail.extend_from_slice(&chunk[..n]);
-        if tail.len() > 2 * TAIL {
-            tail.drain(..tail.len() - TAIL);
+        last.extend_from_slice(&chunk[..n]);
+        if last.len() > most.saturating_mul(2) {
+            last.drain(..last.len() - most);
         }
     }
-    let from = tail.len().saturating_sub(TAIL);
-    String::from_utf8_lossy(&tail[from..]).into_owned()
+    last.drain(..last.len().saturating_sub(most));
+    last
 }
 
 #[cfg(test)]
@@ -335,6 +341,13 @@ mod tests {
     fn input_larger_than_a_pipe_goes_through() {
         let input = vec![b'x'; 1 << 20];
         assert_eq!(Cmd::new("cat").input(input.clone()).output().unwrap(), input);
+    }
+
+    #[test]
+    fn only_the_end_of_a_long_output_is_kept_where_asked() {
+        let cmd = Cmd::new("seq").args(["1", "100000"]);
+        assert_eq!(cmd.clone().most(13).text().unwrap(), "99999\n100000\n");
+        assert_eq!(cmd.most(usize::MAX).text().unwrap().lines().count(), 100_000);
     }
 
     #[test]
