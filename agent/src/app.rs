@@ -23,6 +23,7 @@ use crate::node_info::Own;
 use crate::pki::ca::Ca;
 use crate::pki::identity::NodeKey;
 use crate::power;
+use crate::record::care::Care;
 use crate::record::values::{ClusterValue, NodeValue};
 use crate::record::{Record, RecordError, keys};
 use crate::sealed::SealKey;
@@ -59,6 +60,8 @@ pub(crate) struct App {
     pub(crate) audit: audit::Log,
     /// Who is let in, and who no longer.
     pub(crate) trust: Trust,
+    /// How the record is as a store.
+    pub(crate) record_care: Care,
     progress: RwLock<Progress>,
     standing: watch::Sender<Standing>,
 }
@@ -128,6 +131,7 @@ impl App {
             budget: Budget::default(),
             audit: audit::Log::default(),
             trust: Trust::default(),
+            record_care: Care::default(),
             progress,
             standing,
         }

@@ -20,7 +20,7 @@
 //! | [`trial`] | the trial boot of the other drive |
 //! | [`memory`] | what is remembered across restarts |
 
-mod alarms;
+pub(crate) mod alarms;
 mod checks;
 mod compare;
 mod entries;

@@ -3,6 +3,7 @@
 pub(crate) mod boot;
 pub(crate) mod machines;
 pub(crate) mod power;
+pub(crate) mod record;
 pub(crate) mod support;
 pub(crate) mod token;
 

@@ -170,6 +170,11 @@ enum Verb {
         #[arg(long)]
         to: Option<std::path::PathBuf>,
     },
+    /// The cluster's record: its voters, its copies, putting it back.
+    Record {
+        #[command(subcommand)]
+        what: cli::record::What,
+    },
     /// Read a password from standard input and print its hash for an answer file.
     HashPassword,
 }
@@ -205,6 +210,7 @@ fn main() -> ExitCode {
         Verb::Installs => cli::installs(&args.settings),
         Verb::Power { what } => cli::power::run(&args.settings, what),
         Verb::Support { to } => cli::support::run(&args.settings, to.as_deref()),
+        Verb::Record { what } => cli::record::verb(&args.settings, what),
         Verb::HashPassword => cli::hash_password(),
     };
     match outcome {

@@ -7,11 +7,13 @@
 //! | [`join`] | asking to be let into one |
 //! | [`etcd`] | this node's voter of the record: files, start, end |
 //! | [`voters`] | which members have one |
+//! | [`restore`] | putting the record back when its quorum is lost for good |
 //! | [`signer`] | who can sign others in |
 
 mod create;
 mod etcd;
 mod join;
+pub(crate) mod restore;
 pub(crate) mod signer;
 pub(crate) mod voters;
 

@@ -38,7 +38,7 @@ pub(crate) fn collect(app: &App) -> Node {
         secure_boot: boot.and_then(|b| b.secure_boot),
         urls: urls(own, &links, app.settings.port),
         interfaces: links.iter().map(interface).collect(),
-        alarms: app.boot_drives.report().alarms,
+        alarms: app.boot_drives.report().alarms.into_iter().chain(app.record_care.alarms()).collect(),
         boot_drives: app.boot_drives.report(),
         boot: Boot { disks: app.config.disks.iter().map(disk).collect(), arrays: arrays() },
         local_pool: app.local_pool(),

@@ -3,7 +3,11 @@
 //!
 //! | module | job |
 //! | --- | --- |
+//! | [`backup`] | copies of it on every member |
+//! | [`care`] | how it is as a store: told, and looked after |
+//! | [`housekeeping`] | compaction, defragmentation, room |
 //! | [`keys`] | where things lie |
+//! | [`snapshot`] | what etcd tells of itself as a store |
 //! | [`values`] | what lies there |
 //! | [`alive`] | this node's sign of life |
 //! | [`look`] | all that a member follows, in two questions |
@@ -11,9 +15,13 @@
 //! | [`voters`] | who is asked, and who votes |
 
 pub(crate) mod alive;
+pub(crate) mod backup;
+pub(crate) mod care;
+pub(crate) mod housekeeping;
 pub(crate) mod keys;
 pub(crate) mod look;
 mod pages;
+pub(crate) mod snapshot;
 pub(crate) mod values;
 pub(crate) mod voters;
 

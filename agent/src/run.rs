@@ -73,6 +73,20 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// An agent that does not run: what it has on disk, for verbs that work while it is ended.
+///
+/// # Errors
+/// When it could not start either.
+pub(crate) fn offline(settings: Settings) -> anyhow::Result<App> {
+    let config = load_config(&settings.node_file())?;
+    let boot = load_boot(&settings.boot_state());
+    let key = NodeKey::ensure(&settings.pki())?;
+    let tls = server::TlsSlot::new(tls::stranger(&key, &key.self_signed(&config.hostname)?)?);
+    let auth = Auth::new(config.admin.password_hash.clone())
+        .map_err(|e| anyhow!("the kernel gave no random numbers: {e}"))?;
+    Ok(App::new(settings, config, boot, key, tls, auth))
+}
+
 fn load_config(path: &Path) -> anyhow::Result<NodeConfig> {
     let text = read_text(path, NODE_FILE_LIMIT)?;
     let config: NodeConfig =
@@ -101,6 +115,8 @@ async fn live(app: Arc<App>) {
         record::alive::keep(member.record.clone(), app.node_id.clone()),
         leader::keep(Arc::clone(&app), Arc::clone(&member)),
         membership::voters::keep(Arc::clone(&app), Arc::clone(&member)),
+        record::backup::keep(Arc::clone(&app), Arc::clone(&member)),
+        record::care::keep(Arc::clone(&app), Arc::clone(&member)),
         provision::run(Arc::clone(&app), Arc::clone(&member)),
         audit::keep(Arc::clone(&app), Arc::clone(&member)),
     );

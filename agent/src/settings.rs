@@ -27,6 +27,9 @@ pub(crate) struct Settings {
     /// Port of the record for its peers.
     #[arg(long, default_value_t = 2380)]
     pub(crate) record_peer_port: u16,
+    /// Most bytes that the record may take before it refuses writes.
+    #[arg(long, default_value_t = 256 << 20)]
+    pub(crate) record_quota: u64,
     /// The program that starts services.
     #[arg(long, default_value = "systemctl")]
     pub(crate) systemctl: String,

@@ -23,6 +23,16 @@ pub(crate) const PASSWORD: &str = "right horse";
 
 /// An agent that is not running, in `dir`. `seed` makes it another node.
 pub(crate) fn agent(dir: &Path, seed: u128, cluster: ClusterIntent) -> Arc<App> {
+    agent_with(dir, seed, cluster, |_| {})
+}
+
+/// The same, with settings of its own.
+pub(crate) fn agent_with(
+    dir: &Path,
+    seed: u128,
+    cluster: ClusterIntent,
+    change: impl FnOnce(&mut Settings),
+) -> Arc<App> {
     let config = NodeConfig {
         version: 1,
         install_id: uuid::Uuid::from_u128(seed),
@@ -42,7 +52,8 @@ pub(crate) fn agent(dir: &Path, seed: u128, cluster: ClusterIntent) -> Arc<App> 
         provision: None,
         disks: vec![],
     };
-    let settings = settings(dir);
+    let mut settings = settings(dir);
+    change(&mut settings);
     fs::create_dir_all(&settings.state).unwrap();
     fs::create_dir_all(&settings.run).unwrap();
     fs::write(settings.node_file(), toml::to_string(&config).unwrap()).unwrap();
@@ -104,6 +115,7 @@ fn settings(dir: &Path) -> Settings {
         port,
         record_port,
         record_peer_port,
+        record_quota: 256 << 20,
         systemctl: systemctl.display().to_string(),
         installer: dir.join("maekin-installer").display().to_string(),
         dmi: dir.join("dmi"),

@@ -76,6 +76,51 @@ pub fn read_bytes(path: &Path, limit: u64) -> Result<Vec<u8>, FileError> {
     Ok(bytes)
 }
 
+/// Bytes that are free for us on the file system of `path`.
+///
+/// # Errors
+/// [`FileError`] naming it.
+pub fn free_bytes(path: &Path) -> Result<u64, FileError> {
+    let stat = nix::sys::statvfs::statvfs(path).map_err(|e| error("cannot measure", path)(e.into()))?;
+    Ok(stat.blocks_available().saturating_mul(stat.fragment_size()))
+}
+
+/// Exchanges two files or directories of one file system: after a crash at any instant, both have their old place or
+/// both their new one.
+///
+/// # Errors
+/// [`FileError`] naming the second.
+pub fn exchange(a: &Path, b: &Path) -> Result<(), FileError> {
+    let flags = nix::fcntl::RenameFlags::RENAME_EXCHANGE;
+    nix::fcntl::renameat2(nix::fcntl::AT_FDCWD, a, nix::fcntl::AT_FDCWD, b, flags)
+        .map_err(|e| error("cannot exchange", b)(e.into()))?;
+    for dir in [a, b].into_iter().filter_map(Path::parent) {
+        File::open(dir).and_then(|d| d.sync_all()).map_err(error("cannot flush", dir))?;
+    }
+    Ok(())
+}
+
+/// Copies a directory with everything in it, and flushes it. Files and directories only; `to` must not be there.
+///
+/// # Errors
+/// [`FileError`] naming what failed; what was copied so far is left.
+pub fn copy_tree(from: &Path, to: &Path) -> Result<(), FileError> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().mode(0o700).create(to).map_err(error("cannot create directory", to))?;
+    for entry in fs::read_dir(from).map_err(error("cannot read", from))? {
+        let entry = entry.map_err(error("cannot read", from))?;
+        let (path, target) = (entry.path(), to.join(entry.file_name()));
+        let kind = entry.file_type().map_err(error("cannot read", &path))?;
+        if kind.is_dir() {
+            copy_tree(&path, &target)?;
+        } else if kind.is_file() {
+            fs::copy(&path, &target).map_err(error("cannot copy", &path))?;
+            File::open(&target).and_then(|f| f.sync_all()).map_err(error("cannot flush", &target))?;
+        }
+    }
+    File::open(to).and_then(|d| d.sync_all()).map_err(error("cannot flush", to))
+}
+
 /// Makes `len` bytes from `offset` of a file read as zeros and take no room.
 ///
 /// # Errors
@@ -162,6 +207,22 @@ mod tests {
         assert_eq!(&ends, b"beginend");
         let meta = to.metadata().unwrap();
         assert!(meta.len() == 32 << 20 && meta.blocks() * 512 < 4 << 20);
+    }
+
+    #[test]
+    fn directories_are_copied_and_change_places() {
+        let dir = tempfile::tempdir().unwrap();
+        let (a, b) = (dir.path().join("a"), dir.path().join("b"));
+        write_atomic(&a.join("deep/er/file"), b"a", 0o600).unwrap();
+        copy_tree(&a, &b).unwrap();
+        assert_eq!(read_text(&b.join("deep/er/file"), 10).unwrap(), "a");
+        assert!(copy_tree(&a, &b).is_err(), "never into what is there");
+        write_atomic(&b.join("only"), b"b", 0o600).unwrap();
+        exchange(&a, &b).unwrap();
+        assert!(a.join("only").exists() && !b.join("only").exists());
+        assert!(exchange(&a, &dir.path().join("none")).is_err());
+        assert!(a.join("only").exists(), "nothing has moved");
+        assert!(free_bytes(dir.path()).unwrap() > 0);
     }
 
     #[test]

@@ -19,6 +19,7 @@
 //! | [`power`] | power of machines, through their management controllers |
 //! | [`problem`] | errors (RFC 9457) |
 //! | [`provision`] | what install masters hand out |
+//! | [`record`] | the cluster's record as a store |
 //! | [`secret`] | texts that are never shown |
 //! | [`trust`] | join tokens |
 
@@ -36,6 +37,7 @@ pub mod node;
 pub mod power;
 pub mod problem;
 pub mod provision;
+pub mod record;
 pub mod secret;
 pub mod trust;
 
@@ -57,6 +59,10 @@ pub const NODE_BOOT_TRIAL: &str = "/v1/node/boot/trial";
 pub const NODE_BOOT_COMPARE: &str = "/v1/node/boot/compare";
 /// `GET` [`cluster::Cluster`]: the cluster as its record has it; the same from every member.
 pub const CLUSTER: &str = "/v1/cluster";
+/// `GET` [`record::Record`]: the record as a store, as the asked node sees it.
+pub const RECORD: &str = "/v1/record";
+/// `POST`: copy the record now, to the asked node, where it has changed; answers [`record::Backups`].
+pub const RECORD_BACKUPS: &str = "/v1/record/backups";
 /// `GET` [`install::WindowState`], `POST` [`install::OpenWindow`], `DELETE`.
 pub const INSTALL_WINDOW: &str = "/v1/install-window";
 /// `GET` list of [`install::Install`].

@@ -10,6 +10,7 @@
 //! | [`provision`] | what install masters hand out |
 //! | [`addresses`] | the install master's addresses, on the socket only |
 //! | [`power`] | power of machines |
+//! | [`record`] | the record as a store |
 //! | [`machines`] | machines that asked to boot: seen, let in, told no |
 //! | [`boot`] | the install master's questions, on the socket only |
 
@@ -23,6 +24,7 @@ mod machines;
 mod node;
 mod power;
 mod provision;
+mod record;
 
 use std::sync::Arc;
 
@@ -96,6 +98,10 @@ pub(crate) fn operations() -> Vec<Op> {
         group("cluster", [
             get(api::CLUSTER, "getCluster", Viewer, "The cluster and its members.", cluster::get)
                 .answers::<api::cluster::Cluster>(),
+            get(api::RECORD, "getRecord", Viewer, "The cluster's record as a store, as the asked node sees it.", record::get)
+                .answers::<api::record::Record>(),
+            post(api::RECORD_BACKUPS, "backUpRecord", Operator, "Copy the record now, to the asked node, where it has changed.", record::backup)
+                .answers::<api::record::Backups>(),
             get(api::PROVISION, "getProvision", Viewer, "What the install masters hand out.", provision::get)
                 .answers::<api::provision::Provision>(),
             put(api::PROVISION, "setProvision", Admin, "Say what they shall hand out.", provision::put)

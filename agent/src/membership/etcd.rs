@@ -13,8 +13,6 @@ use crate::node_info::Own;
 
 /// The unit; `rootfs` has its file.
 const UNIT: &str = "maekin-etcd.service";
-/// Most bytes that the record may take before it refuses writes.
-const QUOTA: u64 = 256 << 20;
 
 /// What our voter is in the record's own list. Kept, so that a cluster that lost power as a whole comes back without
 /// anybody being asked.
@@ -72,7 +70,8 @@ fn remove(
     }
 }
 
-fn data(app: &App) -> PathBuf {
+/// Where our voter has its data.
+pub(super) fn data(app: &App) -> PathBuf {
     app.settings.state.join("etcd")
 }
 
@@ -150,6 +149,28 @@ pub(super) async fn start(
     systemctl(app, "start").await
 }
 
+/// Starts a voter on the data in `dir` instead, where only this machine reaches it. `force` makes it the only one of its
+/// record.
+///
+/// # Errors
+/// [`MembershipError`].
+pub(super) async fn start_copy(
+    app: &App,
+    own: &Own,
+    dir: &std::path::Path,
+    force: bool,
+) -> Result<(), MembershipError> {
+    let mut text = environment(app, "", own, None);
+    let peer = format!("https://127.0.0.1:{}", app.settings.record_peer_port);
+    // Of two lines with one name, the later one holds (systemd.exec(5), EnvironmentFile=).
+    let _ = writeln!(text, "ETCD_DATA_DIR={}", dir.display());
+    let _ = writeln!(text, "ETCD_LISTEN_CLIENT_URLS={}", local_url(app));
+    let _ = writeln!(text, "ETCD_LISTEN_PEER_URLS={peer}");
+    let _ = writeln!(text, "ETCD_FORCE_NEW_CLUSTER={force}");
+    write_atomic(&app.settings.etcd_env(), text.as_bytes(), 0o600)?;
+    systemctl(app, "start").await
+}
+
 /// Ends the voter.
 ///
 /// # Errors
@@ -199,7 +220,7 @@ fn environment(app: &App, cluster_id: &str, own: &Own, joins: Option<&VoterFile>
         ("ELECTION_TIMEOUT", "5000".to_owned()),
         ("AUTO_COMPACTION_MODE", "periodic".to_owned()),
         ("AUTO_COMPACTION_RETENTION", "1h".to_owned()),
-        ("QUOTA_BACKEND_BYTES", QUOTA.to_string()),
+        ("QUOTA_BACKEND_BYTES", app.settings.record_quota.to_string()),
         ("LOGGER", "zap".to_owned()),
         ("LOG_LEVEL", "warn".to_owned()),
     ];

@@ -44,6 +44,9 @@ pub(crate) const ADDRESSES: &str = "/maekin/v1/addresses/";
 /// The audit log, a [`maekin_api::audit::AuditEvent`] each, under an id that grows with time.
 pub(crate) const AUDIT: &str = "/maekin/v1/audit/";
 
+/// That the record was put back from a copy, a [`super::values::RestoredValue`].
+pub(crate) const RESTORED: &str = "/maekin/v1/restored";
+
 /// Key of one thing under a prefix. `name` is one of ours (hex digits, a UUID, a hardware address).
 pub(crate) fn under(prefix: &str, name: &str) -> String {
     format!("{prefix}{name}")

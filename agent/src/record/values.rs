@@ -274,3 +274,14 @@ pub(crate) struct PowerValue {
     pub(crate) sealed: String,
     pub(crate) last: Option<LastAction>,
 }
+
+/// That the record was put back from a copy.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RestoredValue {
+    /// How many times.
+    pub(crate) count: u64,
+    pub(crate) at: u64,
+    /// Id of the node.
+    pub(crate) by: String,
+    pub(crate) source: String,
+}

@@ -139,6 +139,53 @@ impl Voters {
     }
 }
 
+impl Voters {
+    /// Who is asked first.
+    pub(super) fn preferred(&self) -> String {
+        self.list().into_iter().next().map(|(url, _)| url).unwrap_or_default()
+    }
+
+    /// Asks every voter at the same time; those that answered, each with its address.
+    pub(super) async fn ask_each<T, F>(
+        &self,
+        what: &str,
+        limit: Duration,
+        work: impl Fn(Client) -> F,
+    ) -> Vec<(String, T)>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, etcd_client::Error>> + Send + 'static,
+    {
+        let mut asking = tokio::task::JoinSet::new();
+        for (url, client) in self.list() {
+            self.asked.fetch_add(1, Ordering::Relaxed);
+            let (work, what) = (work(client), what.to_owned());
+            asking.spawn(async move {
+                let answer = bounded(&url, &what, limit, Box::pin(work)).await;
+                answer.ok().map(|answer| (url, answer))
+            });
+        }
+        asking.join_all().await.into_iter().flatten().collect()
+    }
+
+    /// Asks the voter at `url` and no other.
+    pub(super) async fn ask_at<T, F>(
+        &self,
+        url: &str,
+        what: &str,
+        limit: Duration,
+        work: impl FnOnce(Client) -> F,
+    ) -> Result<T, RecordError>
+    where
+        F: Future<Output = Result<T, etcd_client::Error>>,
+    {
+        let found = self.list().into_iter().find(|(have, _)| have == url);
+        let (url, client) = found.ok_or_else(nobody)?;
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        bounded(&url, what, limit, Box::pin(work(client))).await
+    }
+}
+
 fn nobody() -> RecordError {
     RecordError::Unreachable { voters: "none".to_owned(), why: "no voter is known".to_owned() }
 }
@@ -201,6 +248,16 @@ impl super::Record {
     pub(crate) async fn promote(&self, id: u64) -> Result<(), RecordError> {
         let work = async |client: Client| client.cluster_client().member_promote(id).await;
         self.voters.ask_once("promote a voter", work).await.map(drop)
+    }
+
+    /// Tells the others that a voter is reached elsewhere.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub(crate) async fn move_voter(&self, id: u64, peer_url: &str) -> Result<(), RecordError> {
+        let work =
+            async |client: Client| client.cluster_client().member_update(id, vec![peer_url.to_owned()]).await;
+        self.voters.ask_once("move a voter", work).await.map(drop)
     }
 
     /// Takes a voter out.

@@ -13,14 +13,14 @@ use crate::testing::serve_while;
 const SETTLE: Duration = Duration::from_secs(180);
 
 /// A node that runs.
-struct Node {
-    app: Arc<App>,
-    tasks: JoinSet<()>,
-    etcd: Option<EndEtcd>,
+pub(super) struct Node {
+    pub(super) app: Arc<App>,
+    pub(super) tasks: JoinSet<()>,
+    pub(super) etcd: Option<EndEtcd>,
 }
 
 impl Node {
-    async fn start(app: Arc<App>, dir: &Path) -> Self {
+    pub(super) async fn start(app: Arc<App>, dir: &Path) -> Self {
         let etcd = Some(EndEtcd(dir.to_owned()));
         let mut tasks = serve_while(&app).await;
         let member = become_member(&app).await;
@@ -31,17 +31,17 @@ impl Node {
     }
 
     /// Ends everything of it at once, as a power cut does.
-    async fn die(&mut self) {
+    pub(super) async fn die(&mut self) {
         self.etcd = None;
         self.tasks.shutdown().await;
     }
 
-    fn record(&self) -> Record {
+    pub(super) fn record(&self) -> Record {
         self.app.member().expect("is a member").record.clone()
     }
 }
 
-async fn until<T>(what: &str, mut ready: impl AsyncFnMut() -> Option<T>) -> T {
+pub(super) async fn until<T>(what: &str, mut ready: impl AsyncFnMut() -> Option<T>) -> T {
     let poll = async {
         loop {
             if let Some(value) = ready().await {
@@ -53,7 +53,7 @@ async fn until<T>(what: &str, mut ready: impl AsyncFnMut() -> Option<T>) -> T {
     tokio::time::timeout(SETTLE, poll).await.unwrap_or_else(|_| panic!("gave up waiting for {what}"))
 }
 
-async fn three_vote(record: &Record) -> Vec<Voter> {
+pub(super) async fn three_vote(record: &Record) -> Vec<Voter> {
     until("three voters", async || {
         let voters = record.members().await.ok()?;
         let nodes = record.list::<NodeValue>(keys::NODES).await.ok()?;
@@ -64,7 +64,7 @@ async fn three_vote(record: &Record) -> Vec<Voter> {
     .await
 }
 
-async fn invite(node: &Node) -> Invite {
+pub(super) async fn invite(node: &Node) -> Invite {
     let own = Target::Socket(node.app.settings.socket());
     own.post(INVITES, &NewInvite { minutes: 5 }).await.unwrap()
 }

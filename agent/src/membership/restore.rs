@@ -1,0 +1,275 @@
+//! Putting the record back when its quorum is lost for good: from this node's own voter where it has one, else from a
+//! copy. A new data directory is made beside the old one, started on the loopback alone and looked into; only when it
+//! holds this cluster's record, with this node as its one voter, the two directories change places in one step. So a
+//! power cut leaves the old one or the new one. The old one is kept.
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`plan`] | what would be done and lost, or why not (pure) |
+
+pub(crate) mod plan;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use maekin_host::cmd::{Cmd, CmdError};
+use maekin_host::file::{FileError, copy_tree, exchange};
+use serde::Deserialize;
+
+use super::etcd::{self, VoterFile};
+use super::{MembershipError, MembershipFile, RECORD_PAUSE, RECORD_TRIES};
+use crate::app::App;
+use crate::node_info::{Own, own_address};
+use crate::pki::identity::Credentials;
+use crate::record::backup::{self, BackupError, file};
+use crate::record::values::{ClusterValue, NodeValue, RestoredValue};
+use crate::record::{Change, Record, RecordError, keys};
+use plan::{Plan, Refusal, Seen, Source};
+
+/// The program that turns a copy into a data directory.
+const ETCDUTL: &str = "etcdutl";
+/// By how much the revision jumps: nobody shall take a new value for one that was lost.
+const BUMP: &str = "1000000";
+
+/// The record was not put back.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RestoreError {
+    /// It must not be.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// Membership.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
+    /// The copy.
+    #[error(transparent)]
+    Backup(#[from] BackupError),
+    /// The record.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// A file.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A program.
+    #[error(transparent)]
+    Cmd(#[from] CmdError),
+    /// Keys.
+    #[error(transparent)]
+    Pki(#[from] crate::pki::PkiError),
+    /// It started, and is not what it should be.
+    #[error("what was put back is not this cluster's record: {0}; nothing was changed")]
+    Wrong(String),
+}
+
+/// What [`prepare`] made.
+pub(crate) struct Prepared {
+    voter: VoterFile,
+    revision: i64,
+}
+
+/// Looks at everything that a plan follows from. Asks every voter that is known.
+///
+/// # Errors
+/// [`RestoreError`].
+pub(crate) async fn look(app: &App, from: Option<&Path>) -> Result<(Seen, Option<Record>), RestoreError> {
+    let known = MembershipFile::load(&app.settings.membership())?;
+    let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)?;
+    let (mut quorum, mut record, mut applied) = (None, None, None);
+    if let Some((known, credentials)) = known.as_ref().zip(credentials) {
+        let asked = Record::connect(&known.endpoints, &app.key, &credentials).await?;
+        quorum = asked.revision().await.ok();
+        let local = etcd::local_url(app);
+        applied = asked.statuses().await.into_iter().find(|(url, _)| *url == local).map(|(_, s)| s.revision);
+        record = Some(asked);
+    }
+    let copies = backup::list(&backup::dir(&app.settings.state));
+    let from = from.map(|path| (path.to_owned(), plan::copy_of(path, &copies)));
+    let local = etcd::local_url(app);
+    let others = known.iter().flat_map(|k| &k.endpoints).filter(|url| **url != local).cloned().collect();
+    let seen = Seen {
+        member: known.is_some() && record.is_some(),
+        quorum,
+        voter: VoterFile::load(app)?.is_some() && etcd::has_data(app),
+        applied,
+        from,
+        newest: copies.first().map(|c| (backup::dir(&app.settings.state).join(c.name()), c.clone())),
+        others,
+    };
+    Ok((seen, record))
+}
+
+/// Everything, after [`plan::plan_restore`] has said what. The agent must not run meanwhile.
+///
+/// # Errors
+/// [`RestoreError`]; the record on this node is then as it was.
+pub(crate) async fn apply(app: &App, plan: &Plan, now: u64) -> Result<i64, RestoreError> {
+    let prepared = prepare(app, plan, now).await?;
+    swap(app)?;
+    finish(app, &prepared)?;
+    Ok(prepared.revision)
+}
+
+fn new_dir(app: &App) -> PathBuf {
+    app.settings.state.join("etcd.new")
+}
+
+/// Makes the new data directory and looks into it.
+pub(super) async fn prepare(app: &App, plan: &Plan, now: u64) -> Result<Prepared, RestoreError> {
+    let links = maekin_host::links::probe_links().unwrap_or_default();
+    let own = own_address(&app.config, &links).ok_or(MembershipError::NoAddress)?;
+    etcd::stop(app).await?;
+    let new = new_dir(app);
+    remove_tree(&new)?;
+    let outcome = async {
+        build(app, plan, &own, now)?;
+        let force = matches!(plan.source, Source::Voter);
+        etcd::start_copy(app, &own, &new, force).await?;
+        examine(app, plan, &own, now).await
+    };
+    let outcome = outcome.await;
+    etcd::stop(app).await?;
+    if outcome.is_err() {
+        remove_tree(&new)?;
+    }
+    outcome
+}
+
+fn build(app: &App, plan: &Plan, own: &Own, now: u64) -> Result<(), RestoreError> {
+    let new = new_dir(app);
+    let path = match &plan.source {
+        Source::Voter => return Ok(copy_tree(&etcd::data(app), &new)?),
+        Source::Copy { path, .. } => path,
+    };
+    file::verify(path)?;
+    let peer = etcd::peer_url(app, own);
+    // A token of its own makes it another cluster for the voters that there were: they cannot mix.
+    let token = format!("{}-{now}", app.node_id);
+    let restore = Cmd::new(ETCDUTL)
+        .args(["snapshot", "restore"])
+        .arg(path)
+        .arg("--data-dir")
+        .arg(&new)
+        .args(["--name", &app.node_id, "--initial-cluster", &format!("{}={peer}", app.node_id)])
+        .args(["--initial-advertise-peer-urls", &peer, "--initial-cluster-token", &token])
+        .args(["--bump-revision", BUMP, "--mark-compacted"]);
+    restore.run()?;
+    Ok(())
+}
+
+/// Looks whether it is what it should be, and writes into it that it was put back.
+async fn examine(app: &App, plan: &Plan, own: &Own, now: u64) -> Result<Prepared, RestoreError> {
+    let wrong = |why: &str| RestoreError::Wrong(why.to_owned());
+    let known =
+        MembershipFile::load(&app.settings.membership())?.ok_or_else(|| wrong("no cluster is known"))?;
+    let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)?
+        .ok_or_else(|| wrong("this node's certificate is gone"))?;
+    let record = Record::connect(&[etcd::local_url(app)], &app.key, &credentials).await?;
+    let mut tries = 0;
+    let cluster = loop {
+        tries += 1;
+        match record.get::<ClusterValue>(keys::CLUSTER).await {
+            Ok(Some(cluster)) => break cluster.value,
+            Ok(None) => return Err(wrong("it holds no cluster")),
+            Err(e) if tries >= RECORD_TRIES => return Err(e.into()),
+            Err(_) => tokio::time::sleep(RECORD_PAUSE).await,
+        }
+    };
+    if cluster.id != known.cluster_id {
+        return Err(wrong(&format!("it is cluster {}'s", cluster.id)));
+    }
+    let voters = record.members().await?;
+    let [voter] = &voters[..] else {
+        return Err(wrong(&format!("it has {} voters", voters.len())));
+    };
+    let peer = etcd::peer_url(app, own);
+    if voter.peer_url != peer {
+        record.move_voter(voter.id, &peer).await?;
+    }
+    let mut change = Change::default();
+    // The other voters are no more: nobody shall ask where they were, or have them sign.
+    for node in record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|n| n.value) {
+        if node.id != app.node_id && (!node.record_url.is_empty() || node.signer) && change.len() < 100 {
+            let key = keys::under(keys::NODES, &node.id);
+            change = change.put(&key, &NodeValue { record_url: String::new(), signer: false, ..node })?;
+        }
+    }
+    let before = record.get::<RestoredValue>(keys::RESTORED).await?.map_or(0, |r| r.value.count);
+    let value = RestoredValue {
+        count: before + 1,
+        at: now,
+        by: app.node_id.clone(),
+        source: plan.source.to_string(),
+    };
+    record.commit(change.put(keys::RESTORED, &value)?).await?;
+    let revision = record.revision().await?;
+    let id = format!("{:016x}", voter.id);
+    Ok(Prepared { voter: VoterFile { id, initial: format!("{}={peer}", app.node_id) }, revision })
+}
+
+/// The one step after which the new record is this node's. What it had is kept as `etcd.before`.
+pub(super) fn swap(app: &App) -> Result<(), RestoreError> {
+    let (data, new) = (etcd::data(app), new_dir(app));
+    let old = app.settings.state.join("etcd.before");
+    if !data.exists() {
+        fs::rename(&new, &data).map_err(failed("cannot rename", &new))?;
+        let state = &app.settings.state;
+        return Ok(fs::File::open(state)
+            .and_then(|d| d.sync_all())
+            .map_err(failed("cannot flush", state))?);
+    }
+    exchange(&new, &data)?;
+    remove_tree(&old)?;
+    Ok(fs::rename(&new, &old).map_err(failed("cannot rename", &new))?)
+}
+
+/// Writes down where the record is now. An agent that starts before that finds it all the same: it goes by the data.
+pub(super) fn finish(app: &App, prepared: &Prepared) -> Result<(), RestoreError> {
+    prepared.voter.store(app)?;
+    point(app, etcd::local_url(app))
+}
+
+/// From its next start on, this node's agent asks for the record at `url`.
+///
+/// # Errors
+/// [`RestoreError`]; nothing has changed then.
+pub(crate) fn point(app: &App, url: String) -> Result<(), RestoreError> {
+    let path = app.settings.membership();
+    let Some(file) = MembershipFile::load(&path)? else { return Err(Refusal::NoMember.into()) };
+    Ok(MembershipFile { endpoints: vec![url], made: true, ..file }.store(&path)?)
+}
+
+fn remove_tree(path: &Path) -> Result<(), FileError> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(failed("cannot remove", path)(e)),
+        _ => Ok(()),
+    }
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> FileError {
+    let path = path.to_owned();
+    move |source| FileError { action, path, source }
+}
+
+/// Checks the copy that the plan names, and finds its revision where its name does not tell.
+///
+/// # Errors
+/// [`RestoreError`] where it is damaged.
+pub(crate) fn inspect(path: &Path) -> Result<i64, RestoreError> {
+    #[derive(Deserialize)]
+    struct Status {
+        revision: i64,
+    }
+    file::verify(path)?;
+    let status: Status = Cmd::new(ETCDUTL).args(["snapshot", "status", "-w", "json"]).arg(path).json()?;
+    Ok(status.revision)
+}
+
+/// Stops or starts this node's agent.
+///
+/// # Errors
+/// [`CmdError`].
+pub(crate) fn agent_service(app: &App, verb: &str) -> Result<(), CmdError> {
+    Cmd::new(&app.settings.systemctl).args([verb, "maekin-agent.service"]).run()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+//! Quorum lost for good, with a real etcd.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use maekin_rootfs::node::ClusterIntent;
+
+use super::plan::plan_restore;
+use super::*;
+use crate::clock::now;
+use crate::membership;
+use crate::record::values::WindowValue;
+use crate::testing::{EndEtcd, agent, have_etcd, restarted};
+use maekin_host::cmd::exists;
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+async fn member(app: &Arc<App>) -> Record {
+    tokio::time::timeout(LIMIT, membership::run(Arc::clone(app))).await.expect("a member in time");
+    app.member().ok().unwrap().record.clone()
+}
+
+async fn set(record: &Record, left: u32) {
+    let window = WindowValue { until: 1, left };
+    assert!(record.commit(Change::default().put(keys::WINDOW, &window).unwrap()).await.unwrap());
+}
+
+async fn left(record: &Record) -> u32 {
+    record.get::<WindowValue>(keys::WINDOW).await.unwrap().expect("is there").value.left
+}
+
+fn have_etcdutl(test: &str) -> bool {
+    let have = exists(ETCDUTL);
+    if !have {
+        eprintln!("skipped {test}: there is no etcdutl(1) here; it comes with etcd-server 3.5 or later");
+    }
+    have_etcd(test) && have
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn record_is_put_back_from_a_copy_and_a_power_cut_leaves_the_old_or_the_new() {
+    if !have_etcdutl("record_is_put_back_from_a_copy_and_a_power_cut_leaves_the_old_or_the_new") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join("state");
+    let end = EndEtcd(dir.path().to_owned());
+    let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+    let record = member(&app).await;
+    set(&record, 11).await;
+    let id = app.member().ok().unwrap().cluster.id.clone();
+    backup::once(&state, &record, &id, now()).await.unwrap();
+    set(&record, 12).await;
+    let (seen, _) = look(&app, None).await.unwrap();
+    assert!(matches!(plan_restore(&seen, now()), Err(Refusal::Quorum(_))), "it is not lost: {seen:?}");
+
+    // Its file is gone: the agent makes no empty one in its place.
+    drop(end);
+    fs::remove_dir_all(state.join("etcd")).unwrap();
+    let (seen, _) = look(&app, None).await.unwrap();
+    let plan = plan_restore(&seen, now()).unwrap();
+    let Source::Copy { path, .. } = &plan.source else { panic!("from its copy: {plan:?}") };
+    assert!(inspect(path).unwrap() > 1);
+    let whole = fs::read(path).unwrap();
+    let mut torn = whole.clone();
+    torn[700] ^= 1;
+    fs::write(path, &torn).unwrap();
+    let error = prepare(&app, &plan, now()).await.err().expect("a damaged copy is refused").to_string();
+    assert!(error.contains("is damaged") && !state.join("etcd.new").exists(), "{error}");
+    fs::write(path, &whole).unwrap();
+
+    let end = EndEtcd(dir.path().to_owned());
+    let prepared = prepare(&app, &plan, now()).await.unwrap();
+    // A power cut here leaves everything as it was, and it can be done again.
+    assert!(!state.join("etcd").exists() && state.join("etcd.new").exists());
+    drop(prepared);
+    prepare(&app, &plan, now()).await.unwrap();
+    swap(&app).unwrap();
+    // A power cut here leaves the new one, and a start that goes by the data.
+    let again = restarted(&app);
+    let record = member(&again).await;
+    assert_eq!(left(&record).await, 11, "as it was when it was copied");
+    let told = record.get::<RestoredValue>(keys::RESTORED).await.unwrap().unwrap().value;
+    assert_eq!((told.count, told.by.as_str()), (1, app.node_id.as_str()));
+    assert!(record.revision().await.unwrap() > 1_000_000, "no revision is seen twice");
+    set(&record, 13).await;
+    drop(end);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn record_of_another_cluster_is_not_put_back() {
+    if !have_etcdutl("record_of_another_cluster_is_not_put_back") {
+        return;
+    }
+    let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());
+    let ends = dirs.each_ref().map(|dir| EndEtcd(dir.path().to_owned()));
+    let apps =
+        [0, 1].map(|n| agent(dirs[n].path(), n as u128 + 1, ClusterIntent::Create { name: "rack".into() }));
+    for app in &apps {
+        let record = member(app).await;
+        set(&record, 5).await;
+        let id = app.member().ok().unwrap().cluster.id.clone();
+        backup::once(&app.settings.state, &record, &id, now()).await.unwrap();
+    }
+    let theirs = backup::dir(&apps[1].settings.state);
+    let theirs = theirs.join(backup::list(&theirs)[0].name());
+    let [end, other] = ends;
+    drop(end);
+    drop(other);
+    let _end = EndEtcd(dirs[0].path().to_owned());
+    let (seen, _) = look(&apps[0], Some(&theirs)).await.unwrap();
+    let plan = plan_restore(&seen, now()).unwrap();
+    let error = prepare(&apps[0], &plan, now()).await.err().expect("is refused").to_string();
+    // Its certificates are ours; only what it holds tells.
+    assert!(error.contains("not this cluster's record"), "{error}");
+    assert!(!dirs[0].path().join("state/etcd.new").exists());
+    assert_eq!(left(&member(&restarted(&apps[0])).await).await, 5, "what was there is there");
+}
