@@ -174,6 +174,15 @@ impl App {
         self.write().member = Some(Arc::new(member));
     }
 
+    /// This node is a member no longer: why.
+    pub(crate) fn set_removed(&self, why: &str) {
+        tracing::error!(why, "membership");
+        let mut progress = self.write();
+        progress.member = None;
+        "removed from the cluster".clone_into(&mut progress.step);
+        why.clone_into(&mut progress.last_error);
+    }
+
     /// Says how the local pool is.
     pub(crate) fn set_local_pool(&self, pool: LocalPool) {
         self.write().local_pool = pool;

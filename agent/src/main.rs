@@ -123,6 +123,14 @@ enum Verb {
         #[command(subcommand)]
         what: cli::token::What,
     },
+    /// Remove a member from the cluster: what it has is good for nothing from then on.
+    Remove {
+        /// Its host name or id.
+        name: String,
+        /// It is meant.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Have this node, which is no member yet, join a cluster.
     Join {
         /// What `maekin-agent token create` printed on a member; `-`: read it from standard input.
@@ -200,6 +208,7 @@ fn main() -> ExitCode {
         Verb::Reinstall { name, withdraw } => cli::reinstall(&args.settings, &name, withdraw),
         Verb::Invite { minutes } => cli::invite(&args.settings, minutes),
         Verb::Token { what } => cli::token::run(&args.settings, &what),
+        Verb::Remove { name, yes } => cli::token::remove(&args.settings, &name, yes),
         Verb::Join { token } => cli::token::join(&args.settings, &token),
         Verb::Machines { json } => cli::machines::list(&args.settings, json),
         Verb::Approve { machine, terms } => cli::machines::approve(&args.settings, &machine, terms),

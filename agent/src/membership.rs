@@ -11,7 +11,7 @@
 //! | [`signer`] | who can sign others in |
 
 mod create;
-mod etcd;
+pub(crate) mod etcd;
 mod join;
 pub(crate) mod restore;
 pub(crate) mod signer;
@@ -39,6 +39,8 @@ use crate::record::{Change, Record, RecordError};
 use crate::sealed::{SealError, SealKey};
 use crate::tls::{self, TlsError};
 use crate::trust::invitation::Invitation;
+use crate::trust::renew;
+use crate::trust::values::RemovedValue;
 
 /// Pauses between tries: short at first, for a master that is just starting.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
@@ -82,6 +84,12 @@ pub(crate) enum MembershipError {
     /// The first interface has no address.
     #[error("the first interface has no address yet; is its cable in, and is there a DHCP server?")]
     NoAddress,
+    /// We were a member.
+    #[error("{0}")]
+    Removed(String),
+    /// No member renewed our certificate.
+    #[error("no member renewed this node's certificate: {}", .0.join("; "))]
+    Renewal(Vec<String>),
     /// Nobody has said which cluster to join.
     #[error("{WAITING}")]
     Waiting,
@@ -127,7 +135,7 @@ pub(crate) enum MembershipError {
 
 /// Which cluster this node is a member of; kept beside its certificate.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct MembershipFile {
+pub(crate) struct MembershipFile {
     cluster_id: String,
     cluster: String,
     /// Where the record is.
@@ -135,9 +143,17 @@ struct MembershipFile {
     /// It was there once: nobody makes it anew.
     #[serde(default)]
     made: bool,
+    /// Where other members' APIs are.
+    #[serde(default)]
+    members: Vec<String>,
 }
 
 impl MembershipFile {
+    /// Where other members' APIs are, as they were last.
+    pub(crate) fn members(path: &Path) -> Vec<String> {
+        Self::load(path).ok().flatten().map(|file| file.members).unwrap_or_default()
+    }
+
     fn load(path: &Path) -> Result<Option<Self>, MembershipError> {
         if !path.exists() {
             return Ok(None);
@@ -163,6 +179,11 @@ pub(crate) async fn run(app: Arc<App>) {
                 app.set_member(member);
                 return;
             }
+            Err(MembershipError::Record(e)) => {
+                // It refuses removed members without a word; the others' APIs have one.
+                let gone = crate::trust::whether_removed(&app).await;
+                app.set_error(&gone.unwrap_or_else(|| chain(&e)));
+            }
             Err(MembershipError::Waiting) => app.set_step(WAITING),
             Err(e) => app.set_error(&chain(&e)),
         }
@@ -181,6 +202,7 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
         ClusterIntent::Create { name } => create::ensure(app, name, &own)?,
         intent => join::ensure(app, Invitation::current(&app.settings, intent)?, &own).await?,
     };
+    let credentials = renew::ensure_usable(app, credentials, &file.members, &own).await?;
     app.tls.set(tls::member(&app.key, &credentials)?);
     let seal = SealKey::load(&app.settings.pki())?;
     let ca = Ca::load(&app.settings.pki())?.map(Arc::new);
@@ -262,6 +284,9 @@ async fn ensure_node(
     opens: bool,
 ) -> Result<(), MembershipError> {
     let key = under(keys::NODES, &app.node_id);
+    if let Some(removed) = record.get::<RemovedValue>(&under(keys::REMOVED, &app.node_id)).await? {
+        return Err(MembershipError::Removed(crate::trust::known::words(&removed.value)));
+    }
     if let Some(replaced) = record.get::<ReplacedValue>(&under(keys::REPLACED, &app.node_id)).await? {
         return Err(MembershipError::Replaced { name: replaced.value.name, by: replaced.value.by });
     }

@@ -173,16 +173,19 @@ impl Record {
         key: &NodeKey,
         credentials: &Credentials,
     ) -> Result<Self, RecordError> {
-        let tls = TlsOptions::new()
-            .ca_certificate(Certificate::from_pem(&credentials.ca))
-            .identity(Identity::from_pem(&credentials.cert, key.private_pem()))
-            .domain_name(SERVER_NAME);
-        let options = ConnectOptions::new()
-            .with_tls(tls)
-            .with_connect_timeout(CONNECT)
-            .with_keep_alive(Duration::from_secs(5), CONNECT)
-            .with_keep_alive_while_idle(true);
-        Ok(Self { voters: Voters::new(endpoints, options).await? })
+        Ok(Self { voters: Voters::new(endpoints, options(key, credentials)).await? })
+    }
+
+    /// From now on, connections are made with these credentials.
+    ///
+    /// # Errors
+    /// [`RecordError`] when they are unusable.
+    pub(crate) async fn set_credentials(
+        &self,
+        key: &NodeKey,
+        credentials: &Credentials,
+    ) -> Result<(), RecordError> {
+        self.voters.set_options(options(key, credentials)).await
     }
 
     /// Reads one value.
@@ -277,6 +280,18 @@ impl Record {
         };
         self.voters.ask("renew a lease", limit, work).await
     }
+}
+
+fn options(key: &NodeKey, credentials: &Credentials) -> ConnectOptions {
+    let tls = TlsOptions::new()
+        .ca_certificate(Certificate::from_pem(&credentials.ca))
+        .identity(Identity::from_pem(&credentials.cert, key.private_pem()))
+        .domain_name(SERVER_NAME);
+    ConnectOptions::new()
+        .with_tls(tls)
+        .with_connect_timeout(CONNECT)
+        .with_keep_alive(Duration::from_secs(5), CONNECT)
+        .with_keep_alive_while_idle(true)
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]

@@ -119,6 +119,7 @@ async fn live(app: Arc<App>) {
         record::care::keep(Arc::clone(&app), Arc::clone(&member)),
         provision::run(Arc::clone(&app), Arc::clone(&member)),
         audit::keep(Arc::clone(&app), Arc::clone(&member)),
+        crate::trust::renew::keep(Arc::clone(&app), Arc::clone(&member)),
     );
 }
 

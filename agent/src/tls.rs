@@ -2,10 +2,18 @@
 
 use std::sync::Arc;
 
+use maekin_host::pin;
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
+use rustls::{
+    CertificateError, DigitallySignedStruct, DistinguishedName, Error, RootCertStore, ServerConfig,
+    SignatureScheme,
+};
+
+use crate::pki::SERVER_NAME;
 
 use crate::pki::identity::{Credentials, NodeKey};
 
@@ -17,7 +25,7 @@ pub(crate) enum TlsError {
     Pem(&'static str),
     /// rustls does not take it.
     #[error("the node's certificate cannot be used for TLS")]
-    Rustls(#[from] rustls::Error),
+    Rustls(#[from] Error),
     /// The verifier of client certificates could not be made.
     #[error("the cluster's CA cannot be used to verify clients")]
     Verifier(#[from] rustls::server::VerifierBuilderError),
@@ -36,6 +44,7 @@ pub(crate) fn member(key: &NodeKey, credentials: &Credentials) -> Result<ServerC
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .allow_unauthenticated()
         .build()?;
+    let verifier = Arc::new(Ageless(verifier));
     Ok(ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .with_client_cert_verifier(verifier)
@@ -52,6 +61,81 @@ pub(crate) fn stranger(key: &NodeKey, cert: &str) -> Result<ServerConfig, TlsErr
         .with_safe_default_protocol_versions()?
         .with_no_client_auth()
         .with_single_cert(vec![certificate(cert, "certificate")?], private(key)?)?)
+}
+
+/// What we show as a client: our certificate, and its key.
+///
+/// # Errors
+/// [`TlsError`].
+pub(crate) fn shown(
+    key: &NodeKey,
+    credentials: &Credentials,
+) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+    Ok((vec![certificate(&credentials.cert, "certificate")?], private(key)?))
+}
+
+/// Whether the CA of `credentials` signed their certificate.
+pub(crate) fn signed(credentials: &Credentials) -> bool {
+    let (ca, cert) = (certificate(&credentials.ca, "CA"), certificate(&credentials.cert, "certificate"));
+    ca.ok().zip(cert.ok()).is_some_and(|(ca, cert)| pin::signed(&ca, &cert, SERVER_NAME))
+}
+
+/// Lets certificates of the CA in whose time is over, or has not begun: what little they are good for is decided
+/// elsewhere ([`crate::trust::known::Lapsed`]).
+#[derive(Debug)]
+struct Ageless(Arc<dyn ClientCertVerifier>);
+
+impl ClientCertVerifier for Ageless {
+    fn offer_client_auth(&self) -> bool {
+        self.0.offer_client_auth()
+    }
+
+    fn client_auth_mandatory(&self) -> bool {
+        self.0.client_auth_mandatory()
+    }
+
+    fn root_hint_subjects(&self) -> &[DistinguishedName] {
+        self.0.root_hint_subjects()
+    }
+
+    fn verify_client_cert(
+        &self,
+        cert: &CertificateDer<'_>,
+        others: &[CertificateDer<'_>],
+        now: UnixTime,
+    ) -> Result<ClientCertVerified, Error> {
+        match self.0.verify_client_cert(cert, others, now) {
+            Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => {
+                self.0.verify_client_cert(cert, others, not_before)
+            }
+            Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => {
+                self.0.verify_client_cert(cert, others, not_after)
+            }
+            other => other,
+        }
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls12_signature(message, cert, dss)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        cert: &CertificateDer<'_>,
+        dss: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.0.verify_tls13_signature(message, cert, dss)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.supported_verify_schemes()
+    }
 }
 
 fn certificate(pem: &str, what: &'static str) -> Result<CertificateDer<'static>, TlsError> {

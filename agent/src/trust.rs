@@ -5,21 +5,123 @@
 //! | [`tokens`] | join tokens: made, listed, used, taken back |
 //! | [`proof`] | that a joining node has a token, without telling it |
 //! | [`invitation`] | what a node that is no member yet was given to join with |
+//! | [`issue`], [`renew`] | certificates of nodes: made, renewed |
+//! | [`removal`], [`crl`] | members that are none any more, and what they had |
+//! | [`known`] | which certificates are good for something |
+//! | [`clock`] | a clock that is certainly wrong |
 //! | [`events`] | refusals, where they are found again |
 //! | [`routes`] | all that in the API |
 
+pub(crate) mod clock;
+pub(crate) mod crl;
 pub(crate) mod events;
 pub(crate) mod invitation;
+pub(crate) mod issue;
+pub(crate) mod known;
 pub(crate) mod proof;
+pub(crate) mod removal;
+pub(crate) mod renew;
 pub(crate) mod routes;
 pub(crate) mod tokens;
 pub(crate) mod values;
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+
+use maekin_api::WHOAMI;
+use maekin_host::pin;
 use tokio::sync::Notify;
+
+use crate::app::{App, Member};
+use crate::errors::chain;
+use crate::http::client::{ClientError, Target};
+use crate::membership::MembershipFile;
+use crate::pki::ca::fingerprint;
+use crate::pki::identity::Credentials;
+use crate::pki::peer::PeerNode;
+use crate::record::look::Look;
+use crate::tls;
+use known::{Known, Standing};
+
+/// After how many looks that failed is asked whether that is because we were removed.
+const WONDER: u32 = 3;
+/// What a member is told that was removed.
+const REMOVED: &str = "urn:maekin:removed";
 
 /// What a running agent has of it.
 #[derive(Debug, Default)]
 pub(crate) struct Trust {
     /// Something to join with was given.
     pub(crate) invited: Notify,
+    known: RwLock<Known>,
+    /// Ids of the removed nodes that our voter follows.
+    pub(crate) done: Mutex<Vec<String>>,
+    /// Looks at the record that failed one after another.
+    failed: AtomicU32,
+}
+
+impl Trust {
+    /// What a certificate is good for, as far as we have heard.
+    pub(crate) fn judge(&self, node: &PeerNode) -> Standing {
+        self.known.read().unwrap_or_else(PoisonError::into_inner).judge(node)
+    }
+}
+
+/// Takes over what the record says of who is a member.
+fn see(app: &App, look: &Look) {
+    app.trust.failed.store(0, Ordering::Relaxed);
+    let keys = {
+        let mut known = app.trust.known.write().unwrap_or_else(PoisonError::into_inner);
+        known.set(&look.nodes(), look.removed.clone());
+        known.removed_keys()
+    };
+    app.tls.remove(keys);
+}
+
+/// Follows what the record says of who is a member.
+pub(crate) async fn follow(app: &App, member: &Member, look: &Look) {
+    see(app, look);
+    if let Some(removed) = look.removed.iter().find(|removed| removed.id == app.node_id) {
+        app.set_removed(&known::words(removed));
+        return;
+    }
+    if let Err(e) = crl::tend(app, member, look).await {
+        tracing::warn!(error = %chain(&e), "revoked certificates");
+    }
+}
+
+/// The same at once, where something has just changed; what fails is done at the next look.
+async fn look_now(app: &App, member: &Member) {
+    match member.record.look(&app.node_id).await {
+        Ok(look) => see(app, &look),
+        Err(e) => tracing::info!(error = %chain(&e), "look at the members"),
+    }
+}
+
+/// The record gives no answer: perhaps because this node was removed.
+pub(crate) async fn cut_off(app: &App) {
+    let failed = app.trust.failed.fetch_add(1, Ordering::Relaxed).saturating_add(1);
+    if failed.is_multiple_of(WONDER)
+        && let Some(why) = whether_removed(app).await
+    {
+        app.set_removed(&why);
+    }
+}
+
+/// Asks the members that we know whether we are one; what they say where we are not.
+pub(crate) async fn whether_removed(app: &App) -> Option<String> {
+    let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id).ok()??;
+    let (shown, key) = tls::shown(&app.key, &credentials).ok()?;
+    let config = pin::client_config_as(&fingerprint(&credentials.ca).ok()?, shown, key).ok()?;
+    let config = Arc::new(config);
+    for url in MembershipFile::members(&app.settings.membership()) {
+        let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
+        let asked = Target::Tls(address, Arc::clone(&config)).get::<serde_json::Value>(WHOAMI).await;
+        match asked {
+            Ok(_) => return None,
+            Err(ClientError::Problem(problem)) if problem.kind == REMOVED => return Some(problem.detail),
+            Err(_) => {}
+        }
+    }
+    None
 }

@@ -8,14 +8,14 @@ use std::time::Duration;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::{
     CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, RootCertStore,
     SignatureScheme,
 };
 
-/// 2026-06-01: within the validity of every certificate of a cluster. A joining node's clock may be anything, and a
-/// fingerprint does not age.
+/// 2026-06-01: the moment that certificates are looked at first. A joining node's clock may be anything, and a fingerprint
+/// does not age; see [`verify_ageless`].
 const MOMENT: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_780_272_000));
 
 /// TLS for a client that knows nothing of the cluster but the fingerprint of its CA.
@@ -30,6 +30,55 @@ pub fn client_config(ca_sha256: &str) -> Result<ClientConfig, Error> {
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
         .with_no_client_auth())
+}
+
+/// The same for one that shows a certificate of its own, with its chain.
+///
+/// # Errors
+/// [`Error`] when the certificate and the key do not belong together.
+pub fn client_config_as(
+    ca_sha256: &str,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier = PinnedCa { ca_sha256: ca_sha256.to_owned(), provider: Arc::clone(&provider) };
+    ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()?
+        .dangerous()
+        .with_custom_certificate_verifier(Arc::new(verifier))
+        .with_client_auth_cert(chain, key)
+}
+
+/// Whether `ca` signed `cert`, for a server of this name, whatever the time is.
+#[must_use]
+pub fn signed(ca: &CertificateDer<'_>, cert: &CertificateDer<'_>, name: &str) -> bool {
+    let Ok(name) = ServerName::try_from(name) else { return false };
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    verify_ageless(ca, &provider, cert, &name, &[]).is_ok()
+}
+
+/// A certificate has to hold at some time. Which it is, a node whose clock may be anything cannot tell.
+fn verify_ageless(
+    ca: &CertificateDer<'_>,
+    provider: &Arc<CryptoProvider>,
+    cert: &CertificateDer<'_>,
+    name: &ServerName<'_>,
+    ocsp: &[u8],
+) -> Result<ServerCertVerified, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(ca.clone().into_owned())?;
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|e| Error::General(e.to_string()))?;
+    let at = |time| verifier.verify_server_cert(cert, &[], name, ocsp, time);
+    match at(MOMENT) {
+        Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => {
+            at(not_before)
+        }
+        Err(Error::InvalidCertificate(CertificateError::ExpiredContext { not_after, .. })) => at(not_after),
+        other => other,
+    }
 }
 
 /// SHA-256 as 64 lower-case hex digits.
@@ -58,13 +107,7 @@ impl ServerCertVerifier for PinnedCa {
     ) -> Result<ServerCertVerified, Error> {
         let pinned = intermediates.iter().find(|cert| sha256_hex(cert) == self.ca_sha256);
         let ca = pinned.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
-        let mut roots = RootCertStore::empty();
-        roots.add(ca.clone().into_owned())?;
-        let verifier =
-            WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&self.provider))
-                .build()
-                .map_err(|e| Error::General(e.to_string()))?;
-        verifier.verify_server_cert(end_entity, &[], server_name, ocsp, MOMENT)
+        verify_ageless(ca, &self.provider, end_entity, server_name, ocsp)
     }
 
     fn verify_tls12_signature(

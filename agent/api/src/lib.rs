@@ -102,6 +102,11 @@ pub const JOIN_TOKENS: &str = "/v1/join-tokens";
 pub const JOIN_TOKEN: &str = "/v1/join-tokens/{id}";
 /// `POST` [`trust::JoinWith`]: this node, which is no member yet, shall join a cluster.
 pub const NODE_JOIN: &str = "/v1/node/join";
+/// `POST` [`trust::RenewRequest`], answers [`trust::RenewReply`]. Needs a certificate of this cluster, which may have run
+/// out, and no other authentication.
+pub const CERTIFICATE: &str = "/v1/certificate";
+/// `DELETE`: the member of this name or id is no member any more; answers [`trust::RemovedNode`].
+pub const CLUSTER_NODE: &str = "/v1/nodes/{name}";
 /// `GET` and `PUT` [`provision::Provision`]: what the install masters hand out; every member takes it up.
 pub const PROVISION: &str = "/v1/provision";
 /// `GET`: 200 and the text `ok` when the agent serves. Needs no authentication and tells nothing else.

@@ -108,3 +108,37 @@ pub struct JoinWith {
     /// A join token.
     pub token: Secret,
 }
+
+/// Body of `POST` [`crate::CERTIFICATE`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RenewRequest {
+    /// Certificate signing request, PEM (RFC 2986), for the key of the certificate that is shown.
+    pub csr: String,
+    /// The node's id.
+    pub node_id: String,
+    /// Its addresses, for the certificate.
+    pub addresses: Vec<String>,
+}
+
+/// Answer to it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RenewReply {
+    /// The new certificate, PEM.
+    pub cert: String,
+    /// The clock of the member that made it.
+    pub time: u64,
+}
+
+/// A node that was a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct RemovedNode {
+    /// Its id.
+    pub id: String,
+    /// Its host name.
+    pub name: String,
+    /// Who removed it.
+    pub by: String,
+    /// When.
+    pub at: u64,
+}

@@ -5,7 +5,7 @@ use std::io::{BufRead, Read};
 use clap::Subcommand;
 use maekin_api as api;
 use maekin_api::trust::token::{LONGEST, parse_token};
-use maekin_api::trust::{JoinWith, MadeToken, NewToken, TokenInfo, TokenState};
+use maekin_api::trust::{JoinWith, MadeToken, NewToken, RemovedNode, TokenInfo, TokenState};
 
 use super::{block_on, own};
 use crate::clock::now;
@@ -65,6 +65,19 @@ pub(crate) fn run(settings: &Settings, what: &What) -> anyhow::Result<()> {
         }
         What::Delete { id } => block_on(target.delete::<()>(&api::JOIN_TOKEN.replace("{id}", id)))?,
     }
+    Ok(())
+}
+
+/// `remove`.
+pub(crate) fn remove(settings: &Settings, name: &str, yes: bool) -> anyhow::Result<()> {
+    if !yes {
+        anyhow::bail!(
+            "{name} would be no member any more: its certificates are revoked, and its machine has to be installed anew \
+             to come back. Say so with --yes"
+        );
+    }
+    let removed: RemovedNode = block_on(own(settings).delete(&api::CLUSTER_NODE.replace("{name}", name)))?;
+    println!("{} ({}) is no member any more", removed.name, removed.id);
     Ok(())
 }
 

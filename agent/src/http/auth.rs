@@ -73,7 +73,10 @@ impl Auth {
     ) -> Result<Identity, ApiError> {
         let ip = match peer {
             Peer::Root => return Ok(Identity::trusted(Who::Root, None)),
-            Peer::Member(node) => return Ok(Identity::trusted(Who::Member(node.clone()), None)),
+            Peer::Member(node) => {
+                crate::trust::known::check(app, node).await?;
+                return Ok(Identity::trusted(Who::Member(node.clone()), None));
+            }
             Peer::Stranger(ip) => *ip,
         };
         let Some((user, password)) = basic(headers) else {

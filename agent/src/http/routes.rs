@@ -19,7 +19,7 @@ mod addresses;
 mod boot;
 mod boot_drives;
 mod cluster;
-mod install;
+pub(crate) mod install;
 mod machines;
 mod node;
 mod power;
@@ -115,6 +115,10 @@ pub(crate) fn operations() -> Vec<Op> {
             post(api::JOIN_TOKENS, "createJoinToken", Admin, "Make one.", trust::create)
                 .takes::<api::trust::NewToken>().answers::<api::trust::MadeToken>(),
             delete(api::JOIN_TOKEN, "deleteJoinToken", Admin, "Take one back.", trust::delete),
+            post(api::CERTIFICATE, "renewCertificate", None, "Renew a member's certificate; its bearer shows the old one.", trust::renew)
+                .takes::<api::trust::RenewRequest>().answers::<api::trust::RenewReply>(),
+            delete(api::CLUSTER_NODE, "removeNode", Admin, "Remove a member: what it has is good for nothing from then on.", trust::remove)
+                .answers::<api::trust::RemovedNode>(),
             post(api::NODE_JOIN, "joinWithToken", Admin, "Have this node, which is no member yet, join a cluster.", trust::join)
                 .takes::<api::trust::JoinWith>(),
         ]),

@@ -1,6 +1,7 @@
 //! Accept loops. Whoever is slow, or many, cannot keep the others out for long: handshakes, headers, requests and
 //! whole connections have limits, and so has their number.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
@@ -14,11 +15,13 @@ use hyper_util::service::TowerToHyperService;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
 use super::auth::Peer;
-use crate::pki::peer::parse_peer;
+use crate::clock::now;
+use crate::pki::peer::{parse_dates, parse_peer};
+use crate::trust::known::Lapsed;
 
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 const HEADER_LIMIT: Duration = Duration::from_secs(10);
@@ -30,21 +33,45 @@ const HEAD: usize = 32 << 10;
 
 /// The TLS configuration in use, which changes when the node becomes a member.
 #[derive(Clone)]
-pub(crate) struct TlsSlot(Arc<RwLock<Arc<ServerConfig>>>);
+pub(crate) struct TlsSlot {
+    config: Arc<RwLock<Arc<ServerConfig>>>,
+    /// Digests of keys whose bearers are members no longer.
+    removed: Arc<watch::Sender<BTreeSet<String>>>,
+}
 
 impl TlsSlot {
     /// A slot that holds `config`.
     pub(crate) fn new(config: ServerConfig) -> Self {
-        Self(Arc::new(RwLock::new(Arc::new(config))))
+        Self { config: Arc::new(RwLock::new(Arc::new(config))), removed: Arc::default() }
     }
 
     /// From now on, new connections get `config`.
     pub(crate) fn set(&self, config: ServerConfig) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+    }
+
+    /// From now on, connections of those who have these keys are closed.
+    pub(crate) fn remove(&self, keys: BTreeSet<String>) {
+        self.removed.send_if_modified(|old| {
+            let news = *old != keys;
+            *old = keys;
+            news
+        });
+    }
+
+    /// Waits until the bearer of `key` is removed; one that was before hears from each request that it is.
+    async fn removal(&self, key: &str) {
+        let mut removed = self.removed.subscribe();
+        if !removed.borrow_and_update().contains(key)
+            && removed.wait_for(|keys| keys.contains(key)).await.is_ok()
+        {
+            return;
+        }
+        std::future::pending::<()>().await;
     }
 
     fn get(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
     }
 }
 
@@ -90,9 +117,9 @@ pub(crate) async fn serve_tls(listener: TcpListener, tls: TlsSlot, router: Route
             tracing::warn!(%from, "connection refused: {CONNECTIONS} are open");
             continue;
         };
-        let (acceptor, router) = (TlsAcceptor::from(tls.get()), router.clone());
+        let (tls, router) = (tls.clone(), router.clone());
         tokio::spawn(async move {
-            if let Err(e) = tls_connection(acceptor, stream, from, router).await {
+            if let Err(e) = tls_connection(&tls, stream, from, router).await {
                 tracing::debug!(%from, error = %e, "connection ended");
             }
             drop(place);
@@ -106,7 +133,7 @@ pub(crate) async fn serve_socket(listener: UnixListener, router: Router) {
     loop {
         let Ok((stream, _)) = accepted(listener.accept().await).await else { continue };
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else { continue };
-        let router = router.clone().layer(Extension(Peer::Root));
+        let router = router.clone().layer(Extension(Peer::Root)).layer(Extension(Lapsed(None)));
         tokio::spawn(async move {
             if let Err(e) = talk(stream, router).await {
                 tracing::debug!(error = %e, "socket connection ended");
@@ -126,17 +153,34 @@ async fn accepted<T>(result: io::Result<T>) -> io::Result<T> {
 }
 
 async fn tls_connection(
-    acceptor: TlsAcceptor,
+    tls: &TlsSlot,
     stream: TcpStream,
     from: SocketAddr,
     router: Router,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    let acceptor = TlsAcceptor::from(tls.get());
     let stream = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await??;
     // rustls has verified the chain against the cluster's CA before we look into it.
     let certs = stream.get_ref().1.peer_certificates();
-    let member = certs.and_then(|certs| certs.first()).and_then(|cert| parse_peer(cert));
-    let peer = member.map_or(Peer::Stranger(from.ip().to_canonical()), Peer::Member);
-    talk(stream, router.layer(Extension(peer))).await
+    let cert = certs.and_then(|certs| certs.first());
+    let holds = cert.and_then(|cert| parse_dates(cert)).is_some_and(|dates| dates.hold(now()));
+    let node = cert.and_then(|cert| parse_peer(cert));
+    let stranger = Peer::Stranger(from.ip().to_canonical());
+    let (peer, lapsed) = match node.clone() {
+        Some(node) if holds => (Peer::Member(node), None),
+        lapsed => (stranger, lapsed),
+    };
+    let talking = talk(stream, router.layer(Extension(peer)).layer(Extension(Lapsed(lapsed))));
+    match &node {
+        None => talking.await,
+        Some(node) => tokio::select! {
+            outcome = talking => outcome,
+            () = tls.removal(&node.key_sha256) => {
+                tracing::warn!(%from, node = node.node_id, "connection of a removed member closed");
+                Ok(())
+            }
+        },
+    }
 }
 
 async fn talk<S>(stream: S, router: Router) -> Result<(), Box<dyn std::error::Error + Send + Sync>>

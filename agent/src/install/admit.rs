@@ -34,6 +34,9 @@ pub(crate) enum Refusal {
     /// The request is not signed by the token's bearer for this cluster.
     #[error("the request does not prove that the node has the join token; give it the whole token again")]
     Proof,
+    /// It was a member.
+    #[error("this node was removed from the cluster; install it anew to let it in again")]
+    Removed,
     /// The node id is another's.
     #[error("the node id belongs to a member with another key; reinstall this node to give it a new id")]
     Impostor,

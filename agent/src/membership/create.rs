@@ -4,7 +4,7 @@ use super::{MembershipError, MembershipFile, RECORD_PAUSE, RECORD_TRIES, etcd};
 use crate::app::{App, cluster_id};
 use crate::clock::now;
 use crate::node_info::Own;
-use crate::pki::ca::{Ca, Subject};
+use crate::pki::ca::{Ca, Subject, Validity};
 use crate::pki::identity::Credentials;
 use crate::record::values::ClusterValue;
 use crate::record::{Change, Record, keys};
@@ -26,7 +26,13 @@ pub(super) fn ensure(
         Some(file) if file.cluster_id == cluster_id => file,
         _ => {
             let endpoints = vec![etcd::local_url(app)];
-            let file = MembershipFile { cluster_id, cluster: name.to_owned(), endpoints, made: false };
+            let file = MembershipFile {
+                cluster_id,
+                cluster: name.to_owned(),
+                endpoints,
+                made: false,
+                members: vec![],
+            };
             file.store(&path)?;
             file
         }
@@ -36,8 +42,8 @@ pub(super) fn ensure(
         _ => {
             let subject =
                 Subject { node_id: &app.node_id, name: &app.config.hostname, addresses: &[own.address] };
-            let cert = ca.certify(app.key.public(), &subject)?;
-            let credentials = Credentials { cert, ca: ca.pem };
+            let issued = ca.issue(app.key.public(), &subject, Validity::of_node(now()))?;
+            let credentials = Credentials { cert: issued.pem, ca: ca.pem };
             credentials.store(&dir)?;
             credentials
         }

@@ -145,6 +145,9 @@ pub(super) async fn start(
     joins: Option<&VoterFile>,
 ) -> Result<(), MembershipError> {
     let text = environment(app, cluster_id, own, joins);
+    if !app.settings.etcd_env().exists() {
+        crate::trust::crl::started(&app.settings);
+    }
     write_atomic(&app.settings.etcd_env(), text.as_bytes(), 0o600)?;
     systemctl(app, "start").await
 }
@@ -178,6 +181,16 @@ pub(super) async fn start_copy(
 pub(super) async fn stop(app: &App) -> Result<(), MembershipError> {
     remove(&app.settings.etcd_env(), |path| std::fs::remove_file(path))?;
     systemctl(app, "stop").await
+}
+
+/// Ends the voter and starts it again, with what has changed in its files.
+///
+/// # Errors
+/// [`MembershipError`].
+pub(crate) async fn restart(app: &App, cluster_id: &str, own: &Own) -> Result<(), MembershipError> {
+    let voter = VoterFile::load(app)?;
+    systemctl(app, "stop").await?;
+    start(app, cluster_id, own, voter.as_ref()).await
 }
 
 async fn systemctl(app: &App, verb: &str) -> Result<(), MembershipError> {
@@ -224,10 +237,16 @@ fn environment(app: &App, cluster_id: &str, own: &Own, joins: Option<&VoterFile>
         ("LOGGER", "zap".to_owned()),
         ("LOG_LEVEL", "warn".to_owned()),
     ];
-    lines.iter().fold(String::new(), |mut text, (name, value)| {
-        let _ = writeln!(text, "ETCD_{name}={value}");
-        text
-    })
+    let crl = crate::trust::crl::path(&app.settings);
+    let crl = if crl.exists() { crl.display().to_string() } else { String::new() };
+    let revoked = [("CLIENT_CRL_FILE", crl.clone()), ("PEER_CRL_FILE", crl)];
+    lines.iter().chain(revoked.iter().filter(|(_, path)| !path.is_empty())).fold(
+        String::new(),
+        |mut text, (name, value)| {
+            let _ = writeln!(text, "ETCD_{name}={value}");
+            text
+        },
+    )
 }
 
 #[cfg(test)]

@@ -62,9 +62,15 @@ pub(super) async fn ensure(
         cluster: reply.cluster,
         endpoints: reply.endpoints,
         made: true,
+        members: invitation.masters.clone(),
     };
     let credentials = Credentials { cert: reply.cert, ca: reply.ca };
     file.store(&app.settings.membership())?;
+    if let Some(dates) = credentials.dates()
+        && !dates.hold(crate::clock::now())
+    {
+        crate::trust::clock::set(app, reply.time);
+    }
     if !reply.seal.is_empty() {
         SealKey::parse(reply.seal.expose())?.store(&dir)?;
     }

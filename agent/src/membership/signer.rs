@@ -1,7 +1,10 @@
 //! The cluster's CA in the record, its key sealed: whichever member has a voter can let others in, so that joining goes
 //! on when the node that made the cluster is gone.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+
+use maekin_host::file::{FileError, read_text, write_atomic};
 
 use super::MembershipError;
 use crate::app::{App, Member};
@@ -20,6 +23,50 @@ pub(super) async fn publish(record: &Record, ca: &Ca, seal: &SealKey) -> Result<
     let value = CaValue { cert: ca.pem.clone(), sealed_key };
     record.commit(Change::default().if_unchanged(keys::CA, 0).put(keys::CA, &value)?).await?;
     Ok(())
+}
+
+/// Where a voter keeps the CA as the record has it, its key sealed: when a whole cluster was off for longer than
+/// certificates hold, voters make their own anew from it, and the record is there again.
+fn copy_path(app: &App) -> PathBuf {
+    app.settings.pki().join("ca.sealed")
+}
+
+/// Keeps that copy on a voter, and nowhere else.
+///
+/// # Errors
+/// [`MembershipError`].
+pub(crate) async fn keep_copy(app: &App, member: &Member) -> Result<(), MembershipError> {
+    let path = copy_path(app);
+    let own = member.record.get::<NodeValue>(&under(keys::NODES, &app.node_id)).await?;
+    let votes = own.is_some_and(|own| !own.value.record_url.is_empty());
+    if !votes && path.exists() {
+        let failed = |source| FileError { action: "cannot remove", path: path.clone(), source };
+        return Ok(std::fs::remove_file(&path).map_err(failed)?);
+    }
+    if votes
+        && !path.exists()
+        && let Some(found) = member.record.get::<CaValue>(keys::CA).await?
+    {
+        let text = serde_json::to_vec(&found.value).unwrap_or_default(); // two plain fields always serialize
+        write_atomic(&path, &text, 0o600)?;
+    }
+    Ok(())
+}
+
+/// The CA, on the node that made it and on voters, without the record.
+///
+/// # Errors
+/// [`MembershipError`].
+pub(crate) fn on_disk(app: &App) -> Result<Option<Arc<Ca>>, MembershipError> {
+    let (dir, path) = (app.settings.pki(), copy_path(app));
+    if let Some(ca) = Ca::load(&dir)? {
+        return Ok(Some(Arc::new(ca)));
+    }
+    let Some(seal) = SealKey::load(&dir)?.filter(|_| path.exists()) else { return Ok(None) };
+    let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
+    let value: CaValue = serde_json::from_str(&read_text(&path, 64 << 10)?).map_err(damaged)?;
+    let key = seal.open(keys::CA, &value.sealed_key)?;
+    Ok(Some(Arc::new(Ca::from_pem(value.cert, &String::from_utf8_lossy(&key))?)))
 }
 
 /// The CA to sign a new member in with; `None` on a member that has no voter, or not the sealing key. The key is opened

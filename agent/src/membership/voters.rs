@@ -215,8 +215,14 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
     let mut away = BTreeMap::new();
     loop {
         match member.record.look(&app.node_id).await {
-            Ok(look) => turn(&app, &member, &look, &mut started, &mut away).await,
-            Err(e) => tracing::warn!(error = %chain(&e), "this node's voter of the record"),
+            Ok(look) => {
+                turn(&app, &member, &look, &mut started, &mut away).await;
+                crate::trust::follow(&app, &member, &look).await;
+            }
+            Err(e) => {
+                tracing::warn!(error = %chain(&e), "this node's voter of the record");
+                crate::trust::cut_off(&app).await;
+            }
         }
         tokio::time::sleep(EVERY).await;
     }
@@ -283,19 +289,25 @@ async fn tend(
         ensure_node(app, record, own, votes, member.can_sign()).await?;
     }
     let endpoints = plan_endpoints(votes.then(|| etcd::local_url(app)), &app.node_id, &look.nodes());
-    remember(app, record, endpoints).await
+    let members = look.nodes().into_iter().filter(|n| n.id != app.node_id).map(|n| n.url).collect();
+    remember(app, record, endpoints, members).await
 }
 
 /// Asks at these addresses from now on, and at the next start.
-async fn remember(app: &App, record: &Record, endpoints: Vec<String>) -> Result<(), MembershipError> {
+async fn remember(
+    app: &App,
+    record: &Record,
+    endpoints: Vec<String>,
+    members: Vec<String>,
+) -> Result<(), MembershipError> {
     let path = app.settings.membership();
     let Some(file) = MembershipFile::load(&path)? else { return Ok(()) };
-    if endpoints.is_empty() || file.endpoints == endpoints {
+    if endpoints.is_empty() || (file.endpoints == endpoints && file.members == members) {
         return Ok(());
     }
     tracing::info!(?endpoints, "voters of the record");
     record.set_endpoints(&endpoints).await?;
-    MembershipFile { endpoints, ..file }.store(&path)
+    MembershipFile { endpoints, members, ..file }.store(&path)
 }
 
 /// One look at the cluster's voters, and at most one change.

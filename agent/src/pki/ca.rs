@@ -2,12 +2,14 @@
 
 use std::net::IpAddr;
 use std::path::Path;
+use std::time::Duration;
 
 use maekin_host::file::{read_text, write_atomic};
-use maekin_image::manifest::sha256_hex;
+use maekin_image::manifest::{hex, sha256_hex};
 use rcgen::{
-    BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, ExtendedKeyUsagePurpose,
-    IsCa, Issuer, KeyPair, KeyUsagePurpose, PublicKeyData, SanType, SerialNumber, date_time_ymd,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertificateSigningRequestParams,
+    DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyIdMethod, KeyPair, KeyUsagePurpose, PublicKeyData,
+    RevokedCertParams, SanType, SerialNumber, date_time_ymd,
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -23,6 +25,38 @@ pub(crate) struct Ca {
     issuer: Issuer<'static, KeyPair>,
     /// Its certificate, PEM.
     pub(crate) pem: String,
+}
+
+/// How long a node's certificate holds, seconds.
+pub(crate) const LIFETIME: u64 = 30 * 24 * 3600;
+/// How long before it was made it begins to hold, seconds: for members whose clocks are behind.
+pub(crate) const BACKDATED: u64 = 24 * 3600;
+/// Latest moment that a certificate names, 2200-01-01.
+const LATEST: u64 = 7_258_118_400;
+
+/// From when to when a certificate holds, seconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Validity {
+    pub(crate) not_before: u64,
+    pub(crate) not_after: u64,
+}
+
+impl Validity {
+    /// That of a node's certificate that is made at `now`.
+    pub(crate) fn of_node(now: u64) -> Self {
+        Self { not_before: now.saturating_sub(BACKDATED), not_after: now.saturating_add(LIFETIME) }
+    }
+}
+
+/// A certificate that was made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Issued {
+    /// PEM.
+    pub(crate) pem: String,
+    /// Its serial number, hex digits without leading zero bytes.
+    pub(crate) serial: String,
+    /// Until when it holds.
+    pub(crate) not_after: u64,
 }
 
 /// Whom a certificate is for.
@@ -94,18 +128,72 @@ impl Ca {
         self.issuer.key().serialize_pem()
     }
 
-    /// Certifies `key` as that of `subject`; PEM.
+    /// Certifies `key` as that of `subject`, from now on; PEM.
     ///
     /// # Errors
     /// [`PkiError`].
+    #[cfg(test)]
     pub(crate) fn certify(
         &self,
         key: &impl PublicKeyData,
         subject: &Subject<'_>,
     ) -> Result<String, PkiError> {
-        let params = node_params(subject)?;
+        self.issue(key, subject, Validity::of_node(crate::clock::now())).map(|issued| issued.pem)
+    }
+
+    /// Certifies `key` as that of `subject`.
+    ///
+    /// # Errors
+    /// [`PkiError`].
+    pub(crate) fn issue(
+        &self,
+        key: &impl PublicKeyData,
+        subject: &Subject<'_>,
+        validity: Validity,
+    ) -> Result<Issued, PkiError> {
+        let mut params = node_params(subject)?;
+        params.not_before = date_time_ymd(1970, 1, 1) + Duration::from_secs(validity.not_before.min(LATEST));
+        params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(validity.not_after.min(LATEST));
+        let mut serial = [0; 16];
+        getrandom::fill(&mut serial).map_err(PkiError::Random)?;
+        serial[0] = serial[0] & 0x7f | 0x40; // positive (RFC 5280 section 4.1.2.2), and of one length
+        params.serial_number = Some(SerialNumber::from_slice(&serial));
         let make = |source| PkiError::Make { what: "a node's certificate", source };
-        params.signed_by(key, &self.issuer).map(|cert| cert.pem()).map_err(make)
+        let pem = params.signed_by(key, &self.issuer).map(|cert| cert.pem()).map_err(make)?;
+        Ok(Issued { pem, serial: hex(&serial), not_after: validity.not_after })
+    }
+
+    /// A list of certificates that hold no longer, by their serial numbers (hex digits); PEM (RFC 5280 section 5). Lists
+    /// that are made later have greater numbers.
+    ///
+    /// # Errors
+    /// [`PkiError`].
+    pub(crate) fn revoke(
+        &self,
+        serials: &[(String, u64)],
+        number: u64,
+        now: u64,
+    ) -> Result<String, PkiError> {
+        let at = |seconds: u64| date_time_ymd(1970, 1, 1) + Duration::from_secs(seconds.min(LATEST));
+        let revoked = |(serial, since): &(String, u64)| {
+            Some(RevokedCertParams {
+                serial_number: SerialNumber::from_slice(&unhex(serial)?),
+                revocation_time: at(*since),
+                reason_code: None,
+                invalidity_date: None,
+            })
+        };
+        let params = CertificateRevocationListParams {
+            this_update: at(now.saturating_sub(BACKDATED)),
+            // Nobody waits for the next one: there is one whenever something changes.
+            next_update: at(LATEST),
+            crl_number: SerialNumber::from(number),
+            issuing_distribution_point: None,
+            revoked_certs: serials.iter().filter_map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let make = |source| PkiError::Make { what: "the list of revoked certificates", source };
+        params.signed_by(&self.issuer).and_then(|crl| crl.pem()).map_err(make)
     }
 
     /// SHA-256 of the certificate.
@@ -137,8 +225,7 @@ pub(crate) fn key_of_request(csr: &str) -> Result<rcgen::PublicKey, PkiError> {
         .map_err(|_| PkiError::Unreadable("the signing request"))
 }
 
-/// Long validity on both sides: a node whose clock is wrong at its first boot must still be able to join. Members are
-/// let go by removing them from the record, not by waiting for a date.
+/// The CA itself holds for long, on both sides: a node whose clock is wrong at its first boot must still be able to join.
 fn validity(params: &mut CertificateParams) {
     params.not_before = date_time_ymd(2020, 1, 1);
     params.not_after = date_time_ymd(2046, 1, 1);
@@ -157,7 +244,6 @@ fn ca_params(cluster: &str, cluster_id: &str) -> CertificateParams {
 
 fn node_params(subject: &Subject<'_>) -> Result<CertificateParams, PkiError> {
     let mut params = CertificateParams::default();
-    validity(&mut params);
     params.distinguished_name = rcgen::DistinguishedName::new();
     params.distinguished_name.push(DnType::CommonName, subject.name);
     let text = |text: &str| {
@@ -177,9 +263,13 @@ fn node_params(subject: &Subject<'_>) -> Result<CertificateParams, PkiError> {
     params.extended_key_usages =
         vec![ExtendedKeyUsagePurpose::ServerAuth, ExtendedKeyUsagePurpose::ClientAuth];
     params.use_authority_key_identifier_extension = true;
-    let mut serial = [0; 16];
-    getrandom::fill(&mut serial).map_err(PkiError::Random)?;
-    serial[0] &= 0x7f; // positive, RFC 5280 section 4.1.2.2
-    params.serial_number = Some(SerialNumber::from_slice(&serial));
     Ok(params)
+}
+
+/// Bytes of hex digits.
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.len().is_multiple_of(2) || text.len() > 64 || !text.is_ascii() {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).ok()).collect()
 }

@@ -10,7 +10,7 @@ use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
 use super::ca::LIMIT;
-use super::peer::{names_address, parse_peer};
+use super::peer::{Dates, names_address, parse_dates, parse_peer};
 use super::{PkiError, new_key};
 
 /// This node's key pair.
@@ -117,6 +117,12 @@ impl Credentials {
     pub(crate) fn names(&self, address: IpAddr) -> bool {
         let der = CertificateDer::from_pem_slice(self.cert.as_bytes());
         der.is_ok_and(|der| names_address(&der, address))
+    }
+
+    /// The certificate's number and times.
+    pub(crate) fn dates(&self) -> Option<Dates> {
+        let der = CertificateDer::from_pem_slice(self.cert.as_bytes()).ok()?;
+        parse_dates(&der)
     }
 
     /// Whether the certificate is for `key` and `node_id`.

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use maekin_image::manifest::sha256_hex;
+use maekin_image::manifest::{hex, sha256_hex};
 use x509_parser::prelude::{FromDer, GeneralName, X509Certificate};
 
 const PREFIX: &str = "urn:maekin:node:";
@@ -30,6 +30,35 @@ pub(crate) fn parse_peer(der: &[u8]) -> Option<PeerNode> {
         _ => None,
     })?;
     Some(PeerNode { node_id: node_id.to_owned(), key_sha256: sha256_hex(cert.public_key().raw) })
+}
+
+/// A certificate's number, and from when to when it holds, seconds since 1970.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Dates {
+    /// Serial number, hex digits without leading zero bytes.
+    pub(crate) serial: String,
+    pub(crate) not_before: u64,
+    pub(crate) not_after: u64,
+}
+
+impl Dates {
+    /// Whether it holds at `now`.
+    pub(crate) fn hold(&self, now: u64) -> bool {
+        (self.not_before..self.not_after).contains(&now)
+    }
+}
+
+/// Number and times of a certificate (DER).
+pub(crate) fn parse_dates(der: &[u8]) -> Option<Dates> {
+    let (_, cert) = X509Certificate::from_der(der).ok()?;
+    let seconds = |time: x509_parser::time::ASN1Time| u64::try_from(time.timestamp()).unwrap_or(0);
+    let serial = cert.raw_serial();
+    let start = serial.iter().position(|byte| *byte != 0).unwrap_or(serial.len());
+    Some(Dates {
+        serial: hex(&serial[start..]),
+        not_before: seconds(cert.validity().not_before),
+        not_after: seconds(cert.validity().not_after),
+    })
 }
 
 /// Whether a certificate (DER) names `address`.

@@ -14,6 +14,14 @@ pub(crate) const TICKETS: &str = "/maekin/v1/tickets/";
 pub(crate) const INVITES: &str = "/maekin/v1/invites/";
 /// Join tokens, [`crate::trust::values::TokenValue`] each.
 pub(crate) const JOIN_TOKENS: &str = "/maekin/v1/join-tokens/";
+/// Certificates of a member that hold, [`crate::trust::values::CertsValue`] each.
+pub(crate) const CERTS: &str = "/maekin/v1/certificates/";
+/// Nodes that were members, [`crate::trust::values::RemovedValue`] each.
+pub(crate) const REMOVED: &str = "/maekin/v1/removed/";
+/// The CA's list of certificates that hold no longer, a [`crate::trust::values::CrlValue`].
+pub(crate) const CRL: &str = "/maekin/v1/crl";
+/// Whose voter restarts with it, a [`crate::trust::values::TurnValue`]; it vanishes with its lease.
+pub(crate) const CRL_TURN: &str = "/maekin/v1/crl-turn";
 /// Machines that asked to boot, [`super::values::MachineValue`] each.
 pub(crate) const MACHINES: &str = "/maekin/v1/machines/";
 /// How machines are switched, [`super::values::PowerValue`] each.

@@ -8,6 +8,8 @@ use etcd_client::{Client, GetOptions, GetResponse, KeyValue, Txn, TxnOp, TxnOpRe
 
 use super::keys::{self, under};
 use super::values::{NodeValue, ReplacedValue, RolesValue};
+use crate::trust::values::RemovedValue;
+
 use super::voters::{LIMIT, Voter, to_voter};
 use super::{Record, RecordError, Versioned, decode};
 
@@ -22,6 +24,8 @@ pub(crate) struct Look {
     pub(crate) alive: BTreeSet<String>,
     /// Labels of members, by id.
     pub(crate) roles: BTreeMap<String, Vec<String>>,
+    /// Nodes that were members.
+    pub(crate) removed: Vec<RemovedValue>,
     /// Set where our machine was installed anew as somebody else.
     pub(crate) replaced: Option<ReplacedValue>,
 }
@@ -46,6 +50,7 @@ impl Record {
             TxnOp::get(keys::NODES, all()),
             TxnOp::get(keys::ROLES, all()),
             TxnOp::get(keys::ALIVE, names),
+            TxnOp::get(keys::REMOVED, all()),
         ]);
         let work = async |client: Client| {
             // The transaction brings the asked voter up to date; what it then knows of the voters is as new.
@@ -58,7 +63,7 @@ impl Record {
             _ => None,
         });
         let mut part = || parts.next().map(|got: GetResponse| got.kvs().to_vec()).unwrap_or_default();
-        let (replaced, nodes, roles, alive) = (part(), part(), part(), part());
+        let (replaced, nodes, roles, alive, removed) = (part(), part(), part(), part(), part());
         let name = |kv: &KeyValue, prefix: &str| {
             String::from_utf8_lossy(kv.key()).trim_start_matches(prefix).to_owned()
         };
@@ -68,6 +73,10 @@ impl Record {
             nodes: nodes.iter().map(decode).collect::<Result<_, RecordError>>()?,
             alive: alive.iter().map(|kv| name(kv, keys::ALIVE)).collect(),
             roles: roles.iter().map(role).collect::<Result<_, RecordError>>()?,
+            removed: removed
+                .iter()
+                .map(|kv| decode(kv).map(|found: Versioned<_>| found.value))
+                .collect::<Result<_, RecordError>>()?,
             replaced: replaced.first().map(decode).transpose()?.map(|found: Versioned<_>| found.value),
         })
     }

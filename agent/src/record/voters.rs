@@ -33,7 +33,7 @@ pub(crate) struct Voter {
 /// Connections to the voters that we know.
 #[derive(Clone)]
 pub(super) struct Voters {
-    options: ConnectOptions,
+    options: Arc<RwLock<ConnectOptions>>,
     /// The preferred one first.
     known: Arc<RwLock<Vec<(String, Client)>>>,
     /// How many questions were sent.
@@ -43,9 +43,28 @@ pub(super) struct Voters {
 impl Voters {
     /// No connection is made before it is needed.
     pub(super) async fn new(urls: &[String], options: ConnectOptions) -> Result<Self, RecordError> {
+        let options = Arc::new(RwLock::new(options));
         let voters = Self { options, known: Arc::default(), asked: Arc::default() };
         voters.set(urls).await?;
         Ok(voters)
+    }
+
+    /// From now on, connections are made with these options: those that there are end.
+    pub(super) async fn set_options(&self, options: ConnectOptions) -> Result<(), RecordError> {
+        *self.options.write().unwrap_or_else(PoisonError::into_inner) = options;
+        let urls: Vec<String> = self.list().into_iter().map(|(url, _)| url).collect();
+        let mut new = Vec::new();
+        for url in urls {
+            let client = self.connect(&url).await?;
+            new.push((url, client));
+        }
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(())
+    }
+
+    async fn connect(&self, url: &str) -> Result<Client, RecordError> {
+        let options = self.options.read().unwrap_or_else(PoisonError::into_inner).clone();
+        bounded(url, "connect", LIMIT, Box::pin(Client::connect([url], Some(options)))).await
     }
 
     /// From now on these are asked, in this order; connections that there are stay.
@@ -55,10 +74,7 @@ impl Voters {
         for url in urls {
             let client = match old.iter().find(|(have, _)| have == url) {
                 Some((_, client)) => client.clone(),
-                None => {
-                    let connect = Client::connect([url.as_str()], Some(self.options.clone()));
-                    bounded(url, "connect", LIMIT, Box::pin(connect)).await?
-                }
+                None => self.connect(url).await?,
             };
             new.push((url.clone(), client));
         }

@@ -8,6 +8,9 @@ use crate::http::auth::Peer;
 /// A node was not let in.
 pub(crate) const JOIN_REFUSED: &str = "join-refused";
 
+/// A certificate was not renewed.
+pub(crate) const RENEWAL_REFUSED: &str = "renewal-refused";
+
 /// Something was refused to somebody who calls himself `who`.
 pub(crate) fn refused(app: &App, kind: &'static str, peer: &Peer, who: &str, why: &str) {
     let from = match peer {

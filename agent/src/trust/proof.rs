@@ -94,7 +94,8 @@ mod tests {
         let (token, good) = (token(), request());
         let proof = prove(&token, &good).unwrap();
         assert_eq!(check(&proof, &good, &token.ca_sha256), digest(&token.id, &token.secret));
-        let rows: [(&str, fn(&mut TokenProof, &mut JoinRequest, &mut String)); 11] = [
+        type Row = (&'static str, fn(&mut TokenProof, &mut JoinRequest, &mut String));
+        let rows: [Row; 11] = [
             ("another cluster", |_, _, ca| *ca = "cd".repeat(32)),
             ("another node's key", |_, r, _| r.csr = "other".into()),
             ("another id", |_, r, _| r.node_id = "m".into()),

@@ -1,4 +1,4 @@
-//! Join tokens in the API.
+//! Join tokens, renewal and removal in the API.
 
 use std::sync::Arc;
 
@@ -7,17 +7,29 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
 use maekin_api::JOIN_TOKENS;
-use maekin_api::trust::{JoinWith, MadeToken, NewToken};
+use maekin_api::trust::{JoinWith, MadeToken, NewToken, RemovedNode, RenewReply, RenewRequest};
+use maekin_image::manifest::sha256_hex;
 use maekin_rootfs::node::ClusterIntent;
+use rcgen::PublicKeyData;
 
 use super::invitation::Invitation;
-use super::tokens;
+use super::known::{self, Lapsed};
+use super::removal::{self, RemovalError};
+use super::{events, issue, tokens};
 use crate::app::App;
 use crate::clock::now;
+use crate::errors::chain;
+use crate::http::auth::Peer;
 use crate::http::error::ApiError;
 use crate::http::identity::Identity;
 use crate::http::page::Page;
+use crate::http::routes::install::parse_addresses;
 use crate::http::routes::{Body, parse, who};
+use crate::install::InstallError;
+use crate::membership::signer;
+use crate::pki::ca::{Subject, key_of_request};
+use crate::record::keys::{self, under};
+use crate::record::values::NodeValue;
 
 type Answer<T> = Result<Json<T>, ApiError>;
 
@@ -62,7 +74,98 @@ pub(crate) async fn join(State(app): State<Arc<App>>, body: Body) -> Answer<()> 
     }
     let given = Invitation::of_token(with.token.expose())
         .map_err(|e| ApiError::bad_request(format!("token: {e}")))?;
-    given.store(&app.settings).map_err(|e| ApiError::internal(crate::errors::chain(&e)))?;
+    given.store(&app.settings).map_err(|e| ApiError::internal(chain(&e)))?;
     app.trust.invited.notify_one();
     Ok(Json(()))
+}
+
+/// `POST` [`maekin_api::CERTIFICATE`].
+pub(crate) async fn renew(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    Extension(lapsed): Extension<Lapsed>,
+    body: Body,
+) -> Answer<RenewReply> {
+    let request: RenewRequest = parse(body)?;
+    let shown = match (&peer, lapsed.0) {
+        (Peer::Member(node), _) => node.clone(),
+        (_, Some(node)) => node,
+        _ => {
+            let detail = "show the node's certificate in the TLS handshake, also where it has run out";
+            return Err(ApiError::new(
+                StatusCode::UNAUTHORIZED,
+                "unauthorized",
+                "Who asks is not known",
+                detail,
+            ));
+        }
+    };
+    let refuse = |problem: ApiError| {
+        events::refused(
+            &app,
+            events::RENEWAL_REFUSED,
+            &peer,
+            &format!("node:{}", shown.node_id),
+            problem.detail(),
+        );
+        problem
+    };
+    known::check(&app, &shown).await.map_err(refuse)?;
+    let key = key_of_request(&request.csr).map_err(InstallError::from)?;
+    if request.node_id != shown.node_id || sha256_hex(&key.subject_public_key_info()) != shown.key_sha256 {
+        return Err(refuse(ApiError::bad_request(
+            "csr: is for another node than the certificate that was shown",
+        )));
+    }
+    let member = app.member()?;
+    let node = member.record.get::<NodeValue>(&under(keys::NODES, &shown.node_id)).await?;
+    let Some(node) = node.map(|node| node.value).filter(|node| node.key_sha256 == shown.key_sha256) else {
+        let detail = "its entry in the record is gone";
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            "not-among-members",
+            "Who asks is no member",
+            detail,
+        ));
+    };
+    let ca = signer::authority(&app, &member).await.map_err(|e| ApiError::internal(chain(&e)))?;
+    let ca = ca.ok_or_else(not_a_signer)?;
+    let addresses = parse_addresses(&request.addresses)?;
+    let subject = Subject { node_id: &node.id, name: &node.name, addresses: &addresses };
+    let issued = issue::issue(&member.record, &ca, &key, &subject, now()).await?;
+    tracing::info!(name = node.name, id = node.id, "a member's certificate was renewed");
+    Ok(Json(RenewReply { cert: issued.pem, time: now() }))
+}
+
+fn not_a_signer() -> ApiError {
+    let title = "This node cannot sign certificates";
+    let detail = "it has no voter of the record; `GET /v1/cluster` lists those that have";
+    ApiError::new(StatusCode::SERVICE_UNAVAILABLE, "not-a-signer", title, detail)
+}
+
+/// `DELETE` [`maekin_api::CLUSTER_NODE`].
+pub(crate) async fn remove(
+    State(app): State<Arc<App>>,
+    Extension(asker): Extension<Identity>,
+    Path(name): Path<String>,
+) -> Answer<RemovedNode> {
+    let by = who(&app, &asker).await?;
+    let member = app.member()?;
+    removal::remove(&app, &member, &name, &by, now()).await.map(Json).map_err(refusal)
+}
+
+fn refusal(error: RemovalError) -> ApiError {
+    let detail = chain(&error);
+    let new = |status, kind, title| ApiError::new(status, kind, title, detail.clone());
+    match error {
+        RemovalError::Record(e) => e.into(),
+        RemovalError::Pki(_) | RemovalError::Authority(_) => ApiError::internal(detail),
+        RemovalError::NoMember(_) => new(StatusCode::NOT_FOUND, "not-found", "There is no such member"),
+        RemovalError::Ambiguous(_) => new(StatusCode::CONFLICT, "ambiguous", "Several members are meant"),
+        RemovalError::Refused(_) => {
+            new(StatusCode::CONFLICT, "removal-refused", "The member cannot be removed now")
+        }
+        RemovalError::NotASigner(_) => not_a_signer(),
+        RemovalError::Contended => new(StatusCode::SERVICE_UNAVAILABLE, "contended", "The record is busy"),
+    }
 }

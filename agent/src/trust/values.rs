@@ -40,3 +40,44 @@ impl TokenValue {
         }
     }
 }
+
+/// A certificate of a node.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CertValue {
+    /// Serial number, hex digits without leading zero bytes.
+    pub(crate) serial: String,
+    pub(crate) not_after: u64,
+}
+
+/// The certificates of a node that hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CertsValue {
+    pub(crate) certs: Vec<CertValue>,
+}
+
+/// A node that was a member. Kept for ever: its key is never let in again.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct RemovedValue {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) key_sha256: String,
+    pub(crate) by: String,
+    pub(crate) at: u64,
+    /// Those of its certificates that held then.
+    pub(crate) certs: Vec<CertValue>,
+}
+
+/// The CA's list of certificates that hold no longer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CrlValue {
+    /// Grows.
+    pub(crate) number: u64,
+    /// PEM.
+    pub(crate) pem: String,
+}
+
+/// Whose turn it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TurnValue {
+    pub(crate) id: String,
+}

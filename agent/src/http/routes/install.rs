@@ -21,14 +21,17 @@ use crate::http::auth::Peer;
 use crate::http::error::ApiError;
 use crate::http::identity::Identity;
 use crate::http::page::Page;
+use crate::install::admit::Refusal;
 use crate::install::decide::window_state;
 use crate::install::{InstallError, again, invites, store, window};
 use crate::membership::signer;
 use crate::pki::ca::Subject;
-use crate::record::keys;
 use crate::record::values::NodeValue;
+use crate::record::{Record, keys};
 use crate::sealed::SealKey;
-use crate::trust::{events, tokens};
+use crate::trust::known::find_removed;
+use crate::trust::values::RemovedValue;
+use crate::trust::{events, issue, tokens};
 
 type Answer<T> = Result<Json<T>, ApiError>;
 
@@ -119,6 +122,12 @@ pub(super) async fn join(
     })?;
     let addresses = parse_addresses(&request.addresses)?;
     let nodes = member.record.list::<NodeValue>(keys::NODES).await?;
+    if let Some(removed) = removed(&member.record, &request).await? {
+        let refusal = Refusal::Removed;
+        events::refused(&app, events::JOIN_REFUSED, &peer, &bearer_text(&request), &refusal.to_string());
+        tracing::warn!(name = removed.name, "a removed node asked to join");
+        return Err(InstallError::Refused(refusal).into());
+    }
     let admitted = match &request.token {
         Some(proof) => tokens::admit(&member.record, &request, proof, &member.cluster.ca_sha256, now()).await,
         None => invites::admit(&member.record, &request, now()).await,
@@ -129,11 +138,11 @@ pub(super) async fn join(
     }
     let key = admitted?;
     let subject = Subject { node_id: &request.node_id, name: &request.name, addresses: &addresses };
-    let cert = ca.certify(&key, &subject).map_err(InstallError::from)?;
+    let issued = issue::issue(&member.record, &ca, &key, &subject, now()).await?;
     tracing::info!(name = request.name, id = request.node_id, "a node was signed in");
     Ok(Json(JoinReply {
         ca: ca.pem.clone(),
-        cert,
+        cert: issued.pem,
         cluster_id: member.cluster.id.clone(),
         cluster: member.cluster.name.clone(),
         endpoints: nodes.into_iter().map(|n| n.value.record_url).filter(|url| !url.is_empty()).collect(),
@@ -142,13 +151,21 @@ pub(super) async fn join(
     }))
 }
 
+/// The tombstone of the node, or of its key.
+async fn removed(record: &Record, request: &JoinRequest) -> Result<Option<RemovedValue>, ApiError> {
+    let (_, bearer) = invites::bearer(request)?;
+    let all: Vec<_> =
+        record.list::<RemovedValue>(keys::REMOVED).await?.into_iter().map(|found| found.value).collect();
+    Ok(find_removed(&all, &bearer.node_id, &bearer.key_sha256).cloned())
+}
+
 /// A node that asks to be let in, as it calls itself: shortened, since anybody may ask.
 fn bearer_text(request: &JoinRequest) -> String {
     let shown = |text: &str| text.chars().filter(|c| !c.is_control()).take(64).collect::<String>();
     format!("{} ({})", shown(&request.name), shown(&request.node_id))
 }
 
-fn parse_addresses(texts: &[String]) -> Result<Vec<IpAddr>, ApiError> {
+pub(crate) fn parse_addresses(texts: &[String]) -> Result<Vec<IpAddr>, ApiError> {
     if texts.len() > ADDRESSES {
         return Err(ApiError::bad_request(format!("addresses: more than {ADDRESSES}")));
     }

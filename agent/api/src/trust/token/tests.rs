@@ -127,7 +127,8 @@ fn join_what_is_wrong_with_a_token_is_said() {
 
 #[test]
 fn join_a_token_that_cannot_be_asked_with_is_not_made() {
-    let rows: [(&str, fn(&mut Token)); 7] = [
+    type Row = (&'static str, fn(&mut Token));
+    let rows: [Row; 7] = [
         ("nobody to ask", |t| t.masters.clear()),
         ("too many", |t| t.masters = vec![t.masters[0]; MOST_MASTERS + 1]),
         ("port 0", |t| t.masters[0].set_port(0)),

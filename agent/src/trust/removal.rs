@@ -1,0 +1,163 @@
+//! A member is removed by a person's word. Its voter goes first, while the others are a quorum; then, in one transaction,
+//! its entry becomes a tombstone, its tickets and its labels go, and its certificates are on the CA's list of those that
+//! hold no longer. Each member follows that within seconds: its API refuses the node at its next request and closes the
+//! connections that it has, and its etcd is restarted with the new list, one after another (see [`super::crl`]).
+
+mod plan;
+
+use maekin_api::trust::RemovedNode;
+
+use super::values::{CertsValue, CrlValue, RemovedValue};
+use crate::app::{App, Member};
+use crate::install::{TRIES, invites};
+use crate::membership::{MembershipError, signer};
+use crate::pki::PkiError;
+use crate::record::keys::{self, under};
+use crate::record::values::{NodeValue, TicketValue};
+use crate::record::{Change, RecordError};
+pub(crate) use plan::Refusal;
+use plan::{Seen, plan_removal};
+
+/// Most tickets that go in one transaction with their secrets.
+const TICKETS: usize = 32;
+
+/// A member was not removed.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RemovalError {
+    /// The record could not be used.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// The list of certificates could not be made.
+    #[error(transparent)]
+    Pki(#[from] PkiError),
+    /// The CA's key could not be opened.
+    #[error(transparent)]
+    Authority(#[from] MembershipError),
+    /// There is no such member.
+    #[error("there is no member {0}; `maekin-agent status` lists those that there are")]
+    NoMember(String),
+    /// Two members have that name.
+    #[error("several members are called {0}; name the one by its id")]
+    Ambiguous(String),
+    /// It would do harm.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// We hold no CA.
+    #[error("this node has no voter of the record and so cannot revoke certificates; ask one that has: {0}")]
+    NotASigner(String),
+    /// Others were faster every time.
+    #[error("the record changed under every one of {TRIES} tries; try again")]
+    Contended,
+}
+
+fn told(value: &RemovedValue) -> RemovedNode {
+    RemovedNode { id: value.id.clone(), name: value.name.clone(), by: value.by.clone(), at: value.at }
+}
+
+/// Removes the member that is called `name` or has that id. One that was removed already stays so.
+///
+/// # Errors
+/// [`RemovalError`].
+pub(crate) async fn remove(
+    app: &App,
+    member: &Member,
+    name: &str,
+    by: &str,
+    now: u64,
+) -> Result<RemovedNode, RemovalError> {
+    let record = &member.record;
+    for _ in 0..TRIES {
+        let look = record.look(&app.node_id).await?;
+        let mut found = look.nodes.iter().filter(|n| n.value.id == name || n.value.name == name);
+        let Some(target) = found.next() else {
+            let before = look.removed.iter().filter(|r| r.id == name || r.name == name).max_by_key(|r| r.at);
+            let missing = || RemovalError::NoMember(name.chars().take(64).collect());
+            return before.map(told).ok_or_else(missing);
+        };
+        if found.next().is_some() {
+            return Err(RemovalError::Ambiguous(name.to_owned()));
+        }
+        let nodes = look.nodes();
+        let seen = Seen {
+            target: &target.value,
+            nodes: &nodes,
+            voters: &look.voters,
+            alive: &look.alive,
+            own_id: &app.node_id,
+        };
+        let plan = plan_removal(&seen)?;
+        let Some(ca) = signer::authority(app, member).await? else {
+            let signers: Vec<_> = nodes.iter().filter(|n| n.signer).map(|n| n.name.as_str()).collect();
+            return Err(RemovalError::NotASigner(signers.join(", ")));
+        };
+        if let Some(voter) = plan.voter {
+            record.remove_voter(voter).await?;
+            tracing::warn!(node = target.value.name, "its voter was taken out: the node is being removed");
+        }
+        let tombstone = tombstone(member, &target.value, by, now).await?;
+        let old = record.get::<CrlValue>(keys::CRL).await?;
+        let number = old.as_ref().map_or(0, |old| old.value.number) + 1;
+        let all: Vec<(String, u64)> = look
+            .removed
+            .iter()
+            .chain([&tombstone])
+            .flat_map(|r| r.certs.iter().filter(|c| c.not_after > now).map(|c| (c.serial.clone(), r.at)))
+            .collect();
+        let crl = CrlValue { number, pem: ca.revoke(&all, number, now)? };
+        let key = under(keys::NODES, &tombstone.id);
+        let mut change = Change::default()
+            .if_unchanged(&key, target.revision)
+            .if_unchanged(keys::CRL, old.map_or(0, |old| old.revision))
+            .put(keys::CRL, &crl)?
+            .put(&under(keys::REMOVED, &tombstone.id), &tombstone)?
+            .delete(&key);
+        for prefix in [keys::ALIVE, keys::ROLES, keys::AGAIN, keys::CERTS] {
+            change = change.delete(&under(prefix, &tombstone.id));
+        }
+        if record.commit(without_tickets(member, &target.value, change).await?).await? {
+            tracing::warn!(node = tombstone.name, id = tombstone.id, by, "a member was removed");
+            super::look_now(app, member).await;
+            return Ok(told(&tombstone));
+        }
+    }
+    Err(RemovalError::Contended)
+}
+
+async fn tombstone(
+    member: &Member,
+    node: &NodeValue,
+    by: &str,
+    now: u64,
+) -> Result<RemovedValue, RecordError> {
+    let certs = member.record.get::<CertsValue>(&under(keys::CERTS, &node.id)).await?;
+    Ok(RemovedValue {
+        id: node.id.clone(),
+        name: node.name.clone(),
+        key_sha256: node.key_sha256.clone(),
+        by: by.to_owned(),
+        at: now,
+        certs: certs.map(|certs| certs.value.certs).unwrap_or_default(),
+    })
+}
+
+/// Adds to `change` that the tickets of the node's machine go, with their secrets: its machine is a stranger's from now on.
+async fn without_tickets(
+    member: &Member,
+    node: &NodeValue,
+    mut change: Change,
+) -> Result<Change, RecordError> {
+    if node.mac.is_empty() {
+        return Ok(change);
+    }
+    let tickets = member.record.list::<TicketValue>(keys::TICKETS).await?;
+    for ticket in tickets.into_iter().filter(|t| t.value.mac == node.mac).take(TICKETS) {
+        change = change.delete(&under(keys::TICKETS, &ticket.value.ticket));
+        if let Some(secret) = &ticket.value.secret {
+            change = change.delete(&invites::key(secret));
+        }
+    }
+    Ok(change)
+}
+
+#[cfg(test)]
+mod tests;

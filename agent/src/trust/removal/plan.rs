@@ -1,0 +1,180 @@
+//! May this member be removed, and what has to go first. Pure.
+
+use std::collections::BTreeSet;
+
+use crate::record::values::NodeValue;
+use crate::record::voters::Voter;
+
+/// Why a member is not removed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum Refusal {
+    /// It is the one that is asked.
+    #[error("{name} is the node that you ask; ask another member to remove it: {}", others.join(", "))]
+    Itself {
+        /// Its name.
+        name: String,
+        /// Where the others are asked.
+        others: Vec<String>,
+    },
+    /// There is no other.
+    #[error(
+        "{0} is the last member: without it there is no cluster; install the machine anew to begin another one"
+    )]
+    Last(String),
+    /// The record would be gone.
+    #[error(
+        "{0} has the only vote of the record: without it the record is gone; add members until there are three, so that \
+         others have one too, or restore the record on another member from a backup (docs/cluster.md)"
+    )]
+    OnlyVoter(String),
+    /// The rest of the voters would be no quorum.
+    #[error(
+        "without {name} the record would have {alive} of {voters} voters alive, and needs {needed}; start the others \
+         first, or remove those that are gone for good before it"
+    )]
+    Quorum {
+        /// Its name.
+        name: String,
+        /// Voters alive without it.
+        alive: usize,
+        /// Voters without it.
+        voters: usize,
+        /// How many of them have to be alive.
+        needed: usize,
+    },
+}
+
+/// What a removal follows from.
+pub(super) struct Seen<'a> {
+    pub(super) target: &'a NodeValue,
+    pub(super) nodes: &'a [NodeValue],
+    pub(super) voters: &'a [Voter],
+    /// Ids of the members that give signs of life.
+    pub(super) alive: &'a BTreeSet<String>,
+    /// Who decides.
+    pub(super) own_id: &'a str,
+}
+
+/// What has to go before the node does.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    /// Its voter, or its learner.
+    pub(super) voter: Option<u64>,
+}
+
+/// Decides that.
+///
+/// # Errors
+/// [`Refusal`].
+pub(super) fn plan_removal(seen: &Seen<'_>) -> Result<Plan, Refusal> {
+    let Seen { target, nodes, voters, alive, own_id } = seen;
+    let name = || target.name.clone();
+    if nodes.iter().all(|node| node.id == target.id) {
+        return Err(Refusal::Last(name()));
+    }
+    let is_its = |voter: &&Voter| {
+        voter.name == target.id || (!target.peer_url.is_empty() && voter.peer_url == target.peer_url)
+    };
+    let its = voters.iter().find(is_its);
+    let rest: Vec<&Voter> = voters.iter().filter(|v| !v.learner && !is_its(v)).collect();
+    if rest.is_empty() {
+        return Err(Refusal::OnlyVoter(name()));
+    }
+    if target.id == **own_id {
+        let others = nodes.iter().filter(|node| node.id != target.id).map(|node| node.url.clone()).collect();
+        return Err(Refusal::Itself { name: name(), others });
+    }
+    let Some(voter) = its else { return Ok(Plan { voter: None }) };
+    let lives = |v: &&&Voter| {
+        nodes.iter().any(|node| {
+            (node.id == v.name || node.peer_url == v.peer_url)
+                && (alive.contains(&node.id) || node.id == **own_id)
+        })
+    };
+    let (living, needed) = (rest.iter().filter(lives).count(), rest.len() / 2 + 1);
+    if !voter.learner && living < needed {
+        return Err(Refusal::Quorum { name: name(), alive: living, voters: rest.len(), needed });
+    }
+    Ok(Plan { voter: Some(voter.id) })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn node(id: &str) -> NodeValue {
+        NodeValue {
+            id: id.into(),
+            name: format!("node-{id}"),
+            peer_url: format!("https://{id}:2380"),
+            url: format!("https://{id}:8443"),
+            ..NodeValue::default()
+        }
+    }
+
+    fn voters(ids: &str, learner: &str) -> Vec<Voter> {
+        let voter = |c: char, learner| Voter {
+            id: u64::from(u32::from(c)),
+            peer_url: format!("https://{c}:2380"),
+            name: if learner { String::new() } else { c.to_string() },
+            learner,
+        };
+        ids.chars().map(|c| voter(c, false)).chain(learner.chars().map(|c| voter(c, true))).collect()
+    }
+
+    #[test]
+    fn join_a_member_is_removed_only_where_the_record_goes_on() {
+        let id = |c: char| Ok(Some(u64::from(u32::from(c))));
+        type Row<'a> = (&'a str, &'a str, &'a str, &'a str, &'a str, &'a str, Result<Option<u64>, &'a str>);
+        // Members, voters, learner, alive, target; we are a.
+        let rows: [Row<'_>; 12] = [
+            ("one without voter", "ab", "a", "", "ab", "b", Ok(None)),
+            ("one without voter that is off", "ab", "a", "", "a", "b", Ok(None)),
+            ("a learner", "ab", "a", "b", "ab", "b", id('b')),
+            ("one of three", "abc", "abc", "", "abc", "c", id('c')),
+            ("a dead one of three", "abc", "abc", "", "ab", "c", id('c')),
+            (
+                "one of three, another is off",
+                "abc",
+                "abc",
+                "",
+                "ac",
+                "c",
+                Err("1 of 2 voters alive, and needs 2"),
+            ),
+            ("one of five, another is off", "abcde", "abcde", "", "abcd", "d", id('d')),
+            (
+                "one of five, two are off",
+                "abcde",
+                "abcde",
+                "",
+                "abc",
+                "c",
+                Err("2 of 4 voters alive, and needs 3"),
+            ),
+            ("the dead one of five goes", "abcde", "abcde", "", "abcd", "e", id('e')),
+            ("the only voter", "ab", "b", "", "ab", "b", Err("the only vote")),
+            (
+                "ourselves",
+                "abc",
+                "abc",
+                "",
+                "abc",
+                "a",
+                Err("ask another member to remove it: https://b:8443"),
+            ),
+            ("the last member", "a", "a", "", "a", "a", Err("the last member")),
+        ];
+        for (name, members, votes, learner, alive, target, want) in rows {
+            let nodes: Vec<_> = members.chars().map(|c| node(&c.to_string())).collect();
+            let (voters, target) = (voters(votes, learner), node(target));
+            let alive: BTreeSet<_> = alive.chars().map(String::from).collect();
+            let seen = Seen { target: &target, nodes: &nodes, voters: &voters, alive: &alive, own_id: "a" };
+            match (plan_removal(&seen), want) {
+                (Ok(plan), Ok(want)) => assert_eq!(plan.voter, want, "{name}"),
+                (Err(e), Err(want)) => assert!(e.to_string().contains(want), "{name}: {e}"),
+                (got, want) => panic!("{name}: {got:?}, not {want:?}"),
+            }
+        }
+    }
+}
