@@ -5,8 +5,11 @@ use std::time::Duration;
 
 use clap::{Args as ClapArgs, Parser, Subcommand};
 
+use crate::complete::Script;
 use crate::session::Wish;
 use crate::show::{Form, Look};
+use crate::verbs::daily::{Approve, Power, Window};
+use crate::verbs::login::{Contexts, Login};
 
 const AFTER: &str = "\
 On a node, root needs no login. Elsewhere: `maekin login https://NODE:8443`.
@@ -83,6 +86,9 @@ pub(crate) enum Verb {
         /// At most so many.
         #[arg(long, value_name = "N")]
         limit: Option<usize>,
+        /// Go on, and tell what changes.
+        #[arg(short, long)]
+        watch: bool,
     },
     /// Show all that is known of one thing.
     Describe {
@@ -101,6 +107,19 @@ pub(crate) enum Verb {
         #[arg(short, long, value_name = "FILE")]
         file: Option<PathBuf>,
     },
+    /// Make things as a file says (YAML or JSON, several documents).
+    Apply {
+        /// What kind, where the file has no `kind`; also RESOURCE/NAME.
+        resource: Option<String>,
+        /// Which, where there are several of that kind.
+        name: Option<String>,
+        /// The file; `-` for standard input; may be given several times.
+        #[arg(short, long, required = true, value_name = "FILE")]
+        file: Vec<PathBuf>,
+        /// Say what would change, and change nothing.
+        #[arg(long)]
+        dry_run: bool,
+    },
     /// Delete things by name.
     #[command(alias = "rm")]
     Delete {
@@ -112,8 +131,115 @@ pub(crate) enum Verb {
         #[arg(short, long)]
         yes: bool,
     },
+    /// Tell how things are, and then what changes, until Ctrl-C.
+    Watch {
+        /// What kind, e.g. installs; also RESOURCE/NAME.
+        resource: String,
+        /// Which; none: all.
+        names: Vec<String>,
+        /// Between two questions, where the node sends no events, seconds.
+        #[arg(long, value_name = "SECONDS", default_value_t = 2.0, value_parser = seconds)]
+        interval: f64,
+        /// End after so long, seconds.
+        #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+        r#for: Option<f64>,
+        /// Ask again and again, also where the node sends events.
+        #[arg(long)]
+        poll: bool,
+    },
     /// The cluster, its nodes and what is wrong, on one page.
     Status,
+    /// Who you are, as the node knows it.
+    Whoami,
+    /// Let machines in that wait to be installed.
+    Approve(Approve),
+    /// Tell machines no.
+    Deny {
+        /// Codes or hardware addresses.
+        #[arg(required = true)]
+        machines: Vec<String>,
+        /// Why, for whoever stands in front of it.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        reason: String,
+        /// For how long, minutes [default: until it is approved]
+        #[arg(long, default_value_t = 0, hide_default_value = true)]
+        minutes: u32,
+    },
+    /// Let machines in as they come, or no longer.
+    Window {
+        #[command(subcommand)]
+        what: Option<Window>,
+    },
+    /// Switch machines on and off.
+    Power(Power),
+    /// Have a member installed anew, as that member, when it next boots from the network.
+    Reinstall {
+        /// Its host name.
+        name: String,
+        /// Take it back.
+        #[arg(long)]
+        withdraw: bool,
+        /// Do not ask.
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Make a boot drive of the node that answers whole again, as it offers.
+    Heal {
+        /// The drive, e.g. /dev/sdb; else the one that the node offers.
+        #[arg(long)]
+        disk: Option<String>,
+        /// The token for what would be lost on it.
+        #[arg(long)]
+        consent: Option<String>,
+    },
+    /// Log in to a cluster from here: its CA is compared once, and a token kept.
+    Login(Login),
+    /// Take the token back and forget the cluster.
+    Logout,
+    /// Clusters that somebody logged in to.
+    Context {
+        #[command(subcommand)]
+        what: Option<Contexts>,
+    },
+    /// The same verbs with history and completion.
+    Shell,
     /// Say what resources there are.
     Resources,
+    /// Say what can be said when one is made: `maekin explain user`.
+    Explain {
+        /// What kind.
+        resource: String,
+    },
+    /// One request as it is said: `maekin raw GET /v1/node`.
+    Raw {
+        /// GET, POST, PUT or DELETE.
+        method: String,
+        /// Path and query.
+        path: String,
+        /// The body, JSON; `-` for standard input.
+        #[arg(short, long, value_name = "FILE")]
+        file: Option<PathBuf>,
+    },
+    /// Print what a shell has to read for completion: `source <(maekin completion bash)`.
+    Completion {
+        /// Which shell.
+        shell: Script,
+    },
+    /// What the last word may be completed to.
+    #[command(hide = true)]
+    Complete {
+        /// The words so far.
+        #[arg(last = true)]
+        words: Vec<String>,
+    },
+}
+
+/// A length of time, a hundredth of a second to a year.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds: f64 = text.parse().map_err(|_| "it is no number".to_owned())?;
+    if (0.01..=31_536_000.0).contains(&seconds) {
+        Ok(seconds)
+    } else {
+        Err("it is no length of time".to_owned())
+    }
 }

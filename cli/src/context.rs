@@ -214,7 +214,8 @@ mod tests {
 
     #[test]
     fn cli_the_file_of_contexts_has_one_place() {
-        let rows: [(&str, &[(&str, &str)], &str); 4] = [
+        type Env = &'static [(&'static str, &'static str)];
+        let rows: [(&str, Env, &str); 4] = [
             ("named", &[("MAEKIN_CONFIG", "/x/c.toml"), ("HOME", "/h")], "/x/c.toml"),
             ("xdg", &[("XDG_CONFIG_HOME", "/x"), ("HOME", "/h")], "/x/maekin/config.toml"),
             (

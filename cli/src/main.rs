@@ -11,18 +11,22 @@
 //! | [`context`] | the file of clusters that somebody logged in to |
 //! | [`wire`] | requests over the unix socket or TLS |
 //! | [`show`] | tables, descriptions, JSON, YAML; texts of others made harmless |
-//! | [`read`] | YAML and JSON as values |
+//! | [`read`], [`diff`] | YAML and JSON as values; what differs between two |
+//! | [`complete`], [`shell`] | what a word may be completed to; the interactive shell |
 //! | [`fault`] | thing, reason, remedy, exit code |
 //! | [`stage`] | terminal, clock and environment |
 
 mod args;
+mod complete;
 mod context;
+mod diff;
 #[cfg(test)]
 mod fake;
 mod fault;
 mod read;
 mod resource;
 mod session;
+mod shell;
 mod show;
 mod stage;
 #[cfg(test)]
@@ -59,7 +63,7 @@ fn run(args: &Args, stage: &mut Stage<'_>) -> u8 {
     match done {
         Ok(()) => 0,
         Err(fault) => {
-            if fault.code != Code::Pipe {
+            if fault.code != Code::Pipe && !fault.thing.is_empty() {
                 let _ = writeln!(stage.err, "{fault}"); // nobody may be there to read it
             }
             fault.code as u8

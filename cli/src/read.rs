@@ -85,18 +85,6 @@ pub(crate) fn documents(text: &str) -> Result<Vec<Value>, String> {
     Ok(found)
 }
 
-/// A value as somebody wrote it behind `key=`: as YAML, so that `3` is a number and `[a, b]` a list, and otherwise the
-/// text itself.
-pub(crate) fn value(text: &str) -> Value {
-    if !text.starts_with(['[', '{', '"', '\'']) {
-        return plain(text, ScalarStyle::Plain);
-    }
-    match documents(text).ok().map(|mut found| (found.pop(), found.is_empty())) {
-        Some((Some(one), true)) => one,
-        _ => Value::String(text.to_owned()),
-    }
-}
-
 /// YAML 1.2.2 section 10.3.2, the core schema; numbers in decimal only.
 fn plain(text: &str, style: ScalarStyle) -> Value {
     if style != ScalarStyle::Plain {
@@ -168,29 +156,10 @@ mod tests {
         }
     }
 
-    #[test]
-    fn cli_values_on_the_command_line() {
-        let rows = [
-            ("3", json!(3)),
-            ("true", json!(true)),
-            ("", Value::Null),
-            ("node-1", json!("node-1")),
-            ("10.0.0.1", json!("10.0.0.1")),
-            ("[a, b]", json!(["a", "b"])),
-            ("[a", json!("[a")),
-            ("\"3\"", json!("3")),
-            ("a: b", json!("a: b")),
-        ];
-        for (text, want) in rows {
-            assert_eq!(value(text), want, "{text}");
-        }
-    }
-
     proptest! {
         #[test]
         fn cli_any_text_is_read_or_refused(text in "[ -~\n]{0,200}") {
             let _ = documents(&text);
-            let _ = value(&text);
         }
 
         #[test]

@@ -233,7 +233,7 @@ mod tests {
                 assert_eq!(Resource::find(name).unwrap().name, resource.name, "{name}");
                 assert_eq!(Resource::find(&name.to_uppercase()).unwrap().name, resource.name);
             }
-            assert_eq!(resource.item.is_some_and(|path| !path.contains("{}")), false, "{}", resource.name);
+            assert!(resource.item.is_none_or(|path| path.contains("{}")), "{}", resource.name);
             assert!(resource.list.is_none() || resource.delete.is_none() || !resource.named.is_empty());
             assert!(resource.columns.iter().any(|c| !c.wide), "{}", resource.name);
         }

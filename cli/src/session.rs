@@ -19,6 +19,8 @@ use crate::wire::client::{self, Answer, Ask, Endpoint, Failure, Open};
 
 /// Where the agent of an installed node listens.
 pub(crate) const SOCKET: &str = "/run/maekin/agent.sock";
+/// How long somebody waits who pressed Tab.
+const QUIET: Duration = Duration::from_secs(2);
 /// How the agent names a path that it does not have at all.
 const NO_PATH: &str = "There is no such resource";
 
@@ -204,6 +206,25 @@ impl Session {
         away.ok_or_else(|| unreachable(&failures))
     }
 
+    /// Asks without asking anybody for a password; `None` for whatever is no good answer. For completion.
+    pub(crate) fn quietly(&self, ask: &Ask) -> Option<Answer> {
+        let authorization = match &self.proof {
+            Proof::Root => None,
+            Proof::Token(token) => Some(format!("Bearer {token}")),
+            Proof::Password => Some(self.basic(self.password.borrow().as_deref()?)),
+        };
+        let ask = Ask { authorization, ..ask.clone() };
+        let limit = self.limit.min(QUIET);
+        let (_, endpoint) = self.in_order().next()?;
+        let answer = self.unless_interrupted(client::exchange(endpoint, &ask, limit)).ok()?.ok()?;
+        (answer.status == 200).then_some(answer)
+    }
+
+    /// `Authorization` by password, RFC 7617.
+    fn basic(&self, password: &str) -> String {
+        format!("Basic {}", STANDARD.encode(format!("{}:{password}", self.user)))
+    }
+
     /// Asks for something that goes on, and returns when its head is there.
     ///
     /// # Errors
@@ -261,9 +282,7 @@ impl Session {
                     let prompt = format!("password of {}: ", crate::show::clean::clean(&self.user));
                     self.know(stage.keys.secret(&prompt)?);
                 }
-                let password = self.password.borrow();
-                let text = format!("{}:{}", self.user, password.as_deref().unwrap_or_default());
-                Some(format!("Basic {}", STANDARD.encode(text)))
+                Some(self.basic(self.password.borrow().as_deref().unwrap_or_default()))
             }
         };
         Ok(ask)

@@ -1,6 +1,8 @@
 //! Whole commands against a server that answers as it is told.
 
+mod changes;
 mod flows;
+mod login;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;

@@ -5,32 +5,71 @@
 //! | [`find`] | things by resource and name |
 //! | [`get`] | list and describe |
 //! | [`create`] | make |
+//! | [`apply`] | the wanted state, from a file |
 //! | [`delete`] | delete |
+//! | [`watch`] | things as they change |
 //! | [`status`] | the cluster on a page |
+//! | [`daily`] | machines let in, power, the install window, reinstallation, healing |
+//! | [`login`] | who one is, on which cluster |
 
+mod apply;
 mod create;
+pub(crate) mod daily;
 mod delete;
 mod find;
 mod get;
+pub(crate) mod login;
 mod status;
+mod watch;
+
+use std::time::Duration;
 
 use crate::args::{Args, Verb};
+use crate::complete::complete;
 use crate::context;
 use crate::fault::Fault;
-use crate::resource::RESOURCES;
+use crate::resource::{Kind, RESOURCES, Resource};
 use crate::session::Session;
+use crate::shell;
 use crate::show::table::Table;
 use crate::stage::Stage;
+
+/// How long a name may take that is completed.
+const COMPLETION: Duration = Duration::from_secs(2);
 
 /// Carries out a command line.
 ///
 /// # Errors
 /// Why it was not carried out.
 pub(crate) fn run(args: &Args, stage: &mut Stage<'_>) -> Result<(), Fault> {
+    let (config, common) = (context::place(stage.env), &args.common);
+    let wish = common.wish();
     match &args.verb {
         Verb::Resources => resources(args, stage),
+        Verb::Explain { resource } => explain(resource, stage),
+        Verb::Completion { shell } => Ok(stage.out.write_all(shell.text().as_bytes())?),
+        Verb::Complete { words } => {
+            let wish = crate::session::Wish { limit: COMPLETION, ..wish };
+            // Whoever presses Tab is told names or nothing; errors are for commands.
+            let session = Session::new(&wish, &config, stage).ok();
+            let names = |resource| session.as_ref().map(|s| shell::names(s, resource)).unwrap_or_default();
+            for word in complete(words, &names) {
+                writeln!(stage.out, "{word}")?;
+            }
+            Ok(())
+        }
+        Verb::Login(login) => login::login(login, wish.limit, &config, stage),
+        Verb::Logout => login::logout(common.context.as_deref(), wish.limit, &config, stage),
+        Verb::Context { what } => {
+            let what = what.as_ref().unwrap_or(&login::Contexts::List);
+            login::contexts(what, common.context.as_deref(), wish.limit, &config, stage)
+        }
+        Verb::Shell => {
+            let session = Session::new(&wish, &config, stage)?;
+            shell::shell(args, &session, stage)
+        }
         _ => {
-            let session = Session::new(&args.common.wish(), &context::place(stage.env), stage)?;
+            let session = Session::new(&wish, &config, stage)?;
             with(&session, args, stage)
         }
     }
@@ -42,21 +81,85 @@ pub(crate) fn run(args: &Args, stage: &mut Stage<'_>) -> Result<(), Fault> {
 /// Why it was not carried out.
 pub(crate) fn with(session: &Session, args: &Args, stage: &mut Stage<'_>) -> Result<(), Fault> {
     let look = args.common.look();
+    let pace = |interval: f64, limit: &Option<f64>, poll: bool| watch::Pace {
+        interval: Duration::from_secs_f64(interval),
+        limit: limit.map(Duration::from_secs_f64),
+        events: !poll,
+    };
     match &args.verb {
-        Verb::Get { resource, names, limit } => get::get(session, resource, names, *limit, look, stage),
+        Verb::Get { resource, names, watch: true, .. } => {
+            watch::watch(session, resource, names, pace(2.0, &None, false), look, stage)
+        }
+        Verb::Get { resource, names, limit, .. } => get::get(session, resource, names, *limit, look, stage),
         Verb::Describe { resource, names } => get::describe(session, resource, names, look, stage),
         Verb::Create { resource, words, file } => {
             create::create(session, resource, words, file.as_deref(), look, stage)
         }
+        Verb::Apply { resource, name, file, dry_run } => {
+            let (word, inner) = match resource.as_deref().and_then(|word| word.split_once('/')) {
+                Some((word, name)) => (Some(word), Some(name)),
+                None => (resource.as_deref(), name.as_deref()),
+            };
+            apply::apply(session, word, inner, file, *dry_run, stage)
+        }
         Verb::Delete { resource, names, yes } => delete::delete(session, resource, names, *yes, stage),
+        Verb::Watch { resource, names, interval, r#for, poll } => {
+            watch::watch(session, resource, names, pace(*interval, r#for, *poll), look, stage)
+        }
         Verb::Status => status::status(session, look, stage),
+        Verb::Whoami => get::get(session, "whoami", &[], None, look, stage),
+        Verb::Approve(args) => daily::approve(session, args, stage),
+        Verb::Deny { machines, reason, minutes } => daily::deny(session, machines, reason, *minutes, stage),
+        Verb::Window { what } => {
+            daily::window(session, what.as_ref().unwrap_or(&daily::Window::Show), look, stage)
+        }
+        Verb::Power(args) => daily::power(session, args, stage),
+        Verb::Reinstall { name, withdraw, yes } => daily::reinstall(session, name, *withdraw, *yes, stage),
+        Verb::Heal { disk, consent } => daily::heal(session, disk.as_deref(), consent.as_deref(), stage),
+        Verb::Raw { method, path, file } => {
+            let text = file.as_deref().map(|file| create::text(file, stage)).transpose()?;
+            daily::raw(session, method, path, text, stage)
+        }
+        Verb::Explain { resource } => explain(resource, stage),
+        Verb::Completion { shell } => Ok(stage.out.write_all(shell.text().as_bytes())?),
         Verb::Resources => resources(args, stage),
+        Verb::Login(_) | Verb::Logout | Verb::Context { .. } | Verb::Shell | Verb::Complete { .. } => {
+            Err(Fault::usage("that is done outside of the shell", ""))
+        }
     }
+}
+
+/// What a resource is, and what can be said when one is made.
+fn explain(word: &str, stage: &mut Stage<'_>) -> Result<(), Fault> {
+    let resource = Resource::find(word)?;
+    writeln!(stage.out, "{}: {}\npath: {}", resource.name, resource.about, resource.path)?;
+    if let Some(delete) = &resource.delete {
+        writeln!(stage.out, "deleted: {}", delete.means)?;
+    }
+    if resource.apply.is_some() {
+        writeln!(stage.out, "applied: maekin apply -f FILE, with `kind: {}`", resource.name)?;
+    }
+    if let Some(create) = &resource.create {
+        writeln!(stage.out, "made: {}", create::usage(resource, create))?;
+        let row = |field: &crate::resource::Field| {
+            let how = match field.kind {
+                Kind::Text => "text".to_owned(),
+                Kind::Number => "number".to_owned(),
+                Kind::List => "list, with commas".to_owned(),
+                Kind::Word(words) => words.join(" or "),
+                Kind::Secret => "asked for".to_owned(),
+            };
+            vec![field.name.to_owned(), how, field.default.unwrap_or("-").to_owned(), field.help.to_owned()]
+        };
+        let table = Table::of(&["FIELD", "HOW", "ELSE", "WHAT"], create.fields.iter().map(row).collect());
+        stage.out.write_all(table.render(true, stage.columns).as_bytes())?;
+    }
+    Ok(())
 }
 
 /// The table of resources as a table.
 fn resources(args: &Args, stage: &mut Stage<'_>) -> Result<(), Fault> {
-    let row = |r: &crate::resource::Resource| {
+    let row = |r: &Resource| {
         let mut verbs = vec!["get", "describe", "watch"];
         verbs.extend(r.create.is_some().then_some("create"));
         verbs.extend(r.apply.is_some().then_some("apply"));

@@ -109,3 +109,14 @@ pub(super) fn event(event: &Value) -> String {
     let (kind, method) = (text(event, "/kind"), text(event, "/method"));
     if method.is_empty() { kind } else { format!("{method} {}", text(event, "/path")) }
 }
+
+/// The record's voters by the names of their nodes, learners marked.
+pub(super) fn voters(record: &Value) -> String {
+    let voters = record["voters"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let name = |voter: &Value| {
+        let name = [text(voter, "/name"), text(voter, "/id")].into_iter().find(|name| !name.is_empty());
+        let learns = if voter["learner"] == true { " (learns)" } else { "" };
+        name.unwrap_or_default() + learns
+    };
+    voters.iter().map(name).collect::<Vec<_>>().join(", ")
+}

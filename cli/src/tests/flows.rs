@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::{Bench, NOW};
 use crate::fake::{Asked, Fake, Reply, TestCa, no_path, ok, problem};
 
-fn cluster() -> Value {
+pub(super) fn cluster() -> Value {
     let node = |name: &str, state: &str| {
         json!({"id": format!("id-{name}"), "name": name, "address": "10.0.0.1", "url": "https://10.0.0.1:8443",
                "state": state, "version": "0.1.0", "voter": true, "joined_at": NOW - 7500, "key_sha256": "", "roles": ["compute"]})
@@ -23,7 +23,7 @@ fn machines() -> Value {
 }
 
 /// The agent of today, as far as tests ask it.
-fn agent(asked: &Asked) -> Reply {
+pub(super) fn agent(asked: &Asked) -> Reply {
     match asked.line.as_str() {
         "GET /v1/cluster" => ok(&cluster()),
         "GET /v1/machines" => ok(&machines()),
@@ -44,7 +44,7 @@ fn agent(asked: &Asked) -> Reply {
     }
 }
 
-fn bench(answers: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Bench, Fake) {
+pub(super) fn bench(answers: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Bench, Fake) {
     let (bench, fake) = (Bench::new(), Fake::new(answers));
     let socket = fake.socket(bench.home.path());
     (bench.on(&socket), fake)
@@ -57,9 +57,9 @@ fn cli_things_are_listed_on_todays_paths() {
         (
             "get nodes",
             None,
-            "NAME                      STATE         ADDRESS    VOTER   VERSION   AGE\n\
-             node-1                    ready         10.0.0.1   yes     0.1.0     2h5m\n\
-             evil\\x1b[2J\\nnode-3   unreachable   10.0.0.1   yes     0.1.0     2h5m\n",
+            "NAME                   STATE         SINCE   ADDRESS    VOTER   VERSION\n\
+             node-1                 ready         -       10.0.0.1   yes     0.1.0\n\
+             evil\\x1b[2J\\nnode-3   unreachable   -       10.0.0.1   yes     0.1.0\n",
         ),
         (
             "get machines",
@@ -68,7 +68,7 @@ fn cli_things_are_listed_on_todays_paths() {
              123-456   52:54:00:00:00:01   waiting    20s    QEMU Standard …    no rule \\u{9b…\n",
         ),
         ("get no/node-1 -o name", None, "nodes/node-1\n"),
-        ("get nodes node-1 --no-headers", None, "node-1   ready   10.0.0.1   yes   0.1.0   2h5m\n"),
+        ("get nodes node-1 --no-headers", None, "node-1   ready   -   10.0.0.1   yes   0.1.0\n"),
         (
             "get installs",
             None,
@@ -134,9 +134,9 @@ cluster   rack: 1/2 nodes ready, led by node-1
 window    OPEN for 10m, 3 machines
 asked     node-1: version 0.1.0, boot drives degraded, up 2h5m
 
-NAME                  STATE         ADDRESS    VOTER   VERSION   AGE
-node-1                ready         10.0.0.1   yes     0.1.0     2h5m
-evil\\x1b[2J\\nnode-3   unreachable   10.0.0.1   yes     0.1.0     2h5m
+NAME                  STATE         SINCE   ADDRESS    VOTER   VERSION
+node-1                ready         -       10.0.0.1   yes     0.1.0
+evil\\x1b[2J\\nnode-3   unreachable   -       10.0.0.1   yes     0.1.0
 
 ALARM                  SEVERITY   SINCE   WHAT
 boot-drive-1-missing   critical   1m0s    gone.
@@ -222,9 +222,8 @@ fn cli_without_a_cluster_the_way_to_one_is_told() {
 }
 
 /// A bench with a context for servers of these CAs and addresses.
-fn logged_in(ca: &TestCa, addresses: &[&str], token: &str) -> Bench {
-    let bench = Bench::new();
-    let mut env = bench;
+pub(super) fn logged_in(ca: &TestCa, addresses: &[&str], token: &str) -> Bench {
+    let mut env = Bench::new();
     env.env.insert("MAEKIN_CONTEXT", "rack".to_owned());
     let context = crate::context::Context {
         cluster: "rack".into(),

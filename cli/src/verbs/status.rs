@@ -3,6 +3,7 @@
 use maekin_api as api;
 use serde_json::{Value, json};
 
+use super::find;
 use crate::fault::{Code, Fault};
 use crate::resource::{Resource, plain};
 use crate::session::Session;
@@ -18,15 +19,26 @@ pub(super) fn status(session: &Session, look: Look, stage: &mut Stage<'_>) -> Re
         Err(fault) if fault.code == Code::Server => Value::Null,
         Err(fault) => return Err(fault),
     };
+    // What the members are seen as says more than what they are in the record.
+    let nodes = match find::list(session, Resource::find("nodes")?, "", stage) {
+        Ok((_, nodes)) => Value::Array(nodes),
+        Err(_) => cluster.get("nodes").cloned().unwrap_or_default(),
+    };
     let text = match look.form {
         Form::Json => show::json(&json!({"node": node, "cluster": cluster})),
         Form::Yaml => yaml::render(&json!({"node": node, "cluster": cluster})),
-        _ => page(&node, &cluster, (stage.now)(), stage.columns)?,
+        _ => page(&node, &cluster, &nodes, (stage.now)(), stage.columns)?,
     };
     Ok(stage.out.write_all(text.as_bytes())?)
 }
 
-fn page(node: &Value, cluster: &Value, now: u64, width: Option<usize>) -> Result<String, Fault> {
+fn page(
+    node: &Value,
+    cluster: &Value,
+    nodes: &Value,
+    now: u64,
+    width: Option<usize>,
+) -> Result<String, Fault> {
     let field = |value: &Value, at: &str| value.pointer(at).map(plain).unwrap_or_default();
     let mut text = String::new();
     let mut line = |label: &str, value: String| text.push_str(&format!("{label:<9} {}\n", clean(&value)));
@@ -62,7 +74,7 @@ fn page(node: &Value, cluster: &Value, now: u64, width: Option<usize>) -> Result
             row("self", node, "UPTIME")?
         ),
     );
-    for (name, list) in [("nodes", cluster.get("nodes")), ("alarms", node.get("alarms"))] {
+    for (name, list) in [("nodes", Some(nodes)), ("alarms", node.get("alarms"))] {
         let things = list.and_then(Value::as_array).filter(|list| !list.is_empty());
         if let Some(things) = things {
             let table = Table::new(Resource::find(name)?, things, false, now);

@@ -20,11 +20,14 @@ pub(crate) enum Seen {
     Alone,
 }
 
+/// Where it is taken down.
+pub(crate) type Told = Arc<Mutex<Option<Seen>>>;
+
 /// A configuration that trusts nobody and takes down what it sees.
 ///
 /// # Errors
 /// [`Error`] when the crypto provider offers no TLS version, which `ring` does.
-pub(crate) fn config() -> Result<(ClientConfig, Arc<Mutex<Option<Seen>>>), Error> {
+pub(crate) fn config() -> Result<(ClientConfig, Told), Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let seen = Arc::new(Mutex::new(None));
     let verifier = Looker { seen: Arc::clone(&seen), provider: Arc::clone(&provider) };

@@ -1,0 +1,190 @@
+//! `apply`: the wanted state of things, from a file. What is there is read first: where it is the same already nothing is
+//! sent, and where it has a version, only that version is replaced (`If-Match`, RFC 9110 section 13.1.1).
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use super::{create, find};
+use crate::diff;
+use crate::fault::{Code, Fault};
+use crate::read;
+use crate::resource::{Resource, fill};
+use crate::session::{Session, refused};
+use crate::show::clean::clean;
+use crate::stage::Stage;
+use crate::wire::client::Ask;
+
+/// A thing and how it shall be.
+#[derive(Debug)]
+struct Wanted {
+    resource: &'static Resource,
+    name: String,
+    spec: Value,
+}
+
+/// `apply`. `word` and `name` say what a file without `kind` is about.
+pub(super) fn apply(
+    session: &Session,
+    word: Option<&str>,
+    name: Option<&str>,
+    files: &[PathBuf],
+    dry: bool,
+    stage: &mut Stage<'_>,
+) -> Result<(), Fault> {
+    let mut wanted = Vec::new();
+    // All of it is understood before anything is sent.
+    for file in files {
+        let wrong = |reason: String| {
+            Fault::usage(format!("{} cannot be applied", file.display()), reason)
+                .remedy("a document is `kind`, `name` where there are several of that kind, and `spec`; or name the resource: maekin apply RESOURCE -f FILE")
+        };
+        let documents = read::documents(&create::text(file, stage)?).map_err(wrong)?;
+        for (n, document) in documents.into_iter().enumerate() {
+            let understood = match word {
+                Some(word) => plain(word, name, document),
+                None => kinded(document),
+            };
+            wanted.push(understood.map_err(|reason| wrong(format!("document {}: {reason}", n + 1)))?);
+        }
+    }
+    if wanted.is_empty() {
+        return Err(Fault::usage("nothing to apply", "the files hold no document"));
+    }
+    for one in &wanted {
+        put(session, one, dry, stage)?;
+    }
+    Ok(())
+}
+
+fn kinded(document: Value) -> Result<Wanted, String> {
+    let Value::Object(mut map) = document else { return Err("it is no object".to_owned()) };
+    let kind = map.remove("kind");
+    let kind = kind.as_ref().and_then(Value::as_str).ok_or("it says no `kind`")?.to_owned();
+    let name = match map.remove("name") {
+        None => None,
+        Some(Value::String(name)) => Some(name),
+        Some(other) => Some(other.to_string()),
+    };
+    let spec = map.remove("spec").ok_or("it has no `spec`")?;
+    if let Some(key) = map.keys().next() {
+        return Err(format!("`{key}` is none of kind, name, spec"));
+    }
+    plain(&kind, name.as_deref(), spec)
+}
+
+fn plain(word: &str, name: Option<&str>, spec: Value) -> Result<Wanted, String> {
+    let resource = Resource::find(word).map_err(|fault| fault.thing)?;
+    let path = resource.apply.ok_or_else(|| {
+        format!("{} cannot be applied; {}", resource.name, find::with_verb("apply", |r| r.apply.is_some()))
+    })?;
+    match (path.contains("{}"), name) {
+        (true, Some(name)) if !name.is_empty() => Ok(Wanted { resource, name: name.to_owned(), spec }),
+        (true, _) => Err(format!("{} needs a `name`", resource.one())),
+        (false, None) => Ok(Wanted { resource, name: String::new(), spec }),
+        (false, Some(_)) => Err(format!("there is one {} only: it takes no `name`", resource.name)),
+    }
+}
+
+fn put(session: &Session, wanted: &Wanted, dry: bool, stage: &mut Stage<'_>) -> Result<(), Fault> {
+    let Wanted { resource, name, spec } = wanted;
+    let path = fill(resource.apply.unwrap_or_default(), name);
+    let what = if name.is_empty() { resource.name.to_owned() } else { format!("{}/{name}", resource.name) };
+    let shown = clean(&what).into_owned();
+    let before = session.send(&Ask::new("GET", &path), stage)?;
+    let is = match before.status {
+        200..300 => serde_json::from_slice(&before.body).unwrap_or(Value::Null),
+        404 => match refused(&before, &what) {
+            fault if fault.code == Code::NotFound => Value::Null,
+            fault => return Err(fault),
+        },
+        _ => return Err(refused(&before, &what)),
+    };
+    let changes = diff::lines(&comparable(&is, spec), spec);
+    if changes.is_empty() {
+        writeln!(stage.out, "{shown} unchanged")?;
+        return Ok(());
+    }
+    if dry {
+        writeln!(stage.out, "{shown} would change:")?;
+        for line in changes {
+            writeln!(stage.out, "  {line}")?;
+        }
+        return Ok(());
+    }
+    let ask = match (&resource.create, spec) {
+        // What has a way of its own of being made is made that way.
+        (Some(create), Value::Object(spec)) if is.is_null() && !create.name.is_empty() => {
+            let mut body = spec.clone();
+            body.insert(create.name.to_owned(), Value::String(name.clone()));
+            Ask::with("POST", create.path, &Value::Object(body))
+        }
+        _ => Ask { if_match: before.etag, ..Ask::with("PUT", path, spec) },
+    };
+    session.ask(&ask, &what, stage)?;
+    writeln!(stage.out, "{shown} {}", if is.is_null() { "created" } else { "changed" })?;
+    Ok(())
+}
+
+/// Of what is there, that which the wanted state speaks of: what the API adds by itself is no difference. A password that
+/// is only ever sent is always one.
+fn comparable(is: &Value, spec: &Value) -> Value {
+    match (is, spec) {
+        (Value::Object(is), Value::Object(spec)) => spec
+            .iter()
+            .filter_map(|(key, wanted)| Some((key.clone(), comparable(is.get(key)?, wanted))))
+            .collect(),
+        (Value::Array(is), Value::Array(spec)) => {
+            let of = |(n, value): (usize, &Value)| {
+                spec.get(n).map_or(value.clone(), |spec| comparable(value, spec))
+            };
+            is.iter().enumerate().map(of).collect()
+        }
+        (is, _) => is.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn cli_documents_are_understood_whole_or_refused() {
+        let rows = [
+            (json!({"kind": "provision", "spec": {"a": 1}}), Ok(("provision", ""))),
+            (json!({"kind": "User", "name": "anna", "spec": {}}), Ok(("users", "anna"))),
+            (
+                json!({"kind": "power", "name": "52:54:00:00:00:01", "spec": {}}),
+                Ok(("power", "52:54:00:00:00:01")),
+            ),
+            (json!({"kind": "approvals", "spec": []}), Ok(("approvals", ""))),
+            (json!([1]), Err("no object")),
+            (json!({"spec": {}}), Err("no `kind`")),
+            (json!({"kind": "provision"}), Err("no `spec`")),
+            (json!({"kind": "provision", "spec": {}, "metadata": {}}), Err("`metadata` is none")),
+            (json!({"kind": "provision", "name": "x", "spec": {}}), Err("takes no `name`")),
+            (json!({"kind": "users", "spec": {}}), Err("needs a `name`")),
+            (json!({"kind": "audit", "spec": {}}), Err("cannot be applied; `maekin apply` works with: ")),
+            (json!({"kind": "pods", "spec": {}}), Err("no resource `pods`")),
+        ];
+        for (document, want) in rows {
+            let got = kinded(document.clone());
+            match want {
+                Ok((resource, name)) => {
+                    let got = got.unwrap();
+                    assert_eq!((got.resource.name, got.name.as_str()), (resource, name), "{document}");
+                }
+                Err(text) => assert!(got.unwrap_err().contains(text), "{document}"),
+            }
+        }
+    }
+
+    #[test]
+    fn cli_what_the_api_adds_is_no_difference() {
+        let is = json!({"a": 1, "added": 2, "list": [{"m": 1, "x": null}]});
+        let spec = json!({"a": 1, "list": [{"m": 1}]});
+        assert_eq!(comparable(&is, &spec), spec);
+        assert_eq!(diff::lines(&comparable(&is, &json!({"a": 2})), &json!({"a": 2})), ["- a: 1", "+ a: 2"]);
+    }
+}
