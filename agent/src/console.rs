@@ -6,10 +6,16 @@
 //! | [`mod@update`] | what a key or a piece of news changes, and what is to be done (pure) |
 //! | [`view`] | the screen, 80 by 24 (pure) |
 //! | [`paint`] | the difference between two screens, as bytes for a terminal (pure) |
+//! | [`clock`] | the node's clock, and setting it |
+//! | [`policy`] | what the menu may give |
+//! | [`presence`] | a new password, by a press of the power button |
 //! | [`worker`] | asks the agent, checks passwords, reads logs, beside the loop |
 
+mod clock;
 mod model;
 mod paint;
+pub(crate) mod policy;
+mod presence;
 mod update;
 mod view;
 mod worker;
@@ -24,9 +30,11 @@ use maekin_host::cmd::Cmd;
 use maekin_host::tty::{Consoles, active};
 use ratatui::buffer::Buffer;
 
-use self::model::Model;
+use self::model::{Console, Model};
+use self::policy::Policy;
 use self::update::{Effect, Event, update};
 use self::worker::{Job, Worker};
+use crate::reset::is_local;
 use crate::settings::Settings;
 
 /// How long the loop waits for a key before it looks for news.
@@ -42,9 +50,11 @@ pub(crate) fn run(settings: Settings, ttys: Vec<PathBuf>) -> anyhow::Result<()> 
     let paths = if ttys.is_empty() { active() } else { ttys };
     let mut consoles = Consoles::open(&paths)?;
     let (news, events) = mpsc::channel();
-    let systemctl = settings.systemctl.clone();
+    let (systemctl, own) = (settings.systemctl.clone(), settings.clone());
     let worker = Worker::start(settings, news)?;
-    let mut model = Model::default();
+    let console = |path: &Path| Console { path: path.display().to_string(), local: is_local(path) };
+    let mut model =
+        Model { consoles: consoles.paths().into_iter().map(console).collect(), ..Model::default() };
     let mut shown: Option<Buffer> = None;
     loop {
         show(&mut consoles, &model, &mut shown)?;
@@ -56,6 +66,11 @@ pub(crate) fn run(settings: Settings, ttys: Vec<PathBuf>) -> anyhow::Result<()> 
                     Effect::Ask(job) => worker.ask(job),
                     Effect::Power(verb) => {
                         worker.ask(Job::Run(Cmd::new(&systemctl).arg(verb)));
+                    }
+                    Effect::CallOff => worker.call_off(),
+                    // As it is at this moment, not as it was when a password was asked for.
+                    Effect::Shell { .. } if !Policy::load(&own).shell => {
+                        "Shell: locked by policy.".clone_into(&mut model.message);
                     }
                     Effect::Shell { console } => {
                         model.shell_on = consoles.paths().get(console).map(|p| p.display().to_string());

@@ -24,6 +24,7 @@
 //! | [`local_pool`] | LVM thin pool on the data mirror |
 //! | [`console`] | the menu on every console at once |
 //! | [`support`] | the support bundle |
+//! | [`reset`] | a new admin password for whoever stands in front of the machine |
 //! | [`cli`] | small verbs for people: status, boot, heal, window, reinstall, invite, token, join, power |
 //! | [`settings`], [`clock`], [`errors`] | paths and ports; the wall clock; error texts |
 
@@ -44,6 +45,7 @@ mod pki;
 mod power;
 mod provision;
 mod record;
+mod reset;
 mod run;
 mod sealed;
 mod settings;
@@ -172,6 +174,11 @@ enum Verb {
         #[command(subcommand)]
         what: cli::power::What,
     },
+    /// Say whether the console menu gives a shell.
+    ConsoleShell {
+        /// What it shall do.
+        what: console::policy::Shell,
+    },
     /// Put all that helps to find a fault into one file, without passwords and keys.
     Support {
         /// A directory, or the device of a stick [default: the first stick there is]
@@ -218,6 +225,7 @@ fn main() -> ExitCode {
         Verb::Approvals { what } => cli::machines::approvals(&args.settings, &what),
         Verb::Installs => cli::installs(&args.settings),
         Verb::Power { what } => cli::power::run(&args.settings, what),
+        Verb::ConsoleShell { what } => console::policy::shell(&args.settings, what),
         Verb::Support { to } => cli::support::run(&args.settings, to.as_deref()),
         Verb::Record { what } => cli::record::verb(&args.settings, what),
         Verb::HashPassword => cli::hash_password(),

@@ -4,6 +4,7 @@ use std::fs;
 use std::net::IpAddr;
 use std::path::Path;
 
+use maekin_api::alarm::Alarm;
 use maekin_api::node::{Array, Boot, Disk, Interface, Node};
 use maekin_host::links::{Link, probe_links};
 use maekin_host::md;
@@ -38,7 +39,7 @@ pub(crate) fn collect(app: &App) -> Node {
         secure_boot: boot.and_then(|b| b.secure_boot),
         urls: urls(own, &links, app.settings.port),
         interfaces: links.iter().map(interface).collect(),
-        alarms: app.boot_drives.report().alarms.into_iter().chain(app.record_care.alarms()).collect(),
+        alarms: alarms(app),
         boot_drives: app.boot_drives.report(),
         boot: Boot { disks: app.config.disks.iter().map(disk).collect(), arrays: arrays() },
         local_pool: app.local_pool(),
@@ -46,6 +47,15 @@ pub(crate) fn collect(app: &App) -> Node {
         uptime_s: uptime_s(),
         time: now(),
     }
+}
+
+/// What is wrong, the worst first.
+fn alarms(app: &App) -> Vec<Alarm> {
+    let mut alarms = app.boot_drives.report().alarms;
+    alarms.extend(app.record_care.alarms());
+    alarms.extend(crate::reset::alarms(&app.settings, now()));
+    alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.severity)); // stable: each part has its own order
+    alarms
 }
 
 /// A node's place on the cluster's network.

@@ -36,12 +36,14 @@
 //! | [`smbios`] | OEM strings, from the firmware's own tables |
 //! | [`kmsg`] | the kernel's log: lines that reach every console |
 //! | [`power`] | reboot and power-off |
+//! | [`button`] | the power button, while somebody waits for it |
 
 pub mod arp;
 pub mod attach;
 pub mod block;
 pub mod bonding;
 pub mod burst;
+pub mod button;
 pub mod cmd;
 pub mod direct;
 pub mod dmi;

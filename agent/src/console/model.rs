@@ -6,6 +6,10 @@ use maekin_api::cluster::{Cluster, MemberState};
 use maekin_api::install::{Install, SeenMachine};
 use maekin_api::node::Node;
 
+use super::clock::Clock;
+use super::policy::Policy;
+use crate::support::stick::{Refused, Stick};
+
 /// What the agent said last.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Snapshot {
@@ -19,6 +23,8 @@ pub(super) struct Snapshot {
     pub(super) problem: String,
     /// Whether a shell needs the admin password.
     pub(super) locked: bool,
+    /// What the menu may give.
+    pub(super) policy: Policy,
 }
 
 /// A page of the menu.
@@ -30,7 +36,10 @@ pub(super) enum Page {
     Cluster,
     Window,
     Logs,
+    Time,
     Join,
+    Support,
+    Password,
     Help,
 }
 
@@ -43,7 +52,7 @@ pub(super) enum Item {
 }
 
 /// The menu: key, text, what it does. The same keys on every page; no page gives one of them another meaning.
-pub(super) const MENU: [(char, &str, Item); 10] = [
+pub(super) const MENU: [(char, &str, Item); 13] = [
     ('1', "Status", Item::Show(Page::Status)),
     ('2', "Network", Item::Show(Page::Network)),
     ('3', "Cluster", Item::Show(Page::Cluster)),
@@ -52,7 +61,10 @@ pub(super) const MENU: [(char, &str, Item); 10] = [
     ('6', "Shell", Item::Shell),
     ('7', "Reboot", Item::Power("reboot")),
     ('8', "Off", Item::Power("poweroff")),
+    ('9', "Time", Item::Show(Page::Time)),
     ('0', "Join", Item::Show(Page::Join)),
+    ('s', "Support", Item::Show(Page::Support)),
+    ('p', "Password", Item::Show(Page::Password)),
     ('?', "Help", Item::Show(Page::Help)),
 ];
 /// How many entries of [`MENU`] its first line has.
@@ -85,6 +97,71 @@ pub(super) enum PromptKind {
         /// What was said before.
         minutes: u32,
     },
+    /// The time that the clock is set to.
+    Clock,
+    /// The word that confirms it: `set`.
+    ClockSure {
+        /// The time.
+        at: u64,
+    },
+    /// Which stick the support bundle goes to.
+    Stick,
+    /// A join token, for this node.
+    Token,
+    /// A new admin password.
+    NewPassword,
+    /// The same again.
+    SamePassword {
+        /// What was typed before.
+        first: String,
+    },
+    /// The word that confirms it: `reset`.
+    ResetSure {
+        /// The new password.
+        password: String,
+    },
+}
+
+/// A console.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Console {
+    /// Its terminal.
+    pub(super) path: String,
+    /// Whether it is this machine's own.
+    pub(super) local: bool,
+}
+
+/// Where a support bundle can go.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Sticks {
+    pub(super) sticks: Vec<Stick>,
+    /// Removable drives that are not written to, and why.
+    pub(super) refused: Vec<Refused>,
+    /// Why it is not known.
+    pub(super) problem: String,
+}
+
+/// How a support bundle goes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Bundle {
+    /// None was asked for.
+    #[default]
+    Idle,
+    /// Being made; what of it.
+    Running(String),
+    /// There is one; how large, where, how long it took.
+    Done(String),
+    /// There is none.
+    Failed(String),
+}
+
+/// Somebody is to press the power button.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Presence {
+    /// Who waits for it.
+    pub(super) console: usize,
+    /// Until when it counts; 0: the button is not held yet.
+    pub(super) until: u64,
 }
 
 /// Everything that is on the screen.
@@ -106,6 +183,14 @@ pub(super) struct Model {
     pub(super) shell_on: Option<String>,
     /// Members by id: the state each was seen in, and since when; 0: since before this console looked.
     pub(super) seen: BTreeMap<String, (MemberState, u64)>,
+    /// The consoles that this is shown on.
+    pub(super) consoles: Vec<Console>,
+    pub(super) clock: Option<Clock>,
+    /// A join token that was just made, until another page is turned to.
+    pub(super) token: Option<String>,
+    pub(super) sticks: Option<Sticks>,
+    pub(super) bundle: Bundle,
+    pub(super) presence: Option<Presence>,
 }
 
 impl Model {

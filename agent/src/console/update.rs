@@ -11,12 +11,16 @@ pub(super) use entry::{COUNT, MINUTES};
 use maekin_api::node::Membership;
 use maekin_host::tty::Key;
 
-use super::model::{Item, MENU, Model, Page, Prompt, PromptKind, Snapshot};
+use super::clock::Clock;
+use super::model::{Bundle, Item, MENU, Model, Page, Presence, Prompt, PromptKind, Snapshot, Sticks};
+use super::presence::News;
 use super::view;
 use super::worker::Job;
 
 /// Lines that a page key scrolls.
 const PAGE: usize = 15;
+/// How often the time page looks, seconds.
+const CLOCK_EVERY: u64 = 10;
 
 /// Something happened.
 #[derive(Debug)]
@@ -31,6 +35,16 @@ pub(super) enum Event {
     Password { console: usize, right: bool },
     /// What came of a request.
     Said(String),
+    /// A join token was made.
+    Token(String),
+    /// How the clock is.
+    Clock(Box<Clock>),
+    /// Where a support bundle can go.
+    Sticks(Sticks),
+    /// How the support bundle goes.
+    Bundle(Bundle),
+    /// How the wait for the power button goes.
+    Presence(News),
 }
 
 /// Something is to be done.
@@ -44,14 +58,17 @@ pub(super) enum Effect {
     Power(&'static str),
     /// Lend this console to a shell.
     Shell { console: usize },
+    /// Wait no longer for the power button.
+    CallOff,
 }
 
 /// Takes in what happened.
 pub(super) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
     match event {
-        Event::Key { console, key } => match model.prompt.take() {
-            Some(prompt) => entry::typed(model, prompt, console, key),
-            None => pressed(model, console, key),
+        Event::Key { console, key } => match (model.presence, model.prompt.take()) {
+            (Some(presence), _) => waiting(model, presence, console, key),
+            (None, Some(prompt)) => entry::typed(model, prompt, console, key),
+            (None, None) => pressed(model, console, key),
         },
         Event::Snapshot(snapshot) => {
             // The agent writes a line onto the consoles when it becomes a member: draw over it.
@@ -63,7 +80,9 @@ pub(super) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
                 let now = node.time;
                 model.watch(&cluster, now);
             }
-            if joined || alarmed { vec![Effect::Repaint] } else { vec![] }
+            let mut effects = if joined || alarmed { vec![Effect::Repaint] } else { vec![] };
+            effects.extend(again(model));
+            effects
         }
         Event::Logs(lines) => {
             model.logs = lines;
@@ -83,7 +102,53 @@ pub(super) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
             model.message = text;
             vec![]
         }
+        Event::Token(token) => {
+            // Whoever turned away does not want it shown to whoever comes by.
+            model.token = (model.page == Page::Join).then_some(token);
+            vec![]
+        }
+        Event::Clock(clock) => {
+            model.clock = Some(*clock);
+            vec![]
+        }
+        Event::Sticks(sticks) => {
+            model.sticks = Some(sticks);
+            vec![]
+        }
+        Event::Bundle(bundle) => {
+            model.bundle = bundle;
+            vec![]
+        }
+        Event::Presence(news) => {
+            match (news, &mut model.presence) {
+                (News::Waiting { until }, Some(presence)) => presence.until = until,
+                (News::Waiting { .. }, None) => return vec![Effect::CallOff], // left in the meantime
+                (News::Over(text), _) => {
+                    model.presence = None;
+                    model.message = text;
+                }
+            }
+            vec![]
+        }
     }
+}
+
+/// What a page wants to know anew from time to time.
+fn again(model: &Model) -> Option<Effect> {
+    let now = model.snapshot.node.as_ref()?.time;
+    let clock = model.clock.as_ref()?;
+    let old = now.saturating_sub(clock.read) >= CLOCK_EVERY;
+    (model.page == Page::Time && old).then_some(Effect::Ask(Job::Clock))
+}
+
+/// A key while the power button is waited for: nothing else is heard, from any console.
+fn waiting(model: &mut Model, presence: Presence, console: usize, key: Key) -> Vec<Effect> {
+    if console == presence.console && matches!(key, Key::Esc | Key::Ctrl('c')) {
+        model.presence = None;
+        "Nothing was changed.".clone_into(&mut model.message);
+        return vec![Effect::CallOff];
+    }
+    vec![]
 }
 
 fn member(snapshot: &Snapshot) -> bool {
@@ -138,6 +203,7 @@ fn scroll(model: &mut Model, by: usize, up: bool) -> Vec<Effect> {
 fn show(model: &mut Model, page: Page) {
     model.message.clear();
     model.page = page;
+    model.token = None;
     model.scroll = 0;
     model.selected = MENU.iter().position(|(.., item)| *item == Item::Show(page)).unwrap_or(0);
 }
@@ -148,7 +214,12 @@ fn choose(model: &mut Model, console: usize, at: usize) -> Vec<Effect> {
     match MENU[at].2 {
         Item::Show(page) => {
             show(model, page);
-            if page == Page::Logs { vec![Effect::Ask(Job::Logs)] } else { vec![] }
+            look(page).into_iter().map(Effect::Ask).collect()
+        }
+        Item::Shell if !model.snapshot.policy.shell => {
+            "Shell: locked by policy (`maekin-agent console-shell on`, by ssh)."
+                .clone_into(&mut model.message);
+            vec![]
         }
         Item::Shell if model.snapshot.locked => ask(model, console, PromptKind::Password),
         Item::Shell if model.snapshot.node.is_none() => {
@@ -157,6 +228,16 @@ fn choose(model: &mut Model, console: usize, at: usize) -> Vec<Effect> {
         }
         Item::Shell => vec![Effect::Shell { console }],
         Item::Power(verb) => ask(model, console, PromptKind::Confirm(verb)),
+    }
+}
+
+/// What a page has to find out first, and again by `r`.
+fn look(page: Page) -> Option<Job> {
+    match page {
+        Page::Logs => Some(Job::Logs),
+        Page::Time => Some(Job::Clock),
+        Page::Support => Some(Job::Sticks),
+        _ => None,
     }
 }
 
@@ -172,9 +253,47 @@ fn letter(model: &mut Model, console: usize, c: char) -> Vec<Effect> {
         (Page::Window, 'a' | 'n') => ask(model, console, PromptKind::Code { yes: c == 'a' }),
         (Page::Window, 'o') => ask(model, console, PromptKind::Minutes),
         (Page::Window, 'c') => vec![Effect::Ask(Job::CloseWindow)],
-        (Page::Logs, 'r') => vec![Effect::Ask(Job::Logs)],
+        (Page::Join, 'j') if member(&model.snapshot) => {
+            entry::refuse(model, "This node is a member already.")
+        }
+        (Page::Join, 'j') => ask(model, console, PromptKind::Token),
+        (Page::Join, 'k') if member(&model.snapshot) => vec![Effect::Ask(Job::MakeToken)],
+        (Page::Join, 'k') => entry::refuse(model, "Only a member can let others in."),
+        (Page::Time, 't') => set_clock(model, console),
+        (Page::Support, 'w') => write_bundle(model, console),
+        (Page::Password, 'n') => new_password(model, console),
+        (page, 'r') => vec![look(page).map_or(Effect::Repaint, Effect::Ask)],
         _ => vec![Effect::Repaint],
     }
+}
+
+fn set_clock(model: &mut Model, console: usize) -> Vec<Effect> {
+    match model.clock.as_ref().map(Clock::refusal) {
+        None => entry::refuse(model, "The clock is still being looked at."),
+        Some(Some(why)) => entry::refuse(model, why),
+        Some(None) => ask(model, console, PromptKind::Clock),
+    }
+}
+
+fn write_bundle(model: &mut Model, console: usize) -> Vec<Effect> {
+    if matches!(model.bundle, Bundle::Running(_)) {
+        return entry::refuse(model, "One is being made already.");
+    }
+    match model.sticks.as_ref().map_or(&[][..], |s| &s.sticks) {
+        [] => entry::refuse(model, "There is no stick; put one in and press r."),
+        [one] => {
+            let device = one.device.clone();
+            entry::bundle(model, device)
+        }
+        _ => ask(model, console, PromptKind::Stick),
+    }
+}
+
+fn new_password(model: &mut Model, console: usize) -> Vec<Effect> {
+    if model.consoles.get(console).is_some_and(|c| c.local) {
+        return ask(model, console, PromptKind::NewPassword);
+    }
+    entry::refuse(model, "Not from here: this console is not the machine's own screen or serial line.")
 }
 
 #[cfg(test)]

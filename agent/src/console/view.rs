@@ -6,10 +6,12 @@
 //! | [`boot`] | alarms and boot drives, on the status page |
 //! | [`cluster`] | the members; how this node becomes one |
 //! | [`install`] | machines that wait, the install window, installations |
+//! | [`care`] | the clock, the support bundle, a new password |
 //! | [`help`] | every key |
 //! | [`prompt`] | what is being typed |
 
 mod boot;
+mod care;
 mod cluster;
 mod help;
 mod install;
@@ -115,8 +117,13 @@ pub(super) fn render(model: &Model, now: u64) -> Buffer {
     for (y, line) in (BODY..BODY + BODY_LINES).zip(&lines) {
         put(&mut buffer, 0, y, &line.text, line.style);
     }
+    // What does not fit the line at the bottom covers the end of the page until the next key.
+    let long = prompt::long(model);
+    for (y, line) in (0..BODY + BODY_LINES).rev().zip(long.iter().rev()) {
+        put(&mut buffer, 0, y, &format!("{:<80}", line.text), line.style);
+    }
     menu(model, &mut buffer);
-    let line = prompt::line(model);
+    let line = prompt::line(model, now);
     put(&mut buffer, 0, HEIGHT - 1, &line.text, line.style);
     buffer
 }
@@ -133,7 +140,10 @@ fn sheet(model: &Model, now: u64) -> Sheet {
         Page::Cluster => cluster::members(model, now),
         Page::Window => install::page(&model.snapshot, now),
         Page::Logs => pages::logs(&model.logs),
-        Page::Join => cluster::join(&model.snapshot),
+        Page::Join => cluster::join(model),
+        Page::Time => care::time(model, now),
+        Page::Support => care::support(model),
+        Page::Password => care::password(model),
         Page::Help => help::page(),
     }
 }

@@ -1,5 +1,8 @@
 //! Everything that may take a moment, beside the loop that draws: asking the agent, checking a password, reading logs.
 
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread;
 use std::time::Duration;
@@ -8,12 +11,17 @@ use anyhow::Context;
 use maekin_api as api;
 use maekin_api::install::{Deny, Install, OpenWindow, SeenMachine, Terms, WindowState};
 use maekin_api::node::{Membership, Node};
+use maekin_api::trust::{JoinWith, MadeToken, NewToken};
+use maekin_host::block;
 use maekin_host::cmd::Cmd;
 use maekin_host::file::read_text;
 use maekin_rootfs::node::NodeConfig;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
-use super::model::Snapshot;
+use super::clock::{self, Clock};
+use super::model::{Bundle, Snapshot, Sticks};
+use super::policy::Policy;
+use super::presence;
 use super::update::Event;
 use crate::cli::machines::plain;
 use crate::cli::window_text;
@@ -22,11 +30,14 @@ use crate::errors::chain;
 use crate::http::auth::verify_password;
 use crate::http::client::{ClientError, Target};
 use crate::settings::Settings;
+use crate::support;
 
 /// How often the agent is asked; a job that is done asks at once. Each time costs some ten questions to the record.
 const EVERY: Duration = Duration::from_secs(5);
 /// How long a wrong password costs.
 const PENALTY: Duration = Duration::from_secs(2);
+/// How long a join token that is made here can be used, minutes.
+pub(super) const TOKEN_MINUTES: u32 = 60;
 /// Lines of the journal that are kept for scrolling.
 const LOG_LINES: &str = "300";
 
@@ -45,11 +56,27 @@ pub(super) enum Job {
     Password { console: usize, password: String },
     /// Run a program.
     Run(Cmd),
+    /// Join a cluster by this token.
+    Join { token: String },
+    /// Make a join token for one node.
+    MakeToken,
+    /// How is the clock?
+    Clock,
+    /// Set it.
+    SetClock { at: u64 },
+    /// Where can a support bundle go?
+    Sticks,
+    /// Make one.
+    Bundle { device: PathBuf },
+    /// Wait for the power button, then set this password.
+    Reset { console: String, password: String },
 }
 
 /// The thread that does it.
 pub(super) struct Worker {
     jobs: UnboundedSender<Job>,
+    /// The wait for the power button is over.
+    off: Arc<AtomicBool>,
 }
 
 impl Worker {
@@ -60,11 +87,18 @@ impl Worker {
     pub(super) fn start(settings: Settings, news: Sender<Event>) -> anyhow::Result<Self> {
         let (jobs, queue) = unbounded_channel();
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let off = Arc::new(AtomicBool::new(false));
+        let long = Long { settings: Arc::new(settings), news, off: Arc::clone(&off) };
         thread::Builder::new()
             .name("worker".to_owned())
-            .spawn(move || runtime.block_on(work(&settings, &news, queue)))
+            .spawn(move || runtime.block_on(work(&long, queue)))
             .context("cannot start the worker thread")?;
-        Ok(Self { jobs })
+        Ok(Self { jobs, off })
+    }
+
+    /// Waits no longer for the power button.
+    pub(super) fn call_off(&self) {
+        self.off.store(true, Ordering::Relaxed);
     }
 
     /// Hands over a job.
@@ -73,7 +107,30 @@ impl Worker {
     }
 }
 
-async fn work(settings: &Settings, news: &Sender<Event>, mut queue: UnboundedReceiver<Job>) {
+/// What a thread of its own needs, for what takes long: nobody waits for it.
+#[derive(Clone)]
+struct Long {
+    settings: Arc<Settings>,
+    news: Sender<Event>,
+    off: Arc<AtomicBool>,
+}
+
+impl Long {
+    fn start(&self, work: impl FnOnce(&Self) + Send + 'static) {
+        let own = self.clone();
+        let started = thread::Builder::new().name("long work".to_owned()).spawn(move || work(&own));
+        if let Err(e) = started {
+            let _ = self.news.send(Event::Said(format!("cannot start a thread: {e}"))); // fails with the loop gone
+        }
+    }
+
+    fn tell(&self, event: Event) {
+        let _ = self.news.send(event); // fails only when the loop is gone
+    }
+}
+
+async fn work(long: &Long, mut queue: UnboundedReceiver<Job>) {
+    let (settings, news) = (&*long.settings, &long.news);
     let target = Target::Socket(settings.socket());
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -81,7 +138,7 @@ async fn work(settings: &Settings, news: &Sender<Event>, mut queue: UnboundedRec
         tokio::select! {
             job = queue.recv() => {
                 let Some(job) = job else { return };
-                if let Some(event) = carry_out(settings, &target, job).await {
+                if let Some(event) = carry_out(long, &target, job).await {
                     let _ = news.send(event); // as below
                 }
             }
@@ -94,7 +151,7 @@ async fn work(settings: &Settings, news: &Sender<Event>, mut queue: UnboundedRec
     }
 }
 
-async fn carry_out(settings: &Settings, target: &Target, job: Job) -> Option<Event> {
+async fn carry_out(long: &Long, target: &Target, job: Job) -> Option<Event> {
     match job {
         Job::Logs => Some(Event::Logs(logs())),
         Job::OpenWindow(open) => Some(said(target.post(api::INSTALL_WINDOW, &open).await)),
@@ -104,14 +161,64 @@ async fn carry_out(settings: &Settings, target: &Target, job: Job) -> Option<Eve
             Err(e) => format!("{e:#}"),
         })),
         Job::Password { console, password } => {
-            let right = check(settings, &password);
+            let right = check(&long.settings, &password);
             if !right {
                 tokio::time::sleep(PENALTY).await;
             }
             Some(Event::Password { console, right })
         }
         Job::Run(command) => command.run().err().map(|e| Event::Said(chain(&e))),
+        Job::Join { token } => {
+            let asked = target.post::<()>(api::NODE_JOIN, &JoinWith { token: token.into() }).await;
+            Some(Event::Said(match asked {
+                Ok(()) => "Asking to be let in; this page says how it goes.".to_owned(),
+                Err(e) => chain(&e),
+            }))
+        }
+        Job::MakeToken => {
+            let new = NewToken { uses: 1, minutes: TOKEN_MINUTES, note: "made at a console".to_owned() };
+            Some(match target.post::<MadeToken>(api::JOIN_TOKENS, &new).await {
+                Ok(made) => Event::Token(made.token.expose().to_owned()),
+                Err(e) => Event::Said(chain(&e)),
+            })
+        }
+        Job::Clock => Some(Event::Clock(Box::new(Clock::read(now())))),
+        Job::SetClock { at } => {
+            let text = clock::set(at, now());
+            long.tell(Event::Clock(Box::new(Clock::read(now()))));
+            Some(Event::Said(text))
+        }
+        Job::Sticks => Some(Event::Sticks(sticks())),
+        Job::Bundle { device } => {
+            long.start(move |long| bundle(long, &device));
+            None
+        }
+        Job::Reset { console, password } => {
+            long.off.store(false, Ordering::Relaxed);
+            long.start(move |long| {
+                presence::wait(&long.settings, &console, &password, &long.off, &long.news);
+            });
+            None
+        }
     }
+}
+
+fn sticks() -> Sticks {
+    match block::list() {
+        Ok(devices) => {
+            let (sticks, refused) = support::stick::sticks(&devices);
+            Sticks { sticks, refused, problem: String::new() }
+        }
+        Err(e) => Sticks { problem: chain(&e), ..Sticks::default() },
+    }
+}
+
+fn bundle(long: &Long, device: &Path) {
+    let step = |step: &str| long.tell(Event::Bundle(Bundle::Running(step.to_owned())));
+    long.tell(Event::Bundle(match support::run(&long.settings, Some(device), step) {
+        Ok(report) => Bundle::Done(report.text()),
+        Err(e) => Bundle::Failed(format!("{e:#}")),
+    }));
 }
 
 async fn decide(target: &Target, code: &str, yes: bool) -> anyhow::Result<String> {
@@ -154,7 +261,8 @@ fn logs() -> Vec<String> {
 }
 
 async fn look(settings: &Settings, target: &Target) -> Snapshot {
-    let mut snapshot = Snapshot { locked: password_hash(settings).is_some(), ..Snapshot::default() };
+    let policy = Policy::load(settings);
+    let mut snapshot = Snapshot { locked: password_hash(settings).is_some(), policy, ..Snapshot::default() };
     match target.get::<Node>(api::NODE).await {
         Ok(node) => snapshot.node = Some(node),
         Err(e) => {

@@ -1,13 +1,17 @@
 //! What is typed into a line, and what follows when it ends. Pure.
 
 use std::ops::RangeInclusive;
+use std::path::PathBuf;
 
 use maekin_api::install::OpenWindow;
+use maekin_api::trust::token;
 use maekin_host::tty::Key;
 
-use super::super::model::{Model, Prompt, PromptKind};
+use super::super::clock::parse_time;
+use super::super::model::{Bundle, Model, Presence, Prompt, PromptKind};
 use super::super::worker::Job;
 use super::{Effect, ask};
+use crate::reset::SHORTEST;
 
 /// Longest text that can be typed.
 pub(super) const LONGEST: usize = 128;
@@ -34,11 +38,15 @@ pub(super) fn typed(model: &mut Model, mut prompt: Prompt, console: usize, key: 
             prompt.typed.pop();
         }
         Key::Ctrl('u') => prompt.typed.clear(),
-        Key::Char(c) if prompt.typed.chars().count() < LONGEST => prompt.typed.push(c),
+        Key::Char(c) if prompt.typed.chars().count() < longest(&prompt.kind) => prompt.typed.push(c),
         _ => {}
     }
     model.prompt = Some(prompt);
     vec![]
+}
+
+fn longest(kind: &PromptKind) -> usize {
+    if *kind == PromptKind::Token { token::LONGEST } else { LONGEST }
 }
 
 fn entered(model: &mut Model, prompt: Prompt) -> Vec<Effect> {
@@ -64,6 +72,36 @@ fn entered(model: &mut Model, prompt: Prompt) -> Vec<Effect> {
             Some(count) => vec![Effect::Ask(Job::OpenWindow(OpenWindow { minutes, count }))],
             None => refuse(model, "Nothing was opened: machines are a number from 1 to 1000."),
         },
+        // What is mistyped is said before anybody is asked.
+        PromptKind::Token => match token::parse_token(&typed) {
+            Ok(_) => vec![Effect::Ask(Job::Join { token: typed })],
+            Err(e) => refuse(model, &format!("Not used: {e}")),
+        },
+        PromptKind::Clock => match parse_time(&typed) {
+            Some(at) => ask(model, console, PromptKind::ClockSure { at }),
+            None => refuse(model, "Nothing was set: write the time in UTC as 2026-11-20 22:05."),
+        },
+        PromptKind::ClockSure { at } if typed == "set" => vec![Effect::Ask(Job::SetClock { at })],
+        PromptKind::ClockSure { .. } => refuse(model, "Nothing was set: `set` was not typed."),
+        PromptKind::Stick => {
+            let sticks = model.sticks.as_ref().map_or(&[][..], |s| &s.sticks);
+            let most = u32::try_from(sticks.len()).unwrap_or(u32::MAX);
+            let n = number(&typed, 1, 1..=most).and_then(|n| usize::try_from(n - 1).ok());
+            match n.and_then(|n| sticks.get(n)).map(|stick| stick.device.clone()) {
+                Some(device) => bundle(model, device),
+                None => refuse(model, "Nothing was written: that stick is not in the list."),
+            }
+        }
+        PromptKind::NewPassword if typed.chars().count() < SHORTEST => {
+            refuse(model, &format!("Nothing was changed: a password has at least {SHORTEST} characters."))
+        }
+        PromptKind::NewPassword => ask(model, console, PromptKind::SamePassword { first: typed }),
+        PromptKind::SamePassword { first } if typed == first => {
+            ask(model, console, PromptKind::ResetSure { password: typed })
+        }
+        PromptKind::SamePassword { .. } => refuse(model, "Nothing was changed: the two were not the same."),
+        PromptKind::ResetSure { password } if typed == "reset" => reset(model, console, password),
+        PromptKind::ResetSure { .. } => refuse(model, "Nothing was changed: `reset` was not typed."),
         PromptKind::Confirm(word) if typed == word => {
             model.message = format!("{word} is under way.");
             vec![Effect::Power(word)]
@@ -72,7 +110,20 @@ fn entered(model: &mut Model, prompt: Prompt) -> Vec<Effect> {
     }
 }
 
-fn refuse(model: &mut Model, text: &str) -> Vec<Effect> {
+/// The rest is done by the power button.
+fn reset(model: &mut Model, console: usize, password: String) -> Vec<Effect> {
+    let Some(at) = model.consoles.get(console).map(|c| c.path.clone()) else { return vec![] };
+    model.presence = Some(Presence { console, until: 0 });
+    vec![Effect::Ask(Job::Reset { console: at, password })]
+}
+
+/// Makes a support bundle.
+pub(super) fn bundle(model: &mut Model, device: PathBuf) -> Vec<Effect> {
+    model.bundle = Bundle::Running("begun".to_owned());
+    vec![Effect::Ask(Job::Bundle { device })]
+}
+
+pub(super) fn refuse(model: &mut Model, text: &str) -> Vec<Effect> {
     text.clone_into(&mut model.message);
     vec![]
 }

@@ -1,5 +1,7 @@
 use super::entry::LONGEST;
 use super::*;
+use crate::console::model::Console;
+use crate::console::policy::Policy;
 use maekin_api::boot_drives::BootDrives;
 use maekin_api::cluster::{Cluster, Member, MemberState};
 use maekin_api::install::WindowState;
@@ -54,7 +56,15 @@ fn keys_do_what_the_menu_says() {
     let rows: &[Row] = &[
         ("network by digit", false, "2", &[], Page::Network),
         ("cluster by arrows", false, ">>\n", &[], Page::Cluster),
-        ("arrows go round", false, ">>>>>>>>>>\n", &[], Page::Status),
+        ("arrows go round", false, ">>>>>>>>>>>>>\n", &[], Page::Status),
+        ("time looks at the clock", false, "9", &["Ask(Clock)"], Page::Time),
+        ("support looks for sticks", false, "s", &["Ask(Sticks)"], Page::Support),
+        ("and again", false, "sr", &["Ask(Sticks)", "Ask(Sticks)"], Page::Support),
+        ("no stick, no bundle", false, "sw", &["Ask(Sticks)"], Page::Support),
+        ("the clock is not set before it was looked at", false, "9t", &["Ask(Clock)"], Page::Time),
+        ("a token of one who is no member", false, "0k", &[], Page::Join),
+        ("what is no token", false, "0jabc\n", &[], Page::Join),
+        ("a password from afar", false, "pn", &[], Page::Password),
         ("help", false, "?", &[], Page::Help),
         ("escape leads back", false, "?\x1b", &["Repaint"], Page::Status),
         ("logs are read", false, "5", &["Ask(Logs)"], Page::Logs),
@@ -212,4 +222,116 @@ fn member_in(n: usize, state: MemberState) -> Member {
         key_sha256: String::new(),
         roles: vec![],
     }
+}
+
+/// Consoles: one of the machine, and one of a login over the network.
+fn two_consoles() -> Model {
+    let console = |path: &str, local| Console { path: path.into(), local };
+    Model { consoles: vec![console("/dev/pts/1", false), console("/dev/ttyS0", true)], ..model(false) }
+}
+
+#[test]
+fn console_reset_a_password_is_set_by_its_steps_only() {
+    let typed = "correct horse\ncorrect horse\nreset\n";
+    let rows: &[(&str, usize, &str, bool, &str)] = &[
+        ("all of them", 1, typed, true, ""),
+        ("from afar", 0, "", false, "Not from here"),
+        ("too short", 1, "horse\n", false, "at least 8"),
+        ("not the same", 1, "correct horse\ncorrect house\n", false, "not the same"),
+        ("not confirmed", 1, "correct horse\ncorrect horse\nyes\n", false, "not typed"),
+        ("left", 1, "correct horse\n\x1b", false, ""),
+    ];
+    for (name, console, keys, begun, message) in rows {
+        let mut model = two_consoles();
+        press(&mut model, *console, "pn");
+        let done = press(&mut model, *console, keys);
+        let asked = done.iter().any(|e| e.contains("Reset") && e.contains("/dev/ttyS0"));
+        assert_eq!((asked, model.presence.is_some()), (*begun, *begun), "{name}: {done:?}");
+        assert!(model.message.contains(message), "{name}: {}", model.message);
+    }
+}
+
+#[test]
+fn console_reset_while_the_button_is_waited_for_nothing_else_is_heard() {
+    let mut model = two_consoles();
+    press(&mut model, 1, "pncorrect horse\ncorrect horse\nreset\n");
+    assert!(update(&mut model, Event::Presence(News::Waiting { until: 60 })).is_empty());
+    assert!(press(&mut model, 1, "7reboot\n").is_empty() && press(&mut model, 0, "\x1b7").is_empty());
+    assert_eq!(model.presence, Some(Presence { console: 1, until: 60 }));
+    assert_eq!(press(&mut model, 1, "\x1b"), ["CallOff"]);
+    let late = update(&mut model, Event::Presence(News::Waiting { until: 60 }));
+    assert!(matches!(late[..], [Effect::CallOff]), "left before the button was held");
+    update(&mut model, Event::Presence(News::Over("Nothing was changed.".into())));
+    assert!(model.presence.is_none() && model.message.contains("Nothing"));
+}
+
+#[test]
+fn console_time_is_set_only_where_no_server_sets_it() {
+    let keys = "t2026-11-20 22:00\nset\n";
+    let rows: &[(&str, bool, &str, &[&str])] = &[
+        ("by hand", false, keys, &["Ask(SetClock { at: 1795212000 })"]),
+        ("not confirmed", false, "t2026-11-20 22:00\nyes\n", &[]),
+        ("no time", false, "ttomorrow\n", &[]),
+    ];
+    for (name, synchronised, keys, want) in rows {
+        let mut model = Model { page: Page::Time, ..model(false) };
+        model.clock = Some(Clock { synchronised: *synchronised, ..Clock::default() });
+        assert_eq!(press(&mut model, 0, keys), *want, "{name}");
+    }
+    let mut model = Model { page: Page::Time, ..model(false) };
+    model.clock = Some(Clock { synchronised: true, ..Clock::default() });
+    press(&mut model, 0, "t");
+    assert!(model.prompt.is_none() && model.message.contains("A server sets"), "{}", model.message);
+}
+
+#[test]
+fn console_support_a_bundle_goes_to_the_stick_that_is_meant() {
+    let stick = |name: &str| crate::support::stick::Stick {
+        device: name.into(),
+        fstype: "vfat".into(),
+        label: String::new(),
+        model: "m".into(),
+        size: 1,
+    };
+    let one = vec![stick("/dev/sdb1")];
+    let two = vec![stick("/dev/sdb1"), stick("/dev/sdc1")];
+    let rows: &[(&str, &[crate::support::stick::Stick], &str, Option<&str>)] = &[
+        ("none", &[], "w", None),
+        ("the only one", &one, "w", Some("/dev/sdb1")),
+        ("the first", &two, "w\n", Some("/dev/sdb1")),
+        ("the second", &two, "w2\n", Some("/dev/sdc1")),
+        ("there is no third", &two, "w3\n", None),
+        ("none at all", &two, "w0\n", None),
+        ("left", &two, "w\x1b", None),
+        ("one at a time", &one, "ww", Some("/dev/sdb1")),
+    ];
+    for (name, sticks, keys, want) in rows {
+        let mut model = Model { page: Page::Support, ..model(false) };
+        update(&mut model, Event::Sticks(Sticks { sticks: sticks.to_vec(), ..Sticks::default() }));
+        let done = press(&mut model, 0, keys);
+        let want: Vec<String> = want.iter().map(|d| format!("Ask(Bundle {{ device: {d:?} }})")).collect();
+        assert_eq!(done, want, "{name}");
+    }
+}
+
+#[test]
+fn console_policy_a_locked_shell_is_not_asked_for() {
+    let mut model = model(true);
+    model.snapshot.policy = Policy { shell: false };
+    assert!(press(&mut model, 0, "6").is_empty() && model.prompt.is_none());
+    assert!(model.message.contains("locked by policy"), "{}", model.message);
+}
+
+#[test]
+fn console_join_a_token_that_was_made_is_gone_with_the_page() {
+    let mut model = model(false);
+    let member = Membership::Member { cluster_id: "c".into(), cluster: "rack".into() };
+    model.snapshot.node = Some(node(member));
+    assert_eq!(press(&mut model, 0, "0k"), ["Ask(MakeToken)"]);
+    update(&mut model, Event::Token("maekin-abc".into()));
+    assert!(model.token.is_some());
+    press(&mut model, 0, "1");
+    assert!(model.token.is_none());
+    update(&mut model, Event::Token("maekin-abc".into()));
+    assert!(model.token.is_none(), "it came when nobody looked any more");
 }

@@ -28,7 +28,10 @@ pub(super) fn alarms(alarms: &[Alarm]) -> Vec<Line> {
         }
     }
     if shown < alarms.len() {
-        lines.push(Line::warn(field("", &format!("and {} more: `maekin-agent boot`", alarms.len() - shown))));
+        lines.push(Line::warn(field(
+            "",
+            &format!("and {} more: `maekin-agent status`", alarms.len() - shown),
+        )));
     }
     lines
 }

@@ -4,6 +4,7 @@ use maekin_api::cluster::{Cluster, Member, MemberState};
 use maekin_api::node::Membership;
 
 use super::super::model::{Model, Snapshot};
+use super::super::worker::TOKEN_MINUTES;
 use super::pages::{field, fields, problem, rule};
 use super::{Line, Sheet, cut};
 
@@ -11,6 +12,8 @@ use super::{Line, Sheet, cut};
 const NAME: usize = 18;
 const SINCE: usize = 10;
 const VERSION: usize = 9;
+/// Characters of a token in one line.
+const TOKEN_LINE: usize = 60;
 /// Room for an address.
 const ADDRESS: usize = 17;
 
@@ -78,8 +81,9 @@ fn absent(snapshot: &Snapshot) -> Sheet {
     }
 }
 
-/// Where this node stands on its way into a cluster.
-pub(super) fn join(snapshot: &Snapshot) -> Sheet {
+/// Where this node stands on its way into a cluster, and what can be done about it.
+pub(super) fn join(model: &Model) -> Sheet {
+    let snapshot = &model.snapshot;
     let head = vec![rule("How this node is, or becomes, a member"), Line::plain("")];
     let Some(node) = &snapshot.node else { return Sheet { head, body: problem(&snapshot.problem) } };
     let mut body = standing(&node.membership, &snapshot.problem);
@@ -92,12 +96,40 @@ pub(super) fn join(snapshot: &Snapshot) -> Sheet {
         }
     }
     body.push(Line::plain(""));
+    if matches!(node.membership, Membership::Member { .. }) {
+        let text = format!(
+            "k  make a join token: one node, {TOKEN_MINUTES} minutes. It is as good as a key; it is shown \
+            until this page is left."
+        );
+        body.extend(fields("", &text, Line::plain));
+        body.extend(token(model.token.as_deref()));
+    } else {
+        body.extend(fields(
+            "",
+            "j  join by a token that a member made (`maekin-agent token create`)",
+            Line::plain,
+        ));
+    }
+    body.push(Line::plain(""));
     body.extend(fields(
         "Another node",
-        "joins by network boot (4 Install), or from a stick with the lines that `maekin-agent invite` prints.",
+        "joins by network boot (4 Install), by a token, or from a stick with the lines of `maekin-agent invite`.",
         Line::plain,
     ));
     Sheet { head, body }
+}
+
+/// A token, broken between its groups only.
+fn token(token: Option<&str>) -> Vec<Line> {
+    let mut lines: Vec<String> = Vec::new();
+    for group in token.unwrap_or_default().split_inclusive('-') {
+        match lines.last_mut() {
+            Some(line) if line.len() + group.len() <= TOKEN_LINE => line.push_str(group),
+            _ => lines.push(group.to_owned()),
+        }
+    }
+    let named = lines.into_iter().enumerate();
+    named.map(|(i, part)| Line::bold(field(if i == 0 { "Join token" } else { "" }, &part))).collect()
 }
 
 fn standing(membership: &Membership, trouble: &str) -> Vec<Line> {

@@ -4,7 +4,7 @@ use super::{Line, Sheet};
 
 /// What each key does; the same on every page.
 const KEYS: &[(&str, &str)] = &[
-    ("1 to 8, 0, ?", "the entries of the menu, from any page"),
+    ("0 to 9, s, p, ?", "the entries of the menu, from any page"),
     ("left, right, Tab", "move along the menu; Enter chooses"),
     ("up, down, Page", "scroll what does not fit"),
     ("Esc", "back to the status page; leaves a question without an answer"),
@@ -13,7 +13,11 @@ const KEYS: &[(&str, &str)] = &[
     ("", ""),
     ("Install: o c", "open the install window for so long and so many, close it"),
     ("Install: a n", "let a machine in, or tell it no, by the code on its screen"),
-    ("Logs: r", "reads the journal again"),
+    ("Join: j k", "join by a token; make a token that lets one node in"),
+    ("Time: t", "set the clock by hand, where no server answers"),
+    ("Support: w", "write a bundle for whoever helps onto a stick"),
+    ("Password: n", "a new admin password, with a press of the power button"),
+    ("Logs, Time, ...: r", "looks again"),
     ("", ""),
     ("any other key", "draws the screen anew, after a disturbed line"),
 ];
@@ -21,7 +25,7 @@ const KEYS: &[(&str, &str)] = &[
 /// The page.
 pub(super) fn page() -> Sheet {
     let mut body: Vec<Line> =
-        KEYS.iter().map(|(key, what)| Line::plain(format!(" {key:<18}{what}").trim_end())).collect();
+        KEYS.iter().map(|(key, what)| Line::plain(format!(" {key:<19}{what}").trim_end())).collect();
     body.push(Line::plain(""));
     body.push(Line::plain(
         " Every console shows the same and takes keys; an answer is taken from the console",

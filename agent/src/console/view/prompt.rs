@@ -1,13 +1,32 @@
 //! The line at the bottom: what is being typed, or what came of the last request.
 
+use super::super::clock::time_text;
 use super::super::model::{Model, PromptKind};
 use super::super::update::{COUNT, MINUTES};
+use super::pages::wrap;
 use super::{Line, WIDTH};
+use crate::reset::SHORTEST;
+
+/// Lines that a message may take.
+const MOST: usize = 6;
 
 /// The line.
-pub(super) fn line(model: &Model) -> Line {
+pub(super) fn line(model: &Model, now: u64) -> Line {
     let name = model.snapshot.node.as_ref().map_or("this node", |n| &n.name);
-    let Some(prompt) = &model.prompt else { return Line::bold(format!(" {}", model.message)) };
+    if let Some(presence) = model.presence {
+        let text = match presence.until {
+            0 => "Taking hold of the power button ...".to_owned(),
+            until => {
+                let left = until.saturating_sub(now).min(60);
+                format!("NOW press this machine's power button, within {left} s (Esc to leave)")
+            }
+        };
+        return Line::warn(format!(" {text}"));
+    }
+    let Some(prompt) = &model.prompt else {
+        let text = if long(model).is_empty() { model.message.as_str() } else { "(see above; Esc)" };
+        return Line::bold(format!(" {text}"));
+    };
     let typed = prompt.typed.as_str();
     let stars = "*".repeat(typed.chars().count());
     match &prompt.kind {
@@ -25,11 +44,38 @@ pub(super) fn line(model: &Model) -> Line {
             let text = format!("Open for {minutes} minutes, for how many machines (Enter: {COUNT}):");
             Line::bold(asked(&text, typed))
         }
+        PromptKind::Clock => {
+            Line::bold(asked("The time now in UTC, as 2026-11-20 22:05 (Esc to leave):", typed))
+        }
+        PromptKind::ClockSure { at } => {
+            let text = format!("To set the clock to {} UTC, type `set`:", time_text(*at));
+            Line::warn(asked(&text, typed))
+        }
+        PromptKind::Token => Line::bold(asked("Join token, made on a member (Esc to leave):", typed)),
+        PromptKind::Stick => Line::bold(asked("Which stick, by its number (Enter: 1; Esc to leave):", typed)),
+        PromptKind::NewPassword => {
+            let text = format!("New admin password, at least {SHORTEST} characters (Esc to leave):");
+            Line::bold(asked(&text, &stars))
+        }
+        PromptKind::SamePassword { .. } => Line::bold(asked("The same again (Esc to leave):", &stars)),
+        PromptKind::ResetSure { .. } => {
+            Line::warn(asked("To set it, type `reset` and Enter, then press the power button:", typed))
+        }
         PromptKind::Confirm(word) => {
             let name = super::cut(name, 20);
             Line::warn(asked(&format!("To {word} {name}, type `{word}` and Enter (Esc to leave):"), typed))
         }
     }
+}
+
+/// A message that does not fit the line: as many lines as it takes, within bounds. Empty for one that fits.
+pub(super) fn long(model: &Model) -> Vec<Line> {
+    let asked = model.prompt.is_some() || model.presence.is_some();
+    if asked || model.message.chars().count() < usize::from(WIDTH) {
+        return vec![];
+    }
+    let parts = wrap(&model.message, usize::from(WIDTH) - 2);
+    parts.into_iter().take(MOST).map(|part| Line::bold(format!(" {part}"))).collect()
 }
 
 /// A question and the end of what was typed, with a cursor behind it.

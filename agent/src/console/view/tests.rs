@@ -1,5 +1,7 @@
 use super::*;
-use crate::console::model::{Prompt, PromptKind, Snapshot};
+use crate::console::clock::Clock;
+use crate::console::model::{Bundle, Console, Presence, Prompt, PromptKind, Snapshot, Sticks};
+use crate::support::stick::{Refused, Stick};
 use maekin_api::alarm::{Alarm, Severity};
 use maekin_api::boot_drives::{BootDrives, Comparison, Drive, Esp, Half, HalfState, Heal, Proof, State};
 use maekin_api::cluster::{Cluster, Member, MemberState};
@@ -162,8 +164,8 @@ fn screens_look_as_agreed() {
     check("network", &Model { page: Page::Network, selected: 1, ..whole() });
     check("cluster", &Model { page: Page::Cluster, selected: 2, ..whole() });
     check("install", &Model { page: Page::Window, selected: 3, ..whole() });
-    check("join", &Model { page: Page::Join, selected: 8, ..whole() });
-    check("help", &Model { page: Page::Help, selected: 9, ..whole() });
+    check("join", &Model { page: Page::Join, selected: 9, ..whole() });
+    check("help", &Model { page: Page::Help, selected: 12, ..whole() });
     let logs = (1..=40).map(|n| format!("line {n} {}", "x".repeat(90))).collect();
     check("logs", &Model { page: Page::Logs, selected: 4, logs, scroll: 2, ..whole() });
     let password = Prompt { console: 0, kind: PromptKind::Password, typed: "secret".into() };
@@ -173,6 +175,86 @@ fn screens_look_as_agreed() {
     let confirm = Prompt { console: 0, kind: PromptKind::Confirm("poweroff"), typed: "pow".into() };
     check("poweroff", &Model { prompt: Some(confirm), selected: 7, ..whole() });
     check("shell", &Model { shell_on: Some("/dev/ttyS0".into()), selected: 5, ..whole() });
+}
+
+/// A rack whose menu knows everything: consoles, clock, sticks.
+fn cared_for() -> Model {
+    let console = |path: &str, local| Console { path: path.into(), local };
+    let stick = |device: &str, label: &str| Stick {
+        device: device.into(),
+        fstype: "vfat".into(),
+        label: label.into(),
+        model: "Cruzer Blade".into(),
+        size: 16_000_000_000,
+    };
+    let refused =
+        Refused { device: "/dev/sdd".into(), reason: "sdd3 has a part in something else (ceph)".into() };
+    let sticks = Sticks {
+        sticks: vec![stick("/dev/sdb3", "MAEKIN"), stick("/dev/sdc1", "")],
+        refused: vec![refused],
+        problem: String::new(),
+    };
+    let clock = Clock {
+        zone: "Etc/UTC".into(),
+        board: "Fri 1970-01-12 13:46:41 UTC".into(),
+        asks: true,
+        synchronised: true,
+        servers: "ntp.example 10.0.0.1".into(),
+        server: "10.0.0.1 (ntp.example)".into(),
+        offset: "+1.049ms".into(),
+        stratum: "2".into(),
+        answers: 60,
+        read: 1_000_000,
+        ..Clock::default()
+    };
+    Model {
+        consoles: vec![console("/dev/tty1", true), console("/dev/ttyS0", true)],
+        sticks: Some(sticks),
+        clock: Some(clock),
+        ..whole()
+    }
+}
+
+#[test]
+fn console_pages_of_care_look_as_agreed() {
+    let page = |page, selected| Model { page, selected, ..cared_for() };
+    let prompt = |kind, typed: &str| Some(Prompt { console: 0, kind, typed: typed.into() });
+    let time = page(Page::Time, 8);
+    check("time", &time);
+    let alone = Clock {
+        servers: String::new(),
+        fallback: "0.debian.pool.ntp.org".into(),
+        asks: true,
+        ..Clock::default()
+    };
+    check(
+        "time-alone",
+        &Model {
+            clock: Some(alone),
+            prompt: prompt(PromptKind::ClockSure { at: 1_795_212_000 }, "se"),
+            ..time
+        },
+    );
+    check("support", &page(Page::Support, 10));
+    let done = "maekin-support-node-1-20261120-220000.tar.zst on /dev/sdb3 (MAEKIN, Cruzer Blade, 16.0 GB): 2.3 MB, 46 \
+        items, 4 s";
+    check("support-written", &Model { bundle: Bundle::Done(done.into()), ..page(Page::Support, 10) });
+    let running = Bundle::Running("network/links.txt (23 of 46)".into());
+    check(
+        "support-no-stick",
+        &Model { bundle: running, sticks: Some(Sticks::default()), ..page(Page::Support, 10) },
+    );
+    let password = page(Page::Password, 11);
+    check("reset", &Model { prompt: prompt(PromptKind::NewPassword, "correct horse"), ..password.clone() });
+    check(
+        "reset-button",
+        &Model { presence: Some(Presence { console: 0, until: 1_000_041 }), ..password.clone() },
+    );
+    check("reset-afar", &Model { consoles: vec![], ..password });
+    let token = Some(format!("maekin-join-{}", "abcdefgh-".repeat(24)));
+    check("join-token", &Model { token, ..page(Page::Join, 9) });
+    let long = "maekin-join-".repeat(30);
+    check("join-typed", &Model { prompt: prompt(PromptKind::Token, &long), ..page(Page::Join, 9) });
 }
 
 #[test]
@@ -221,7 +303,7 @@ fn troubles_look_as_agreed() {
             Membership::Working { step: "asking https://10.77.0.1:8443 to be let in".into(), last_error };
     }
     check("joining", &joining);
-    check("join-waiting", &Model { page: Page::Join, selected: 8, ..joining });
+    check("join-waiting", &Model { page: Page::Join, selected: 9, ..joining });
     let mut cut_off = whole();
     cut_off.snapshot.cluster = None;
     cut_off.snapshot.problem =
@@ -229,6 +311,8 @@ fn troubles_look_as_agreed() {
         answer within 5 s; are its voters (https://10.77.0.1:2379) up and reachable?"
             .into();
     check("cut-off", &cut_off);
+    let message = cut_off.snapshot.problem.clone();
+    check("message", &Model { message, ..whole() });
     let problem = "cannot reach the agent at /run/maekin/agent.sock: No such file or directory".into();
     check("no-agent", &Model { snapshot: Snapshot { problem, ..Snapshot::default() }, ..Model::default() });
 }
@@ -274,3 +358,5 @@ fn nothing_but_plain_text_reaches_a_terminal() {
     let buffer = render(&Model { page: Page::Window, ..whole() }, 1_000_000);
     assert!(buffer.content.iter().all(|cell| cell.symbol().bytes().all(|b| (b' '..=b'~').contains(&b))));
 }
+
+mod hostile;
