@@ -151,6 +151,8 @@ pub(crate) enum Verb {
     Status,
     /// Who you are, as the node knows it.
     Whoami,
+    /// Change your own password.
+    Passwd,
     /// Let machines in that wait to be installed.
     Approve(Approve),
     /// Tell machines no.

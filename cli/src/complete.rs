@@ -205,7 +205,7 @@ mod tests {
         let rows: [(&[&str], &[&str], &[&str]); 16] = [
             (&["desc"], &["describe"], &[]),
             (&["get", "bo"], &["boot-drives", "boot-settings"], &[]),
-            (&["delete", ""], &["installs", "users"], &["nodes", "audit"]),
+            (&["delete", ""], &["installs", "users"], &["machines", "audit"]),
             (&["create", "us"], &["users"], &[]),
             (&["create", "user", "anna", "role="], &["role=admin", "role=operator", "role=viewer"], &[]),
             (&["create", "window", "mi"], &["minutes="], &[]),

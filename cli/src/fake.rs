@@ -170,13 +170,19 @@ pub(crate) struct TestCa {
 impl TestCa {
     /// Another CA than any other.
     pub(crate) fn new() -> Self {
+        Self::until(2096)
+    }
+
+    /// The same, with a node whose certificate runs out in that year.
+    pub(crate) fn until(year: i32) -> Self {
         let ca_key = KeyPair::generate().unwrap();
         let mut params = CertificateParams::default();
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let ca = params.self_signed(&ca_key).unwrap();
         let issuer = Issuer::new(params, ca_key);
         let key = KeyPair::generate().unwrap();
-        let node = CertificateParams::new(vec![maekin_api::SERVER_NAME.to_owned()]).unwrap();
+        let mut node = CertificateParams::new(vec![maekin_api::SERVER_NAME.to_owned()]).unwrap();
+        node.not_after = rcgen::date_time_ymd(year, 1, 1);
         let node = node.signed_by(&key, &issuer).unwrap();
         Self { chain: vec![node.der().clone(), ca.der().clone()], key: key.serialize_der() }
     }

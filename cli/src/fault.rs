@@ -92,6 +92,9 @@ impl Fault {
 
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.code == Code::Interrupted {
+            return f.write_str(&clean(&self.thing)); // as somebody wished: no error
+        }
         write!(f, "error:  {}", clean(&self.thing))?;
         if !self.reason.is_empty() {
             write!(f, "\nreason: {}", clean(&self.reason))?;

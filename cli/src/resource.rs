@@ -44,6 +44,8 @@ pub(crate) struct Resource {
     pub(crate) delete: Option<Delete>,
     /// Whether there is nothing until somebody sets it.
     pub(crate) unset: bool,
+    /// What its changes are called in the server's events; `None`: it changes without the record's knowing.
+    pub(crate) events: Option<&'static str>,
     /// Whether a list takes `?limit=`.
     pub(crate) paged: bool,
 }

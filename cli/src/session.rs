@@ -104,7 +104,7 @@ impl Session {
     /// The context is no good.
     pub(crate) fn over_tls(name: &str, context: &Context, limit: Duration) -> Result<Self, Fault> {
         let thing = || format!("the context `{name}` cannot be used");
-        let tls = maekin_host::pin::client_config(&context.ca_sha256)
+        let tls = maekin_host::pin::client_config_by_the_clock(&context.ca_sha256)
             .map_err(|e| Fault::new(Code::Failed, thing(), chain(&e)))?;
         let tls = Arc::new(tls);
         let endpoint = |url: &String| address(url).map(|address| Endpoint::Tls(address, Arc::clone(&tls)));

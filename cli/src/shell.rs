@@ -33,8 +33,7 @@ const HISTORY: usize = 1000;
 /// How long a name that was completed is believed.
 const FRESH: Duration = Duration::from_secs(10);
 
-const WELCOME: &str =
-    "Verbs as on the command line, without `maekin`. `help`, `help VERB`; Tab completes; Ctrl-D ends.";
+const WELCOME: &str = "Verbs as on the command line, without `maekin`. Tab completes, Ctrl-D ends; `help`.";
 
 /// What Tab knows.
 struct Tab<'a> {
@@ -217,7 +216,7 @@ fn parsed(line: &str, outer: &Args) -> Parsed {
         Some("exit" | "quit") => return Parsed::Exit,
         Some("help" | "?") => {
             words.remove(0);
-            words.push("--help".to_owned());
+            words.push("-h".to_owned());
         }
         _ => {}
     }

@@ -108,6 +108,7 @@ pub(crate) fn with(session: &Session, args: &Args, stage: &mut Stage<'_>) -> Res
         }
         Verb::Status => status::status(session, look, stage),
         Verb::Whoami => get::get(session, "whoami", &[], None, look, stage),
+        Verb::Passwd => daily::passwd(session, stage),
         Verb::Approve(args) => daily::approve(session, args, stage),
         Verb::Deny { machines, reason, minutes } => daily::deny(session, machines, reason, *minutes, stage),
         Verb::Window { what } => {
@@ -160,13 +161,18 @@ fn explain(word: &str, stage: &mut Stage<'_>) -> Result<(), Fault> {
 /// The table of resources as a table.
 fn resources(args: &Args, stage: &mut Stage<'_>) -> Result<(), Fault> {
     let row = |r: &Resource| {
-        let mut verbs = vec!["get", "describe", "watch"];
-        verbs.extend(r.create.is_some().then_some("create"));
-        verbs.extend(r.apply.is_some().then_some("apply"));
-        verbs.extend(r.delete.is_some().then_some("delete"));
-        vec![r.name.to_owned(), r.aliases.join(","), verbs.join(","), r.about.to_owned()]
+        let more =
+            [("create", r.create.is_some()), ("apply", r.apply.is_some()), ("delete", r.delete.is_some())];
+        let more: Vec<&str> = more.iter().filter(|(_, has)| *has).map(|(verb, _)| *verb).collect();
+        vec![
+            r.name.to_owned(),
+            r.aliases.last().unwrap_or(&"").to_string(),
+            r.about.to_owned(),
+            more.join(","),
+        ]
     };
-    let table = Table::of(&["RESOURCE", "ALSO", "VERBS", "WHAT"], RESOURCES.iter().map(row).collect());
+    let heads = ["RESOURCE", "SHORT", "WHAT", "ALSO"];
+    let table = Table::of(&heads, RESOURCES.iter().map(row).collect());
     let look = args.common.look();
     let width = if look.form == crate::show::Form::Wide { None } else { stage.columns };
     Ok(stage.out.write_all(table.render(!look.headless, width).as_bytes())?)

@@ -24,8 +24,21 @@ const MOMENT: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_780_27
 /// [`Error`] when the crypto provider offers no TLS version, which `ring` does.
 pub fn client_config(ca_sha256: &str) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = PinnedCa { ca_sha256: ca_sha256.to_owned(), provider: Arc::clone(&provider) };
-    Ok(ClientConfig::builder_with_provider(provider)
+    unnamed(PinnedCa { ca_sha256: ca_sha256.to_owned(), provider, ageless: true })
+}
+
+/// The same on a machine whose clock is right: a certificate that has run out, such as that of a member that was removed, is
+/// refused.
+///
+/// # Errors
+/// As [`client_config`].
+pub fn client_config_by_the_clock(ca_sha256: &str) -> Result<ClientConfig, Error> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    unnamed(PinnedCa { ca_sha256: ca_sha256.to_owned(), provider, ageless: false })
+}
+
+fn unnamed(verifier: PinnedCa) -> Result<ClientConfig, Error> {
+    Ok(ClientConfig::builder_with_provider(Arc::clone(&verifier.provider))
         .with_safe_default_protocol_versions()?
         .dangerous()
         .with_custom_certificate_verifier(Arc::new(verifier))
@@ -42,7 +55,8 @@ pub fn client_config_as(
     key: PrivateKeyDer<'static>,
 ) -> Result<ClientConfig, Error> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = PinnedCa { ca_sha256: ca_sha256.to_owned(), provider: Arc::clone(&provider) };
+    let verifier =
+        PinnedCa { ca_sha256: ca_sha256.to_owned(), provider: Arc::clone(&provider), ageless: true };
     ClientConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()?
         .dangerous()
@@ -58,6 +72,17 @@ pub fn signed(ca: &CertificateDer<'_>, cert: &CertificateDer<'_>, name: &str) ->
     verify_ageless(ca, &provider, cert, &name, &[]).is_ok()
 }
 
+fn verifier(
+    ca: &CertificateDer<'_>,
+    provider: &Arc<CryptoProvider>,
+) -> Result<Arc<WebPkiServerVerifier>, Error> {
+    let mut roots = RootCertStore::empty();
+    roots.add(ca.clone().into_owned())?;
+    WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
+        .build()
+        .map_err(|e| Error::General(e.to_string()))
+}
+
 /// A certificate has to hold at some time. Which it is, a node whose clock may be anything cannot tell.
 fn verify_ageless(
     ca: &CertificateDer<'_>,
@@ -66,11 +91,7 @@ fn verify_ageless(
     name: &ServerName<'_>,
     ocsp: &[u8],
 ) -> Result<ServerCertVerified, Error> {
-    let mut roots = RootCertStore::empty();
-    roots.add(ca.clone().into_owned())?;
-    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::new(roots), Arc::clone(provider))
-        .build()
-        .map_err(|e| Error::General(e.to_string()))?;
+    let verifier = verifier(ca, provider)?;
     let at = |time| verifier.verify_server_cert(cert, &[], name, ocsp, time);
     match at(MOMENT) {
         Err(Error::InvalidCertificate(CertificateError::NotValidYetContext { not_before, .. })) => {
@@ -94,6 +115,8 @@ fn sha256_hex(bytes: &[u8]) -> String {
 struct PinnedCa {
     ca_sha256: String,
     provider: Arc<CryptoProvider>,
+    /// Whether the time counts for nothing.
+    ageless: bool,
 }
 
 impl ServerCertVerifier for PinnedCa {
@@ -103,11 +126,14 @@ impl ServerCertVerifier for PinnedCa {
         intermediates: &[CertificateDer<'_>],
         server_name: &ServerName<'_>,
         ocsp: &[u8],
-        _now: UnixTime,
+        now: UnixTime,
     ) -> Result<ServerCertVerified, Error> {
         let pinned = intermediates.iter().find(|cert| sha256_hex(cert) == self.ca_sha256);
         let ca = pinned.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
-        verify_ageless(ca, &self.provider, end_entity, server_name, ocsp)
+        if self.ageless {
+            return verify_ageless(ca, &self.provider, end_entity, server_name, ocsp);
+        }
+        verifier(ca, &self.provider)?.verify_server_cert(end_entity, &[], server_name, ocsp, now)
     }
 
     fn verify_tls12_signature(

@@ -30,6 +30,7 @@ const ROW: Resource = Resource {
     apply: None,
     delete: None,
     unset: false,
+    events: None,
     paged: false,
 };
 
@@ -60,6 +61,10 @@ pub(crate) const RESOURCES: &[Resource] = &[
             wide("URL", At("/url")),
             wide("ID", At("/id")),
         ],
+        delete: Some(Delete {
+            path: "/v1/nodes/{}",
+            means: "it is a member no longer, at once and for good; its drives are not erased",
+        }),
         ..ROW
     },
     Resource {
@@ -122,6 +127,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
         aliases: &["machine", "ma"],
         about: "machines that asked to boot from the network",
         path: api::MACHINES,
+        events: Some("machines"),
         item: Some("/v1/machines/{}"),
         named: &["/code", "/mac", "/uuid", "/standing/hostname"],
         columns: &[
@@ -143,6 +149,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
         aliases: &["install", "in"],
         about: "installations of machines over the network: their tickets",
         path: api::INSTALLS,
+        events: Some("installs"),
         item: Some("/v1/installs/{}"),
         named: &["/ticket", "/hostname", "/mac"],
         columns: &[
@@ -166,6 +173,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
         aliases: &["pw"],
         about: "machines whose power can be switched",
         path: api::POWER,
+        events: Some("power"),
         item: Some("/v1/machines/{}/power"),
         named: &["/mac"],
         columns: &[
@@ -190,6 +198,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
         aliases: &["approval", "ap"],
         about: "machines that are let in without asking further",
         path: api::APPROVALS,
+        events: Some("approvals"),
         named: &["/mac", "/uuid", "/serial"],
         columns: &[
             col("MAC", At("/mac")),
@@ -208,6 +217,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
         aliases: &["install-window", "wi"],
         about: "whether machines that boot from the network are let in as they come",
         path: api::INSTALL_WINDOW,
+        events: Some("install-window"),
         list: None,
         columns: &[col("OPEN", At("/open")), col("UNTIL", Age("/until")), col("LEFT", At("/left"))],
         create: Some(Create {
@@ -269,6 +279,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
         aliases: &["pr"],
         about: "what install masters hand out",
         path: api::PROVISION,
+        events: Some("provision"),
         list: None,
         columns: &[
             col("POOL-START", At("/pool_start")),
@@ -340,6 +351,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
         aliases: &["user", "us"],
         about: "who may use the API by password",
         path: "/v1/users",
+        events: Some("users"),
         item: Some("/v1/users/{}"),
         named: &["/name"],
         columns: &[
@@ -377,6 +389,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
         aliases: &["token", "to"],
         about: "API tokens",
         path: "/v1/tokens",
+        events: Some("tokens"),
         item: Some("/v1/tokens/{}"),
         named: &["/id", "/name"],
         columns: &[
@@ -421,6 +434,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
         aliases: &["au"],
         about: "what was changed, by whom, and what was refused",
         path: "/v1/audit",
+        events: Some("audit"),
         paged: true,
         named: &["/id"],
         columns: &[
@@ -454,6 +468,22 @@ pub(crate) const RESOURCES: &[Resource] = &[
             wide("QUOTA", Bytes("/quota")),
             wide("PROBLEM", At("/problem")),
         ],
+        ..ROW
+    },
+    Resource {
+        name: "backups",
+        aliases: &["backup", "ba"],
+        about: "copies of the record that the node that answers keeps",
+        path: "/v1/record",
+        list: Some("/backups/kept"),
+        named: &["/file"],
+        columns: &[
+            col("FILE", At("/file")),
+            col("AGE", Age("/at")),
+            col("REVISION", At("/revision")),
+            col("SIZE", Bytes("/size")),
+        ],
+        create: Some(Create { path: "/v1/record/backups", name: "", fields: &[], told: None }),
         ..ROW
     },
     Resource {

@@ -11,8 +11,9 @@ use crate::resource::plain;
 /// Most columns of a list that is shown as a table.
 const COLUMNS: usize = 6;
 /// Fields whose numbers are times.
-const TIMES: [&str; 15] = [
+const TIMES: [&str; 16] = [
     "at",
+    "heard",
     "since",
     "until",
     "expires",
@@ -102,10 +103,14 @@ fn flat(list: &[Value]) -> bool {
 /// Objects with the same few plain fields are easier to read side by side.
 fn as_table(list: &[Value], now: u64) -> Option<Table> {
     let first = list.first()?.as_object()?;
-    let keys: Vec<&String> = first.keys().collect();
+    let order = ["at", "id", "name", "number", "what"];
+    let rank = |key: &str| order.iter().position(|first| *first == key).unwrap_or(order.len());
+    let mut keys: Vec<&String> = first.keys().collect();
+    // Words for a person, of whatever length, come last.
+    keys.sort_by_key(|key| (key.as_str() == "text", rank(key)));
     let same = |value: &Value| {
         value.as_object().is_some_and(|map| {
-            map.keys().eq(keys.iter().copied())
+            map.keys().eq(first.keys())
                 && map.values().all(|v| !v.is_object() && v.as_array().is_none_or(|list| flat(list)))
         })
     };
@@ -131,7 +136,9 @@ fn field(key: &str, value: &Value, now: u64) -> String {
             let ago = if moment > now { "" } else { " ago" };
             format!("{} ({}{ago})", time::utc(moment), time::distance(moment, now))
         }
-        Some(count) if count > 0 && (SIZES.contains(&key) || key.ends_with("_bytes")) => time::bytes(count),
+        Some(count) if count >= 1024 && (SIZES.contains(&key) || key.ends_with("_bytes")) => {
+            time::bytes(count)
+        }
         Some(seconds) if key.ends_with("_s") => time::span(seconds),
         _ => match value {
             Value::Array(list) => list.iter().map(plain).collect::<Vec<_>>().join(", "),
@@ -174,9 +181,9 @@ Mixed:
       - - a
   - Name: eth1
 Story:
-  AT                                TEXT   WHAT
-  2026-11-20 22:00:00Z (2m0s ago)   -      seen
-  2026-11-20 22:01:00Z (1m0s ago)   x      waiting
+  AT                                WHAT      TEXT
+  2026-11-20 22:00:00Z (2m0s ago)   seen      -
+  2026-11-20 22:01:00Z (1m0s ago)   waiting   x
 ";
         assert_eq!(render(&value, &["code", "mac"], 1_795_212_120), want);
     }

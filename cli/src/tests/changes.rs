@@ -151,7 +151,7 @@ fn cli_watching_follows_the_servers_events() {
         }
         _ => no_path(),
     });
-    let ended = bench.run("watch machines -o name --interval 60 --for 0.5", &[]);
+    let ended = bench.run("watch machines -o name --interval 60 --for 1", &[]);
     assert_eq!(
         (ended.code, ended.out.as_str()),
         (0, "is machines/123-456\nchanged machines/123-456\n"),

@@ -154,7 +154,7 @@ fn cli_deleting_asks_first_and_takes_only_what_is_there() {
         ("delete install node-7", false, &[], 2, ""),
         ("delete install node-7 node-99 --yes", true, &[], 3, ""),
         ("delete installs --yes", true, &[], 2, ""),
-        ("delete nodes node-1 --yes", true, &[], 2, ""),
+        ("delete machine 123-456 --yes", true, &[], 2, ""),
     ];
     for (line, person, typed, code, out) in rows {
         bench.person = person;
@@ -270,6 +270,17 @@ fn cli_a_node_of_another_cluster_is_told_nothing() {
     assert_eq!(ended.code, 4, "{}", ended.err);
     assert!(ended.err.contains("another cluster"), "{}", ended.err);
     assert!(stranger.asked().is_empty(), "not a byte of a request went out");
+}
+
+#[test]
+fn cli_a_member_whose_certificate_ran_out_is_told_nothing() {
+    let ca = TestCa::until(2020);
+    let removed = Fake::new(agent);
+    let bench = logged_in(&ca, &[&removed.tls(&ca)], "secret");
+    let ended = bench.run("get nodes", &[]);
+    assert_eq!(ended.code, 6, "{}", ended.err);
+    assert!(ended.err.contains("its certificate does not hold now"), "{}", ended.err);
+    assert!(removed.asked().is_empty(), "not a byte of a request went out");
 }
 
 #[test]

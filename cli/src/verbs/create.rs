@@ -75,6 +75,10 @@ fn report(
             }
             let made = resource.name_of(answer);
             let name = if made.is_empty() { name } else { &made };
+            if name.is_empty() && resource.list.is_some() {
+                writeln!(stage.out, "{} created", resource.one())?;
+                return Ok(());
+            }
             if name.is_empty() {
                 return show::things(resource, std::slice::from_ref(answer), answer, look, stage);
             }

@@ -255,6 +255,19 @@ pub(super) fn reinstall(
     Ok(())
 }
 
+/// `passwd`.
+pub(super) fn passwd(session: &Session, stage: &mut Stage<'_>) -> Result<(), Fault> {
+    let old = stage.keys.secret("password as it is: ")?;
+    let new = stage.keys.secret("new password: ")?;
+    if stage.keys.is_person() && stage.keys.secret("new password again: ")? != new {
+        return Err(Fault::usage("nothing was changed", "the two new passwords differ"));
+    }
+    let body = json!({"old": old, "new": new});
+    session.ask(&Ask::with("PUT", "/v1/whoami/password", &body), "one's own password", stage)?;
+    writeln!(stage.out, "changed")?;
+    Ok(())
+}
+
 /// `heal`: says yes to what the node that answers offers.
 pub(super) fn heal(
     session: &Session,

@@ -1,7 +1,7 @@
 //! `watch`: things as they change. By the server's events where it sends them; else by asking again and again, and telling
 //! what differs.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -50,24 +50,20 @@ pub(super) fn watch(
 ) -> Result<(), Fault> {
     let (resource, names) = find::split(word, names)?;
     let mut shown = Shown { resource, names: &names, look, things: Vec::new(), any: false };
-    let end = pace.limit.map(|limit| std::time::Instant::now() + limit);
+    let end = pace.limit.map(|limit| Instant::now() + limit);
     shown.look_again(session, stage)?;
-    if pace.events {
-        let path = format!("{WATCH}?kinds={}", resource.name);
-        match session.open(&Ask::new("GET", path), stage) {
-            Ok(open) if open.status == 200 => {
-                if follow(session, open, &mut shown, end, stage)? {
-                    return Ok(());
-                }
-            }
-            // A release without events, or one that has none of this kind, is asked again and again.
-            Ok(_) => {}
-            Err(fault) if fault.code == Code::Unreachable => {}
-            Err(fault) => return Err(fault),
-        }
-    }
+    let mut events = resource.events.filter(|_| pace.events);
     loop {
-        let now = std::time::Instant::now();
+        if let Some(kind) = events {
+            match session.open(&Ask::new("GET", format!("{WATCH}?kinds={kind}")), stage) {
+                Ok(open) if open.status == 200 => follow(session, open, &mut shown, end, stage)?,
+                // A release without events, or without those of this kind, is asked again and again.
+                Ok(_) => events = None,
+                Err(fault) if fault.code == Code::Unreachable => {}
+                Err(fault) => return Err(fault),
+            }
+        }
+        let now = Instant::now();
         let next = now + pace.interval;
         let over = end.is_some_and(|end| end <= next);
         let pause = end.map_or(next, |end| end.min(next)).saturating_duration_since(now);
@@ -90,32 +86,25 @@ fn silent(fault: Fault) -> Fault {
     Fault { thing: String::new(), ..fault }
 }
 
-/// Looks again at each event, until the stream ends; whether the time is over.
+/// Looks again at each event, until the stream or the time ends.
 fn follow(
     session: &Session,
     mut open: Open,
     shown: &mut Shown<'_>,
-    end: Option<std::time::Instant>,
+    end: Option<Instant>,
     stage: &mut Stage<'_>,
-) -> Result<bool, Fault> {
+) -> Result<(), Fault> {
     let mut parser = SseParser::default();
     loop {
-        let left =
-            end.map_or(SILENCE, |end| end.saturating_duration_since(std::time::Instant::now()).min(SILENCE));
-        let over = || end.is_some_and(|end| std::time::Instant::now() >= end);
+        let left = end.map_or(SILENCE, |end| end.saturating_duration_since(Instant::now()).min(SILENCE));
         let next = async { tokio::time::timeout(left, open.next()).await };
-        match session.unless_interrupted(next).map_err(silent)? {
-            Err(_) => return Ok(over()), // silence
-            Ok(Ok(None) | Err(_)) => return Ok(over()),
-            Ok(Ok(Some(bytes))) => {
-                let events = parser
-                    .push(&bytes)
-                    .map_err(|e| Fault::new(Code::Server, "the events cannot be understood", e))?;
-                // Events say that something changed; how it is now is read, so that none can be missed or forged in part.
-                if !events.is_empty() {
-                    shown.look_again(session, stage)?;
-                }
-            }
+        let Ok(Ok(Some(bytes))) = session.unless_interrupted(next).map_err(silent)? else { return Ok(()) };
+        let events = parser.push(&bytes);
+        let events = events.map_err(|e| Fault::new(Code::Server, "the events cannot be understood", e))?;
+        // Events say that something changed; how it is now is read, so that none can be missed. The first one says that
+        // from now on all are told: what changed since we looked is seen then.
+        if !events.is_empty() {
+            shown.look_again(session, stage)?;
         }
     }
 }

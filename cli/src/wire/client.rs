@@ -197,8 +197,19 @@ async fn connect<S>(
     let done = tokio::time::timeout(CONNECT_LIMIT, work).await.map_err(late).flatten();
     done.map_err(|e| {
         let inner = e.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
-        let untrusted = matches!(inner, Some(rustls::Error::InvalidCertificate(_)));
-        Failure { target: endpoint.name(), reason: chain(&e), sent: false, untrusted }
+        let wrong = match inner {
+            Some(rustls::Error::InvalidCertificate(wrong)) => Some(wrong),
+            _ => None,
+        };
+        use rustls::CertificateError::{Expired, ExpiredContext, NotValidYet, NotValidYetContext};
+        let out_of_time =
+            matches!(wrong, Some(Expired | ExpiredContext { .. } | NotValidYet | NotValidYetContext { .. }));
+        let reason = if out_of_time {
+            "its certificate does not hold now: it was removed, or long away, or this machine's clock is wrong".to_owned()
+        } else {
+            chain(&e)
+        };
+        Failure { target: endpoint.name(), reason, sent: false, untrusted: wrong.is_some() && !out_of_time }
     })
 }
 
