@@ -19,6 +19,7 @@ use crate::install::answer::Masters;
 use crate::install::cache::Cache;
 use crate::install::inventory::Budget;
 use crate::leader::Standing;
+use crate::liveness;
 use crate::node_info::Own;
 use crate::pki::ca::Ca;
 use crate::pki::identity::NodeKey;
@@ -50,6 +51,8 @@ pub(crate) struct App {
     pub(crate) boot_drives: Arc<Keeper>,
     /// Power of machines: what is under way.
     pub(crate) power: power::Engine,
+    /// Who is there, by gossip.
+    pub(crate) liveness: liveness::Keeper,
     /// The boot drive (0 or 1) that this boot was started from, where the boot loader told.
     pub(crate) started_from: Option<u8>,
     /// Who is let in, as the record said a moment ago.
@@ -126,6 +129,7 @@ impl App {
             auth,
             boot_drives,
             power,
+            liveness: liveness::Keeper::default(),
             started_from,
             known: Cache::default(),
             budget: Budget::default(),

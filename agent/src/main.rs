@@ -10,6 +10,7 @@
 //! | [`app`] | what its parts share |
 //! | [`membership`] | create or join a cluster; restartable at every step |
 //! | [`pki`], [`tls`] | keys, certificates, what is trusted and why |
+//! | [`liveness`] | who is there, by gossip; whether we reach a quorum |
 //! | [`leader`] | which member does what only one may do |
 //! | [`record`] | the cluster's record in etcd: typed values, compare-and-swap |
 //! | [`sealed`] | secrets in the record, under the cluster's sealing key |
@@ -38,6 +39,7 @@ mod errors;
 mod http;
 mod install;
 mod leader;
+mod liveness;
 mod local_pool;
 mod membership;
 mod node_info;

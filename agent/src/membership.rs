@@ -170,6 +170,14 @@ impl MembershipFile {
     }
 }
 
+/// The cluster that this node is a member of, by its own files; `None` before it was let in.
+///
+/// # Errors
+/// When the file cannot be read.
+pub(crate) fn cluster_id(app: &App) -> Result<Option<String>, MembershipError> {
+    Ok(MembershipFile::load(&app.settings.membership())?.map(|file| file.cluster_id))
+}
+
 /// Tries until this node is a member.
 pub(crate) async fn run(app: Arc<App>) {
     let mut pause = FIRST_PAUSE;
@@ -321,6 +329,7 @@ fn own_entry(app: &App, own: &Own, old: Option<&NodeValue>, voter: bool, opens: 
         signer: voter && opens,
         machine: app.settings.machine(),
         peer_url: etcd::peer_url(app, own),
+        gossip: std::net::SocketAddr::new(own.address, app.settings.gossip_port).to_string(),
     }
 }
 

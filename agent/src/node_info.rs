@@ -54,6 +54,7 @@ fn alarms(app: &App) -> Vec<Alarm> {
     let mut alarms = app.boot_drives.report().alarms;
     alarms.extend(app.record_care.alarms());
     alarms.extend(crate::reset::alarms(&app.settings, now()));
+    alarms.extend(app.liveness.alarm());
     alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.severity)); // stable: each part has its own order
     alarms
 }

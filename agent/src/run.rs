@@ -23,7 +23,7 @@ use crate::http::client::Target;
 use crate::http::{routes, server};
 use crate::pki::identity::NodeKey;
 use crate::settings::Settings;
-use crate::{audit, boot_drives, leader, local_pool, membership, provision, record, tls};
+use crate::{audit, boot_drives, leader, liveness, local_pool, membership, provision, record, tls};
 
 /// Threads of the agent: it waits more than it works.
 const WORKERS: usize = 2;
@@ -62,6 +62,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     tokio::spawn(watchdog(Target::Socket(app.settings.socket())));
     tokio::spawn(prepare_pool(Arc::clone(&app)));
     boot_drives::start(&app);
+    tokio::spawn(liveness::run(Arc::clone(&app)));
     tokio::spawn(live(Arc::clone(&app)));
     let mut end = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

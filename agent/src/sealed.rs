@@ -136,6 +136,11 @@ impl SealKey {
         Ok(Self::new(bytes.try_into().map_err(|_| SealError::NoKey)?))
     }
 
+    /// Lets `derive` make another key from this one, which is all that it may do with it.
+    pub(crate) fn derive<T>(&self, derive: impl FnOnce(&[u8]) -> T) -> T {
+        derive(&self.bytes)
+    }
+
     /// The key as it is handed to a node that joins.
     pub(crate) fn to_secret(&self) -> Secret {
         STANDARD.encode(self.bytes).into()

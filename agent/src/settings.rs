@@ -6,6 +6,9 @@ use std::path::PathBuf;
 
 use clap::Args;
 
+/// The default port of gossip; of members whose entry in the record names none, too.
+pub(crate) const GOSSIP_PORT: u16 = 8946;
+
 /// Paths, ports and programs.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Settings {
@@ -30,6 +33,9 @@ pub(crate) struct Settings {
     /// Most bytes that the record may take before it refuses writes.
     #[arg(long, default_value_t = 256 << 20)]
     pub(crate) record_quota: u64,
+    /// Port at which members tell each other that they are there (UDP).
+    #[arg(long, default_value_t = GOSSIP_PORT)]
+    pub(crate) gossip_port: u16,
     /// The program that starts services.
     #[arg(long, default_value = "systemctl")]
     pub(crate) systemctl: String,
@@ -65,6 +71,11 @@ impl Settings {
     /// Which cluster this node is a member of.
     pub(crate) fn membership(&self) -> PathBuf {
         self.state.join("membership.json")
+    }
+
+    /// Which members there were, for a start without the record.
+    pub(crate) fn peers(&self) -> PathBuf {
+        self.state.join("peers.json")
     }
 
     /// The agent's own socket.

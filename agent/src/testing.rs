@@ -1,7 +1,7 @@
 //! What tests of several modules need: agents in directories of their own, on ports of their own.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -91,6 +91,7 @@ pub(crate) async fn serve_while(app: &Arc<App>) -> JoinSet<()> {
 fn settings(dir: &Path) -> Settings {
     let [port, record_port, record_peer_port] = free_ports();
     fs::create_dir_all(dir).unwrap();
+    let gossip_port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let systemctl = dir.join("systemctl");
     // Stands in for systemd: starts etcd with the environment that the agent wrote, and ends it.
     let script = format!(
@@ -116,6 +117,7 @@ fn settings(dir: &Path) -> Settings {
         record_port,
         record_peer_port,
         record_quota: 256 << 20,
+        gossip_port,
         systemctl: systemctl.display().to_string(),
         installer: dir.join("maekin-installer").display().to_string(),
         dmi: dir.join("dmi"),

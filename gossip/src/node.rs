@@ -32,8 +32,9 @@ const GOSSIP: Duration = Duration::from_millis(200);
 const REMEMBER: Duration = Duration::from_secs(3600);
 /// Largest message of `foca`'s; with what goes around it, it stays below [`crate::MAX_PACKET`].
 const MESSAGE: NonZeroUsize = NonZeroUsize::new(960).unwrap();
-/// How often states are compared, to know since when they hold.
+/// How often states are compared, to know since when they hold: while there is news, and else.
 const SWEEP: Duration = Duration::from_millis(500);
+const SWEEP_QUIET: Duration = Duration::from_secs(10);
 /// How often a node that is alone, or new, knocks; and how often at those that are missing.
 const KNOCK_ALONE: Duration = Duration::from_secs(1);
 const KNOCK: Duration = Duration::from_secs(5);
@@ -137,6 +138,8 @@ pub struct Gossip {
     sends: u8,
     rng: SmallRng,
     sweep_at: Duration,
+    /// Somebody was suspect when it was looked last.
+    restless: bool,
     knock_at: Duration,
     out: VecDeque<(SocketAddr, Vec<u8>)>,
     events: VecDeque<Event>,
@@ -210,6 +213,7 @@ impl Gossip {
             sends,
             rng: SmallRng::seed_from_u64(!seed),
             sweep_at: now + SWEEP,
+            restless: false,
             knock_at: now,
             out: VecDeque::new(),
             events: VecDeque::new(),
@@ -281,7 +285,8 @@ impl Gossip {
         while let Some(timer) = self.timers.pop(now) {
             self.work(now, |foca, effects| foca.handle_timer(timer, effects));
         }
-        if now >= self.sweep_at {
+        let busy = self.foca.updates_backlog() > 0 || self.restless;
+        if now >= self.sweep_at && (busy || now >= self.sweep_at + SWEEP_QUIET) {
             self.sweep_at = now + SWEEP;
             self.sweep(now);
         }
@@ -293,7 +298,9 @@ impl Gossip {
     /// When [`Self::tick`] is to be called next, or before.
     #[must_use]
     pub fn next_due(&self) -> Duration {
-        let next = self.sweep_at.min(self.knock_at);
+        let busy = self.foca.updates_backlog() > 0 || self.restless;
+        let sweep_at = if busy { self.sweep_at } else { self.sweep_at + SWEEP_QUIET };
+        let next = sweep_at.min(self.knock_at);
         self.timers.next().map_or(next, |timer| next.min(timer))
     }
 
@@ -408,6 +415,7 @@ impl Gossip {
     /// Compares states with what they were, and adapts to the number of members.
     fn sweep(&mut self, now: Duration) {
         let mut known = HashSet::with_capacity(self.table.len());
+        self.restless = false;
         for member in self.foca.iter_membership_state() {
             known.insert(member.id().id);
             let liveness = match member.state() {
@@ -415,6 +423,7 @@ impl Gossip {
                 State::Suspect => Liveness::Suspect,
                 State::Down => Liveness::Dead,
             };
+            self.restless |= liveness == Liveness::Suspect;
             // Dead before we ever heard of it: nothing that it could be missed for.
             let Some(entry) = self.table.get_mut(&member.id().id) else { continue };
             entry.peer = *member.id();
@@ -441,6 +450,9 @@ impl Gossip {
         let wait = if alone || now < self.started + NEW { KNOCK_ALONE } else { KNOCK };
         // Not all at the same moment, after a power cut.
         self.knock_at = now + wait.mul_f64(self.rng.random_range(0.75..1.25));
+        if self.foca.num_members() >= self.seeds.len() && self.table.len() == self.foca.num_members() {
+            return; // all are there
+        }
         let missing = |id: &NodeId| {
             !self.removed.contains(id)
                 && self.table.get(id).is_none_or(|entry| entry.liveness == Liveness::Dead)

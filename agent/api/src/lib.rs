@@ -16,6 +16,7 @@
 //! | [`join`] | how a node becomes a member |
 //! | [`machine`] | machines that boot from the network: what they tell, what they are told |
 //! | [`node`] | one node about itself |
+//! | [`nodes`] | the members and how they are |
 //! | [`power`] | power of machines, through their management controllers |
 //! | [`problem`] | errors (RFC 9457) |
 //! | [`provision`] | what install masters hand out |
@@ -34,6 +35,7 @@ pub mod install;
 pub mod join;
 pub mod machine;
 pub mod node;
+pub mod nodes;
 pub mod power;
 pub mod problem;
 pub mod provision;
@@ -72,6 +74,8 @@ pub const INSTALL: &str = "/v1/installs/{ticket}";
 /// `GET`: the receipt of an installation as its installer sent it: an object of `receipt` (JSON, to the byte what was
 /// signed), `signature` and `public_key` (minisign format); null while there is none.
 pub const INSTALL_RECEIPT: &str = "/v1/installs/{ticket}/receipt";
+/// `GET` list of [`nodes::NodeInfo`]: the members and how they are, as the asked node sees them.
+pub const NODES: &str = "/v1/nodes";
 /// `POST`: a member's machine shall be installed anew, as that member, when it next boots from the network; answers
 /// [`install::Reinstall`]. `DELETE`: it shall not.
 pub const REINSTALL: &str = "/v1/nodes/{name}/reinstall";
@@ -106,6 +110,7 @@ pub const NODE_JOIN: &str = "/v1/node/join";
 /// out, and no other authentication.
 pub const CERTIFICATE: &str = "/v1/certificate";
 /// `DELETE`: the member of this name or id is no member any more; answers [`trust::RemovedNode`].
+/// `GET` [`nodes::NodeInfo`]: how it is.
 pub const CLUSTER_NODE: &str = "/v1/nodes/{name}";
 /// `GET` and `PUT` [`provision::Provision`]: what the install masters hand out; every member takes it up.
 pub const PROVISION: &str = "/v1/provision";

@@ -7,6 +7,7 @@
 //! | [`boot_drives`] | this node's boot drives |
 //! | [`cluster`] | the cluster and its members |
 //! | [`install`] | install window, installations, invites, joining |
+//! | [`nodes`] | the members and how they are |
 //! | [`provision`] | what install masters hand out |
 //! | [`addresses`] | the install master's addresses, on the socket only |
 //! | [`power`] | power of machines |
@@ -22,6 +23,7 @@ mod cluster;
 pub(crate) mod install;
 mod machines;
 mod node;
+mod nodes;
 mod power;
 mod provision;
 mod record;
@@ -102,6 +104,10 @@ pub(crate) fn operations() -> Vec<Op> {
                 .answers::<api::record::Record>(),
             post(api::RECORD_BACKUPS, "backUpRecord", Operator, "Copy the record now, to the asked node, where it has changed.", record::backup)
                 .answers::<api::record::Backups>(),
+            get(api::NODES, "listNodes", Viewer, "The members and how they are, as this node sees them.", nodes::list)
+                .lists::<api::nodes::NodeInfo>(),
+            get(api::CLUSTER_NODE, "getNodeByName", Viewer, "One of them, by host name or id.", nodes::one)
+                .answers::<api::nodes::NodeInfo>(),
             get(api::PROVISION, "getProvision", Viewer, "What the install masters hand out.", provision::get)
                 .answers::<api::provision::Provision>(),
             put(api::PROVISION, "setProvision", Admin, "Say what they shall hand out.", provision::put)

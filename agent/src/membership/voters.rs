@@ -214,7 +214,9 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
     let mut started = None;
     let mut away = BTreeMap::new();
     loop {
-        match member.record.look(&app.node_id).await {
+        let looked = member.record.look(&app.node_id).await;
+        app.liveness.looked(&looked);
+        match looked {
             Ok(look) => {
                 turn(&app, &member, &look, &mut started, &mut away).await;
                 crate::trust::follow(&app, &member, &look).await;

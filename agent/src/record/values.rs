@@ -39,6 +39,9 @@ pub(crate) struct NodeValue {
     /// Where its voter would be reached by the others; empty on members of releases that run one voter only.
     #[serde(default)]
     pub(crate) peer_url: String,
+    /// Where it hears gossip, `address:port`; empty on members of releases that do not say.
+    #[serde(default)]
+    pub(crate) gossip: String,
 }
 
 /// Who leads: does what only one member may do.

@@ -10,6 +10,8 @@ use crate::node::NodeConfig;
 const API: u16 = 8443;
 /// etcd for clients and for its peers.
 const RECORD: &str = "{ 2379, 2380 }";
+/// Members tell each other that they are there.
+const GOSSIP: u16 = 8946;
 
 pub(super) fn render(config: &NodeConfig) -> String {
     let mut text = String::from(concat!(
@@ -34,10 +36,15 @@ pub(super) fn render(config: &NodeConfig) -> String {
             let family = if net.address.is_ipv4() { "ip" } else { "ip6" };
             writeln!(
                 text,
-                "\t\t{family} saddr {net} tcp dport {RECORD} accept comment \"record, cluster network\""
+                "\t\t{family} saddr {net} tcp dport {RECORD} accept comment \"record, cluster network\"\n\
+                 \t\t{family} saddr {net} udp dport {GOSSIP} accept comment \"gossip, cluster network\""
             )
         }
-        None => writeln!(text, "\t\ttcp dport {RECORD} accept comment \"record, mutual TLS\""),
+        None => writeln!(
+            text,
+            "\t\ttcp dport {RECORD} accept comment \"record, mutual TLS\"\n\
+             \t\tudp dport {GOSSIP} accept comment \"gossip, sealed\""
+        ),
     };
     // Every node is an install master, or is when the one that leads has died: `maekin-pxe` listens, or nobody does.
     // 67: from 0.0.0.0 to broadcast; 4011: PXE boot server (RFC 4578, PXE 2.1 section 2.2.5).

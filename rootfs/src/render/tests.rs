@@ -78,6 +78,7 @@ fn files_say_what_the_node_file_says() {
                 "tcp dport 22 ",
                 "tcp dport 8443 ",
                 "ip saddr 10.77.0.0/24 tcp dport { 2379, 2380 }",
+                "ip saddr 10.77.0.0/24 udp dport 8946 accept",
                 "udp dport { 67, 4011 }",
                 "ip daddr 10.77.0.1 udp dport 69",
                 "ip daddr 10.77.0.1 tcp dport 8480",
