@@ -231,8 +231,9 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
         etcd::Start::Make | etcd::Start::Run => {
             app.set_step("starting the cluster's record");
             etcd::start(app, &file.cluster_id, &own, voter.as_ref()).await?;
+            // Last: one that only copies the record answers nobody, and one that was put back answers alone.
             if !endpoints.contains(&local) {
-                endpoints.insert(0, local);
+                endpoints.push(local);
             }
         }
     }

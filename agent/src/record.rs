@@ -8,6 +8,7 @@
 //! | [`housekeeping`] | compaction, defragmentation, room |
 //! | [`keys`] | where things lie |
 //! | [`snapshot`] | what etcd tells of itself as a store |
+//! | [`upward`] | values through releases |
 //! | [`values`] | what lies there |
 //! | [`alive`] | this node's sign of life |
 //! | [`look`] | all that a member follows, in two questions |
@@ -22,9 +23,12 @@ pub(crate) mod keys;
 pub(crate) mod look;
 mod pages;
 pub(crate) mod snapshot;
+mod upward;
 pub(crate) mod values;
 pub(crate) mod voters;
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{
@@ -40,15 +44,13 @@ use voters::{LIMIT, Voters};
 
 /// How long a connection to a voter may take to be made, and how long one that is idle may be silent.
 const CONNECT: Duration = Duration::from_secs(2);
-/// Version of every value that this release writes.
-const VERSION: u32 = 1;
 
 /// The record could not be used.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum RecordError {
     /// It gave no answer.
     #[error(
-        "the cluster's record cannot be reached ({why}); are its voters ({voters}) up and on this network?"
+        "the cluster's record cannot be reached ({why}); are its voters ({voters}) up and on this network? where it was put back on another node: `maekin-agent record find`"
     )]
     Unreachable {
         /// Where it was asked.
@@ -76,13 +78,15 @@ pub(crate) enum RecordError {
     },
     /// A value is newer than this program.
     #[error(
-        "the record's value {key} has version {version}, and this release knows {VERSION}; upgrade this node"
+        "the record's value {key} has version {version}, and this release knows {known}; upgrade this node: another member runs a newer release"
     )]
     Newer {
         /// Its key.
         key: String,
         /// Its version.
         version: u32,
+        /// The version that we know.
+        known: u32,
     },
 }
 
@@ -103,7 +107,14 @@ pub(crate) struct Versioned<T> {
 #[derive(Debug, Default)]
 pub(crate) struct Change {
     compares: Vec<Compare>,
-    ops: Vec<TxnOp>,
+    unchanged: BTreeMap<String, i64>,
+    ops: Vec<Write>,
+}
+
+#[derive(Debug)]
+enum Write {
+    Put { key: String, value: Vec<u8>, lease: i64 },
+    Delete(String),
 }
 
 impl Change {
@@ -111,6 +122,7 @@ impl Change {
     #[must_use]
     pub(crate) fn if_unchanged(mut self, key: &str, revision: i64) -> Self {
         self.compares.push(Compare::mod_revision(key, CompareOp::Equal, revision));
+        self.unchanged.insert(key.to_owned(), revision);
         self
     }
 
@@ -131,7 +143,7 @@ impl Change {
         value: &T,
         lease: i64,
     ) -> Result<Self, RecordError> {
-        self.ops.push(TxnOp::put(key, encode(key, value)?, Some(PutOptions::new().with_lease(lease))));
+        self.ops.push(Write::Put { key: key.to_owned(), value: encode(key, value)?, lease });
         Ok(self)
     }
 
@@ -145,14 +157,14 @@ impl Change {
     /// # Errors
     /// [`RecordError::Value`].
     pub(crate) fn put<T: Serialize>(mut self, key: &str, value: &T) -> Result<Self, RecordError> {
-        self.ops.push(TxnOp::put(key, encode(key, value)?, None));
+        self.ops.push(Write::Put { key: key.to_owned(), value: encode(key, value)?, lease: 0 });
         Ok(self)
     }
 
     /// Removes `key`.
     #[must_use]
     pub(crate) fn delete(mut self, key: &str) -> Self {
-        self.ops.push(TxnOp::delete(key, None));
+        self.ops.push(Write::Delete(key.to_owned()));
         self
     }
 }
@@ -161,6 +173,8 @@ impl Change {
 #[derive(Clone)]
 pub(crate) struct Record {
     voters: Voters,
+    /// What newer releases wrote into values that we may change.
+    unknown: Arc<upward::Unknown>,
 }
 
 impl Record {
@@ -173,7 +187,8 @@ impl Record {
         key: &NodeKey,
         credentials: &Credentials,
     ) -> Result<Self, RecordError> {
-        Ok(Self { voters: Voters::new(endpoints, options(key, credentials)).await? })
+        let voters = Voters::new(endpoints, options(key, credentials)).await?;
+        Ok(Self { voters, unknown: Arc::default() })
     }
 
     /// From now on, connections are made with these credentials.
@@ -192,13 +207,16 @@ impl Record {
     ///
     /// # Errors
     /// [`RecordError`].
-    pub(crate) async fn get<T: DeserializeOwned>(
+    pub(crate) async fn get<T: DeserializeOwned + Serialize>(
         &self,
         key: &str,
     ) -> Result<Option<Versioned<T>>, RecordError> {
         let work = async |client: Client| client.kv_client().get(key, None).await;
         let response = self.voters.ask(&format!("read {key}"), LIMIT, work).await?;
-        response.kvs().first().map(decode).transpose()
+        let Some(kv) = response.kvs().first() else { return Ok(None) };
+        let found = decode::<T>(kv)?;
+        self.unknown.note(key, found.revision, kv.value(), &encode(key, &found.value)?);
+        Ok(Some(found))
     }
 
     /// Reads all values under `prefix`, by key.
@@ -247,7 +265,19 @@ impl Record {
     /// # Errors
     /// [`RecordError`]. It may then have been carried out or not.
     pub(crate) async fn commit(&self, change: Change) -> Result<bool, RecordError> {
-        let txn = Txn::new().when(change.compares).and_then(change.ops);
+        let Change { compares, unchanged, ops } = change;
+        let op = |write| match write {
+            Write::Delete(key) => TxnOp::delete(key, None),
+            Write::Put { key, value, lease } => {
+                let value = match unchanged.get(&key) {
+                    Some(revision) => self.unknown.restore(&key, *revision, value),
+                    None => value,
+                };
+                let options = (lease != 0).then(|| PutOptions::new().with_lease(lease));
+                TxnOp::put(key, value, options)
+            }
+        };
+        let txn = Txn::new().when(compares).and_then(ops.into_iter().map(op).collect::<Vec<_>>());
         let work = async |client: Client| client.kv_client().txn(txn).await;
         Ok(self.voters.ask_once("commit", work).await?.succeeded())
     }
@@ -302,7 +332,7 @@ struct Stored<T> {
 }
 
 fn encode<T: Serialize>(key: &str, value: &T) -> Result<Vec<u8>, RecordError> {
-    serde_json::to_vec(&Stored { v: VERSION, value })
+    serde_json::to_vec(&Stored { v: upward::version(key), value })
         .map_err(|source| RecordError::Value { key: key.to_owned(), source })
 }
 
@@ -322,8 +352,14 @@ fn decode_value<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, Recor
     }
     let wrong = |source| RecordError::Value { key: key.to_owned(), source };
     let head: Head = serde_json::from_slice(bytes).map_err(wrong)?;
-    if head.v > VERSION {
-        return Err(RecordError::Newer { key: key.to_owned(), version: head.v });
+    let known = upward::version(key);
+    if head.v > known {
+        return Err(RecordError::Newer { key: key.to_owned(), version: head.v, known });
+    }
+    if head.v < known {
+        let mut value = serde_json::from_slice(bytes).map_err(wrong)?;
+        upward::lift(key, head.v, &mut value);
+        return serde_json::from_value(value.into()).map_err(wrong);
     }
     serde_json::from_slice::<Stored<T>>(bytes).map(|stored| stored.value).map_err(wrong)
 }

@@ -11,6 +11,7 @@ pub(crate) mod plan;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use maekin_host::cmd::{Cmd, CmdError};
 use maekin_host::file::{FileError, copy_tree, exchange};
@@ -30,6 +31,9 @@ use plan::{Plan, Refusal, Seen, Source};
 const ETCDUTL: &str = "etcdutl";
 /// By how much the revision jumps: nobody shall take a new value for one that was lost.
 const BUMP: &str = "1000000";
+
+/// For how long the voters are asked before their quorum counts as lost: two elections (5 to 10 s each).
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// The record was not put back.
 #[derive(Debug, thiserror::Error)]
@@ -76,7 +80,7 @@ pub(crate) async fn look(app: &App, from: Option<&Path>) -> Result<(Seen, Option
     let (mut quorum, mut record, mut applied) = (None, None, None);
     if let Some((known, credentials)) = known.as_ref().zip(credentials) {
         let asked = Record::connect(&known.endpoints, &app.key, &credentials).await?;
-        quorum = asked.revision().await.ok();
+        quorum = patiently(&asked).await;
         let local = etcd::local_url(app);
         applied = asked.statuses().await.into_iter().find(|(url, _)| *url == local).map(|(_, s)| s.revision);
         record = Some(asked);
@@ -95,6 +99,18 @@ pub(crate) async fn look(app: &App, from: Option<&Path>) -> Result<(Seen, Option
         others,
     };
     Ok((seen, record))
+}
+
+/// The revision that a quorum answers with. One that has just lost its leader elects another one first.
+async fn patiently(record: &Record) -> Option<i64> {
+    let asked_from = Instant::now();
+    loop {
+        match record.revision().await {
+            Ok(revision) => return Some(revision),
+            Err(_) if asked_from.elapsed() >= PATIENCE => return None,
+            Err(_) => tokio::time::sleep(RECORD_PAUSE).await,
+        }
+    }
 }
 
 /// Everything, after [`plan::plan_restore`] has said what. The agent must not run meanwhile.
@@ -235,6 +251,22 @@ pub(crate) fn point(app: &App, url: String) -> Result<(), RestoreError> {
     let path = app.settings.membership();
     let Some(file) = MembershipFile::load(&path)? else { return Err(Refusal::NoMember.into()) };
     Ok(MembershipFile { endpoints: vec![url], made: true, ..file }.store(&path)?)
+}
+
+/// Ends this node's voter of a record that was put back at `url` meanwhile. What it had is kept.
+///
+/// # Errors
+/// [`RestoreError`]; the next try goes on.
+pub(crate) async fn give_up(app: &App, record: &Record, url: &str) -> Result<(), RestoreError> {
+    etcd::stop(app).await?;
+    let (data, old) = (etcd::data(app), app.settings.state.join("etcd.before"));
+    if data.exists() {
+        remove_tree(&old)?;
+        fs::rename(&data, &old).map_err(failed("cannot rename", &data))?;
+    }
+    VoterFile::remove(app)?;
+    point(app, url.to_owned())?;
+    Ok(record.set_endpoints(&[url.to_owned()]).await?)
 }
 
 fn remove_tree(path: &Path) -> Result<(), FileError> {

@@ -20,6 +20,7 @@ use crate::testing::{EndEtcd, agent, have_etcd, restarted, serve};
 use maekin_host::pin;
 
 mod first;
+mod killed;
 mod lost;
 mod reinstall;
 mod survives;

@@ -26,6 +26,8 @@ use plan::Copy;
 
 /// How often the record is copied, where it has changed.
 const EVERY: Duration = Duration::from_secs(3600);
+/// The same while one voter has it alone.
+const EVERY_ALONE: Duration = Duration::from_secs(300);
 /// How long after it became a member, or after a try that failed, a member tries.
 const SOON: Duration = Duration::from_secs(60);
 
@@ -92,7 +94,8 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
             Ok(done) => {
                 tracing::info!(?done, "backup of the record");
                 app.record_care.backup_failed("");
-                pause = EVERY;
+                let voters = member.record.members_as_known().await.unwrap_or_default();
+                pause = if voters.len() > 1 { EVERY } else { EVERY_ALONE };
             }
             Err(e) => {
                 let error = chain(&e);

@@ -16,6 +16,7 @@ use crate::app::{App, Member};
 use crate::boot_drives::alarms::{Found, follow};
 use crate::clock::now;
 use crate::errors::chain;
+use crate::membership;
 
 /// How often is looked.
 const EVERY: Duration = Duration::from_secs(60);
@@ -105,11 +106,35 @@ fn judge(alarms: &BTreeSet<StoreAlarm>, backup: Result<u64, u64>, problem: &str)
     found
 }
 
+/// Where the record was put back while our own voter went on with the old one: two of the old voters that were taken for
+/// lost came back together. Pure.
+fn plan_superseded<'a>(own: &str, counts: &'a [(String, u64)]) -> Option<&'a str> {
+    let (_, ours) = counts.iter().find(|(url, _)| url == own)?;
+    let (newest, count) = counts.iter().max_by_key(|(_, count)| *count)?;
+    (count > ours).then_some(newest.as_str())
+}
+
+/// Gives our voter up where the record was put back elsewhere meanwhile.
+pub(crate) async fn yield_to_restored(app: &App, record: &Record) {
+    let local = format!("https://127.0.0.1:{}", app.settings.record_port);
+    let counts = record.restored_at_each().await;
+    if let Some(url) = plan_superseded(&local, &counts) {
+        tracing::error!(
+            url,
+            "the record was put back there; this node's old one is given up, and kept as etcd.before"
+        );
+        if let Err(e) = membership::restore::give_up(app, record, url).await {
+            tracing::error!(error = %chain(&e), "this node's old record was not given up");
+        }
+    }
+}
+
 /// Watches, tells, and looks after it where this member leads, for as long as it is polled.
 pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
     loop {
         tokio::time::sleep(EVERY).await;
         let statuses = look(&app, &member.record, now()).await;
+        yield_to_restored(&app, &member.record).await;
         // A full record lets nobody become the leading member: then the one at the voters' leader does it.
         let local = format!("https://127.0.0.1:{}", app.settings.record_port);
         let full = !housekeeping::store_alarms(&statuses).is_empty();

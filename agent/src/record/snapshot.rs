@@ -5,8 +5,9 @@ use std::time::Duration;
 use etcd_client::{AlarmAction, AlarmType, Client, SnapshotStreaming};
 use maekin_api::record::VoterState;
 
+use super::values::RestoredValue;
 use super::voters::{LIMIT, Voter, to_voter};
-use super::{Record, RecordError, keys};
+use super::{Record, RecordError, decode, keys};
 
 /// How long one voter may take to say how it is.
 const STATUS: Duration = Duration::from_secs(3);
@@ -122,6 +123,21 @@ impl Record {
             (url, Status { id, leader: s.leader(), revision, state })
         };
         answers.into_iter().map(status).collect()
+    }
+
+    /// How often the record was put back, as each voter that we know has it, also one that is cut off from the others.
+    pub(crate) async fn restored_at_each(&self) -> Vec<(String, u64)> {
+        let own = etcd_client::GetOptions::new().with_serializable();
+        let work = |client: Client| {
+            let own = own.clone();
+            async move { client.kv_client().get(keys::RESTORED, Some(own)).await }
+        };
+        let answers = self.voters.ask_each("ask how often it was put back", STATUS, work).await;
+        let count = |(url, seen): (String, etcd_client::GetResponse)| {
+            let found = seen.kvs().first().and_then(|kv| decode::<RestoredValue>(kv).ok());
+            (url, found.map_or(0, |found| found.value.count))
+        };
+        answers.into_iter().map(count).collect()
     }
 
     /// Takes a voter's alarm about room back.

@@ -1,3 +1,5 @@
+pub(crate) mod linear;
+
 use super::*;
 use maekin_api::install::WindowState;
 
@@ -45,10 +47,39 @@ async fn netboot_a_lease_that_ran_out_is_known_as_such() {
     let cluster = maekin_rootfs::node::ClusterIntent::Create { name: "rack".into() };
     let app = agent(dir.path(), 1, cluster);
     serve(&app).await;
-    let joined = crate::membership::run(std::sync::Arc::clone(&app));
+    let joined = crate::membership::run(Arc::clone(&app));
     tokio::time::timeout(Duration::from_secs(60), joined).await.expect("a member in time");
     let record = app.member().ok().unwrap().record.clone();
     let lease = record.grant(60).await.unwrap();
     assert!(record.renew(lease, LIMIT).await.unwrap());
     assert!(!record.renew(lease + 1, LIMIT).await.unwrap(), "nobody ever had this one");
+}
+
+/// An older agent changes a value into which a newer one wrote more.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn record_a_change_by_an_older_agent_keeps_what_a_newer_one_wrote() {
+    #[derive(Debug, Clone, PartialEq, serde::Serialize, serde::Deserialize)]
+    struct Newer {
+        until: u64,
+        left: u32,
+        reason: String,
+    }
+    if !have_etcd("record_a_change_by_an_older_agent_keeps_what_a_newer_one_wrote") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let _end = EndEtcd(dir.path().to_owned());
+    let cluster = maekin_rootfs::node::ClusterIntent::Create { name: "rack".into() };
+    let app = agent(dir.path(), 1, cluster);
+    tokio::time::timeout(Duration::from_secs(60), crate::membership::run(Arc::clone(&app))).await.unwrap();
+    let record = app.member().ok().unwrap().record.clone();
+    let newer = Newer { until: 5, left: 3, reason: "rack two".into() };
+    assert!(record.commit(Change::default().put(keys::WINDOW, &newer).unwrap()).await.unwrap());
+
+    let seen = record.get::<WindowValue>(keys::WINDOW).await.unwrap().unwrap();
+    let less = WindowValue { left: 2, ..seen.value };
+    let change = Change::default().if_unchanged(keys::WINDOW, seen.revision);
+    assert!(record.commit(change.put(keys::WINDOW, &less).unwrap()).await.unwrap());
+    let found = record.get::<Newer>(keys::WINDOW).await.unwrap().unwrap().value;
+    assert_eq!(found, Newer { left: 2, ..newer });
 }

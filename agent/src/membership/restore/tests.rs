@@ -1,7 +1,6 @@
 //! Quorum lost for good, with a real etcd.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use maekin_rootfs::node::ClusterIntent;
 

@@ -27,6 +27,13 @@ async fn record_is_put_back_from_the_voter_that_is_left_and_grows_again() {
     }
     let record = nodes[2].record();
     three_vote(&record).await;
+    for node in &nodes {
+        until("everybody to know three voters", async || {
+            let known = MembershipFile::load(&node.app.settings.membership()).ok()??;
+            (known.endpoints.len() == 3).then_some(())
+        })
+        .await;
+    }
     let kept = WindowValue { until: 9, left: 3 };
     assert!(record.commit(Change::default().put(keys::WINDOW, &kept).unwrap()).await.unwrap());
     let (seen, _) = restore::look(&nodes[2].app, None).await.unwrap();
@@ -69,15 +76,46 @@ async fn record_is_put_back_from_the_voter_that_is_left_and_grows_again() {
     assert!(voters.iter().all(|v| !lost.contains(&&v.name)), "{voters:?}");
 
     // One of the lost ones comes back after all: it finds the new record by itself, and gives its old voter up.
-    let app = restarted(&nodes[1].app);
-    let back = Node::start(app, dirs[1].path()).await;
-    let found = until("the lost node to read the new record", async || {
-        back.record().get::<RestoredValue>(keys::RESTORED).await.ok().flatten()
-    })
-    .await;
-    assert_eq!(found.value.count, 1);
-    until("its old voter to be gone", async || {
-        (!dirs[1].path().join("state/voter.json").exists()).then_some(())
-    })
-    .await;
+    let restored = async |node: &Node| {
+        let found = until("the new record to be read", async || {
+            node.record().get::<RestoredValue>(keys::RESTORED).await.ok().flatten()
+        });
+        assert_eq!(found.await.value.count, 1);
+    };
+    let gone = async |dir: &Path| {
+        let voter = dir.join("state/voter.json");
+        until("its old voter to be gone", async || (!voter.exists()).then_some(())).await;
+    };
+    let saved = [0, 1].map(|n| tempfile::tempdir().map(|to| (dirs[n].path().join("state"), to)).unwrap());
+    for (from, to) in &saved {
+        maekin_host::file::copy_tree(from, &to.path().join("state")).unwrap();
+    }
+    let mut back = Node::start(restarted(&nodes[1].app), dirs[1].path()).await;
+    restored(&back).await;
+    gone(dirs[1].path()).await;
+    back.die().await;
+
+    // Both come back together, as they were: they have a quorum of the old record, until they hear of the new one.
+    for (from, to) in &saved {
+        fs::remove_dir_all(from).unwrap();
+        maekin_host::file::copy_tree(&to.path().join("state"), from).unwrap();
+    }
+    let [a, b] = [0, 1].map(|n| {
+        let (app, dir) = (restarted(&nodes[n].app), dirs[n].path().to_owned());
+        tokio::spawn(async move { Node::start(app, &dir).await })
+    });
+    let pair = [a.await.unwrap(), b.await.unwrap()];
+    for node in &pair {
+        let (app, record) = (Arc::clone(&node.app), node.record());
+        until("the old record to be given up", async || {
+            crate::record::care::yield_to_restored(&app, &record).await;
+            let read = record.get::<RestoredValue>(keys::RESTORED).await.ok().flatten();
+            read.filter(|read| read.value.count == 1).map(drop)
+        })
+        .await;
+    }
+    for (n, node) in pair.iter().enumerate() {
+        restored(node).await;
+        gone(dirs[n].path()).await;
+    }
 }

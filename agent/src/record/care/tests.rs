@@ -26,6 +26,22 @@ fn record_a_person_is_told_what_is_wrong_with_it() {
     }
 }
 
+#[test]
+fn record_an_old_voter_yields_to_the_record_that_was_put_back() {
+    let rows: [(&str, &[(&str, u64)], Option<&str>); 6] = [
+        ("nobody answers", &[], None),
+        ("never put back", &[("own", 0), ("b", 0), ("c", 0)], None),
+        ("put back elsewhere", &[("own", 0), ("b", 0), ("c", 1)], Some("c")),
+        ("put back here", &[("own", 1), ("b", 0), ("c", 0)], None),
+        ("put back twice", &[("own", 1), ("b", 1), ("c", 2)], Some("c")),
+        ("no voter of our own", &[("b", 0), ("c", 1)], None),
+    ];
+    for (name, counts, want) in rows {
+        let counts: Vec<_> = counts.iter().map(|(url, n)| ((*url).to_owned(), *n)).collect();
+        assert_eq!(plan_superseded("own", &counts), want, "{name}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn record_it_is_told_as_it_is_and_without_a_quorum() {
     if !have_etcd("record_it_is_told_as_it_is_and_without_a_quorum") {
