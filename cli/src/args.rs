@@ -8,7 +8,7 @@ use clap::{Args as ClapArgs, Parser, Subcommand};
 use crate::complete::Script;
 use crate::session::Wish;
 use crate::show::{Form, Look};
-use crate::verbs::daily::{Approve, Power, Window};
+use crate::verbs::daily::{Approve, Pair, Power, Window};
 use crate::verbs::login::{Contexts, Login};
 
 const AFTER: &str = "\
@@ -171,6 +171,11 @@ pub(crate) enum Verb {
     Window {
         #[command(subcommand)]
         what: Option<Window>,
+    },
+    /// Let in a node that waits on the network, by the code on both consoles.
+    Pair {
+        #[command(subcommand)]
+        what: Pair,
     },
     /// Switch machines on and off.
     Power(Power),

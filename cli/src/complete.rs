@@ -135,18 +135,18 @@ fn candidates(
     if let Some(fits) = takes(verb) {
         return found.into_iter().chain(things(verb, fits, &plain, names)).collect();
     }
-    let resource = |name: &str| RESOURCES.iter().find(|r| r.name == name);
-    match (verb, resource("machines"), resource("nodes")) {
-        ("approve" | "deny", Some(machines), _) => found.extend(names(machines)),
-        ("power", Some(machines), _) if !plain.is_empty() => found.extend(names(machines)),
-        ("reinstall", _, Some(nodes)) => found.extend(names(nodes)),
-        _ => {
-            let arg = here.get_positionals().nth(plain.len());
-            found.extend(arg.into_iter().flat_map(values));
-        }
-    }
-    if verb == "power" && plain.is_empty() {
-        found.extend(here.get_positionals().next().into_iter().flat_map(values));
+    let of: &[&str] = match (verb, plain.len()) {
+        ("approve" | "deny", _) => &["machines"],
+        ("power", 1..) => &["power", "machines"],
+        ("reinstall", _) => &["nodes"],
+        ("pair", _) if path.len() > 1 => &["pairings"],
+        _ => &[],
+    };
+    let resources = RESOURCES.iter().filter(|r| of.contains(&r.name));
+    found.extend(resources.flat_map(names));
+    if of.is_empty() {
+        let arg = here.get_positionals().nth(plain.len());
+        found.extend(arg.into_iter().flat_map(values));
     }
     found
 }
@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn cli_words_are_completed_by_where_they_stand() {
-        let rows: [(&[&str], &[&str], &[&str]); 16] = [
+        let rows: [(&[&str], &[&str], &[&str]); 18] = [
             (&["desc"], &["describe"], &[]),
             (&["get", "bo"], &["boot-drives", "boot-settings"], &[]),
             (&["delete", ""], &["installs", "users"], &["machines", "audit"]),
@@ -218,6 +218,8 @@ mod tests {
             (&["-o", "json", "get", "prov"], &["provision"], &[]),
             (&["approve", "machines-"], &["machines-1", "machines-2"], &[]),
             (&["window", "o"], &["open"], &[]),
+            (&["power", "on", "power-"], &["power-1", "power-2"], &[]),
+            (&["pair", "approve", ""], &["pairings-1"], &["begin"]),
             (&["power", ""], &["cycle", "netboot", "off", "on", "status"], &[]),
         ];
         let names = |resource: &'static Resource| {

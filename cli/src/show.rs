@@ -69,7 +69,12 @@ pub(crate) fn things(
         Form::Name => things.iter().map(|one| name_line(resource, one)).collect(),
         Form::Table | Form::Wide => {
             if things.is_empty() {
-                writeln!(stage.err, "there are no {}", resource.name)?;
+                let text = if resource.unset {
+                    "nothing is set".to_owned()
+                } else {
+                    format!("there are no {}", resource.name)
+                };
+                writeln!(stage.err, "{text}")?;
                 return Ok(());
             }
             let width = if look.form == Form::Wide { None } else { stage.columns };

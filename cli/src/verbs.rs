@@ -114,6 +114,7 @@ pub(crate) fn with(session: &Session, args: &Args, stage: &mut Stage<'_>) -> Res
         Verb::Window { what } => {
             daily::window(session, what.as_ref().unwrap_or(&daily::Window::Show), look, stage)
         }
+        Verb::Pair { what } => daily::pair(session, what, look, stage),
         Verb::Power(args) => daily::power(session, args, stage),
         Verb::Reinstall { name, withdraw, yes } => daily::reinstall(session, name, *withdraw, *yes, stage),
         Verb::Heal { disk, consent } => daily::heal(session, disk.as_deref(), consent.as_deref(), stage),

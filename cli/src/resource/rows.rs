@@ -333,16 +333,17 @@ pub(crate) const RESOURCES: &[Resource] = &[
     Resource {
         name: "pairings",
         aliases: &["pairing", "pa"],
-        about: "nodes found on the network that ask to join, with the code to compare",
+        about: "nodes and members that compare a code, at the node that answers",
         path: "/v1/pairings",
-        named: &["/id", "/code", "/name"],
+        named: &["/code", "/name"],
         columns: &[
-            col("ID", At("/id")),
-            col("NAME", At("/name")),
             col("CODE", At("/code")),
-            col("STATE", At("/state")),
+            col("SIDE", At("/side")),
+            col("NAME", At("/name")),
             col("ADDRESS", At("/address")),
-            col("AGE", Age("/created_at")),
+            col("APPROVED", At("/approved")),
+            col("AGE", Age("/at")),
+            wide("SHA256", At("/sha256")),
         ],
         ..ROW
     },

@@ -175,11 +175,31 @@ fn cli_daily_verbs_are_requests_of_the_api() {
         "POST /v1/machines/52:54:00:00:00:02/power" => {
             problem(504, "The management controller does not answer", "10.0.0.9")
         }
+        "POST /v1/pairings" => ok(
+            &json!({"code": "321-654", "side": "member", "name": "node-9", "address": "10.0.0.9:8443", "approved": false, "at": super::NOW - 5}),
+        ),
+        "POST /v1/pairings/321-654/approve" => ok(&Value::Null),
         "POST /v1/install-window" => ok(&json!({"open": true, "until": super::NOW + 600, "left": 2})),
         _ => agent(asked),
     });
     type Row = (&'static str, &'static [&'static str], u8, &'static str, &'static str, Value);
-    let rows: [Row; 7] = [
+    let rows: [Row; 9] = [
+        (
+            "pair begin 10.0.0.9:8443",
+            &[],
+            0,
+            "CODE      SIDE     NAME     ADDRESS         APPROVED   AGE\n321-654   member   node-9   10.0.0.9:8443   no         5s\n",
+            "POST /v1/pairings",
+            json!({"address": "10.0.0.9:8443"}),
+        ),
+        (
+            "pair approve 321-654",
+            &[],
+            0,
+            "321-654 is let in, once the node's console says yes too\n",
+            "POST /v1/pairings/321-654/approve",
+            Value::Null,
+        ),
         (
             "approve 123-456 --hostname n{n} --role a --role b",
             &[],

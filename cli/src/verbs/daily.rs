@@ -56,6 +56,26 @@ pub(crate) enum Window {
     Show,
 }
 
+/// What to do about a node that waits. All of it is said to the member that began.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Pair {
+    /// Begin: both consoles show a code then.
+    Begin {
+        /// Where the waiting node is, ADDRESS:PORT, as its console shows it.
+        address: String,
+    },
+    /// The code is the same on both consoles.
+    Approve {
+        /// The code.
+        code: String,
+    },
+    /// It is not, or the node shall not be let in.
+    Deny {
+        /// The code.
+        code: String,
+    },
+}
+
 /// What to do with the power of machines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum PowerVerb {
@@ -162,6 +182,28 @@ pub(super) fn window(
     };
     let (state, _) = session.ask(&ask, "the install window", stage)?;
     show::things(Resource::find("window")?, std::slice::from_ref(&state), &state, look, stage)
+}
+
+/// `pair`.
+pub(super) fn pair(session: &Session, what: &Pair, look: Look, stage: &mut Stage<'_>) -> Result<(), Fault> {
+    let (verb, code, said) = match what {
+        Pair::Begin { address } => {
+            let ask = Ask::with("POST", "/v1/pairings", &json!({"address": address}));
+            let (info, _) = session.ask(&ask, "pairing", stage)?;
+            show::things(Resource::find("pairings")?, std::slice::from_ref(&info), &info, look, stage)?;
+            writeln!(
+                stage.err,
+                "compare the code with the node's own console, then: maekin pair approve CODE"
+            )?;
+            return Ok(());
+        }
+        Pair::Approve { code } => ("approve", code, "is let in, once the node's console says yes too"),
+        Pair::Deny { code } => ("deny", code, "is told no"),
+    };
+    let path = fill(&format!("/v1/pairings/{{}}/{verb}"), code);
+    session.ask(&Ask::with("POST", path, &Value::Null), &format!("pairing {code}"), stage)?;
+    writeln!(stage.out, "{} {said}", clean(code))?;
+    Ok(())
 }
 
 /// `power`.
