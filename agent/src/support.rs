@@ -43,9 +43,12 @@ impl Report {
     pub(crate) fn text(&self) -> String {
         let Written { name, bytes, items, .. } = &self.written;
         #[allow(clippy::cast_precision_loss)] // a size for people
-        let size = *bytes as f64 / 1e6;
+        let size = match *bytes {
+            0..1_000_000 => format!("{:.1} kB", *bytes as f64 / 1e3),
+            bytes => format!("{:.1} MB", bytes as f64 / 1e6),
+        };
         let (place, seconds) = (&self.place, self.seconds);
-        format!("{name} on {place}: {size:.1} MB, {items} items, {seconds} s")
+        format!("{name} on {place}: {size}, {items} items, {seconds} s")
     }
 }
 

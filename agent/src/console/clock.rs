@@ -77,7 +77,11 @@ impl Clock {
 
     /// Why the clock is not set by hand; `None`: it may be.
     pub(super) fn refusal(&self) -> Option<&'static str> {
-        self.synchronised.then_some("A server sets this clock; by hand it is set only where none answers.")
+        if self.synchronised {
+            return Some("A server sets this clock; by hand it is set only where none answers.");
+        }
+        let unknown = "It is not known whether a server sets this clock, so it is not set by hand.";
+        (!self.problem.is_empty()).then_some(unknown)
     }
 }
 
@@ -157,6 +161,8 @@ mod tests {
         assert!(
             Clock::parse(&SHOW.replace("Synchronized=yes", "Synchronized=no"), SYNC, "").refusal().is_none()
         );
+        let unknown = Clock { problem: "no bus".into(), ..Clock::default() };
+        assert!(unknown.refusal().is_some(), "what is not known is no reason to set it");
         assert_eq!(Clock::parse("===\n=\nx", "\0=\u{1b}", ":::"), Clock::default());
     }
 

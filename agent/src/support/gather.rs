@@ -35,9 +35,10 @@ pub(super) fn gather(settings: &Settings, item: &Item) -> String {
 }
 
 fn command(line: &[&'static str]) -> String {
-    let Some((program, args)) = line.split_first() else { return String::new() };
-    // What a program says is worth having however it ended (`systemctl status` fails for a service that does).
-    let cmd = Cmd::new(program).args(args).limit(LIMIT).any_status().most(MOST);
+    // What a program says is worth having however it ended (`systemctl status` fails for a service that does), and so
+    // is why it says nothing. The shell joins the two outputs, and reads nothing of the line itself.
+    let joined = Cmd::new("sh").args(["-c", "exec \"$@\" 2>&1", "sh"]).args(line);
+    let cmd = joined.limit(LIMIT).any_status().most(MOST);
     cmd.text().unwrap_or_else(|e| format!("{}\n", chain(&e)))
 }
 

@@ -89,6 +89,9 @@ const ANSWERS: &[(&str, &str)] = &[
     ("installs.json", api::INSTALLS),
     ("machines.json", api::MACHINES),
     ("provision.json", api::PROVISION),
+    ("record/status.json", api::RECORD),
+    ("record/backups.json", api::RECORD_BACKUPS),
+    ("audit.json", api::AUDIT),
 ];
 
 /// Files of the system.

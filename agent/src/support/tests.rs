@@ -61,7 +61,19 @@ fn console_support_no_secret_is_in_the_bundle() {
     assert!(text("/node.json").contains("cannot reach the agent"), "what is not to be had says why");
     assert!(text("/README.txt").contains("support bundle"));
     assert_eq!(fs::read_dir(&out).unwrap().count(), 1, "nothing but the bundle is left");
-    assert!(report.text().contains("MB,"), "{}", report.text());
+    assert!(report.text().contains(" kB, "), "{}", report.text());
+}
+
+#[test]
+fn console_support_a_program_that_fails_says_why() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = |line: &[&'static str]| {
+        let item = Item { name: "x".into(), source: Source::Command(line.to_vec()) };
+        gather::gather(&Settings::below(dir.path()), &item)
+    };
+    assert_eq!(text(&["printf", "%s|%s", "a b", "$HOME;x"]), "a b|$HOME;x");
+    assert!(text(&["ls", "/nowhere/at/all"]).contains("/nowhere/at/all"));
+    assert!(text(&["no-such-program"]).contains("no-such-program"));
 }
 
 #[test]

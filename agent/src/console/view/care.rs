@@ -42,6 +42,7 @@ fn known(clock: &Clock) -> Vec<Line> {
     lines.extend(fields("Time zone", &or(&clock.zone, "not known"), Line::plain));
     lines.extend(fields("Board's clock", &or(&clock.board, "not known"), Line::plain));
     lines.extend(match (clock.synchronised, clock.asks) {
+        (false, false) if !clock.problem.is_empty() => fields("Synchronised", "not known", Line::warn),
         (true, _) => fields("Synchronised", "yes", Line::plain),
         (false, true) => fields("Synchronised", "NO: no server has answered", Line::warn),
         (false, false) => fields("Synchronised", "NO: no server is asked", Line::warn),

@@ -103,6 +103,9 @@ pub(super) fn join(model: &Model) -> Sheet {
         );
         body.extend(fields("", &text, Line::plain));
         body.extend(token(model.token.as_deref()));
+        let name = cut(&node.name, 30);
+        let text = format!("another member removes this one: `maekin-agent remove {name} --yes` there");
+        body.extend(fields("Leaving", &text, Line::plain));
     } else {
         body.extend(fields(
             "",

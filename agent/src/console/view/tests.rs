@@ -235,6 +235,11 @@ fn console_pages_of_care_look_as_agreed() {
             ..time
         },
     );
+    let lost = Clock {
+        problem: "`timedatectl --no-pager show` failed (exit status: 1): no bus".into(),
+        ..Clock::default()
+    };
+    check("time-unknown", &Model { clock: Some(lost), ..page(Page::Time, 8) });
     check("support", &page(Page::Support, 10));
     let done = "maekin-support-node-1-20261120-220000.tar.zst on /dev/sdb3 (MAEKIN, Cruzer Blade, 16.0 GB): 2.3 MB, 46 \
         items, 4 s";
@@ -311,8 +316,7 @@ fn troubles_look_as_agreed() {
         answer within 5 s; are its voters (https://10.77.0.1:2379) up and reachable?"
             .into();
     check("cut-off", &cut_off);
-    let message = cut_off.snapshot.problem.clone();
-    check("message", &Model { message, ..whole() });
+    check("message", &Model { message: cut_off.snapshot.problem, ..whole() });
     let problem = "cannot reach the agent at /run/maekin/agent.sock: No such file or directory".into();
     check("no-agent", &Model { snapshot: Snapshot { problem, ..Snapshot::default() }, ..Model::default() });
 }
