@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::audit;
 use crate::boot_drives::{self, Keeper};
+use crate::clock::now;
 use crate::http::auth::Auth;
 use crate::http::error::ApiError;
 use crate::http::server::TlsSlot;
@@ -223,7 +224,25 @@ impl App {
                 cluster_id: member.cluster.id.clone(),
                 cluster: member.cluster.name.clone(),
             },
-            None => Membership::Working { step: p.step.clone(), last_error: p.last_error.clone() },
+            None => Membership::Working {
+                step: self.pairing_step().unwrap_or_else(|| p.step.clone()),
+                last_error: p.last_error.clone(),
+            },
+        })
+    }
+
+    /// The code that the console shows while somebody wants to let this node in.
+    fn pairing_step(&self) -> Option<String> {
+        let mut waiting = self.trust.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let (code, offer, approved, _) = waiting.shown(now())?;
+        let cluster = offer.cluster;
+        Some(if approved {
+            format!("code {code} approved: say yes on the member of cluster {cluster} as well")
+        } else {
+            format!(
+                "code {code} for cluster {cluster}: where the member's console shows the same, `maekin-agent pair approve \
+                 {code}` here, then there"
+            )
         })
     }
 

@@ -127,6 +127,11 @@ enum Verb {
         #[command(subcommand)]
         what: cli::token::What,
     },
+    /// Let a node in that waits, by comparing a code on both consoles.
+    Pair {
+        #[command(subcommand)]
+        what: cli::token::Pair,
+    },
     /// Remove a member from the cluster: what it has is good for nothing from then on.
     Remove {
         /// Its host name or id.
@@ -217,6 +222,7 @@ fn main() -> ExitCode {
         Verb::Reinstall { name, withdraw } => cli::reinstall(&args.settings, &name, withdraw),
         Verb::Invite { minutes } => cli::invite(&args.settings, minutes),
         Verb::Token { what } => cli::token::run(&args.settings, &what),
+        Verb::Pair { what } => cli::token::pair(&args.settings, &what),
         Verb::Remove { name, yes } => cli::token::remove(&args.settings, &name, yes),
         Verb::Join { token } => cli::token::join(&args.settings, &token),
         Verb::Machines { json } => cli::machines::list(&args.settings, json),

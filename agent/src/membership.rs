@@ -53,7 +53,7 @@ const RECORD_PAUSE: Duration = Duration::from_millis(500);
 
 /// What a node does that was told neither to make a cluster nor which one to join.
 const WAITING: &str = "waiting to be let into a cluster: make a token on a member (`maekin-agent token create`), and \
-                       give it to `maekin-agent join` here";
+                       give it to `maekin-agent join` here; or `maekin-agent pair begin ADDRESS` there";
 
 /// Why a node is not a member yet.
 #[derive(Debug, thiserror::Error)]

@@ -5,6 +5,7 @@
 //! | [`tokens`] | join tokens: made, listed, used, taken back |
 //! | [`proof`] | that a joining node has a token, without telling it |
 //! | [`invitation`] | what a node that is no member yet was given to join with |
+//! | [`pairing`] | a code of six digits, compared on two consoles |
 //! | [`issue`], [`renew`] | certificates of nodes: made, renewed |
 //! | [`removal`], [`crl`] | members that are none any more, and what they had |
 //! | [`known`] | which certificates are good for something |
@@ -18,6 +19,7 @@ pub(crate) mod events;
 pub(crate) mod invitation;
 pub(crate) mod issue;
 pub(crate) mod known;
+pub(crate) mod pairing;
 pub(crate) mod proof;
 pub(crate) mod removal;
 pub(crate) mod renew;
@@ -42,6 +44,8 @@ use crate::pki::peer::PeerNode;
 use crate::record::look::Look;
 use crate::tls;
 use known::{Known, Standing};
+use pairing::inviting::Inviting;
+use pairing::waiting::Waiting;
 
 /// After how many looks that failed is asked whether that is because we were removed.
 const WONDER: u32 = 3;
@@ -53,6 +57,10 @@ const REMOVED: &str = "urn:maekin:removed";
 pub(crate) struct Trust {
     /// Something to join with was given.
     pub(crate) invited: Notify,
+    /// The pairing of this node, while it waits.
+    pub(crate) waiting: Mutex<Waiting>,
+    /// The pairings that this member began.
+    pub(crate) inviting: Mutex<Inviting>,
     known: RwLock<Known>,
     /// Ids of the removed nodes that our voter follows.
     pub(crate) done: Mutex<Vec<String>>,

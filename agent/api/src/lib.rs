@@ -104,6 +104,19 @@ pub const JOIN: &str = "/v1/join";
 pub const JOIN_TOKENS: &str = "/v1/join-tokens";
 /// `DELETE`: a token lets nobody in any more.
 pub const JOIN_TOKEN: &str = "/v1/join-tokens/{id}";
+/// Pairings that this node's console shows. `GET` list of [`trust::PairingInfo`]; on a member, `POST` [`trust::NewPairing`]
+/// begins one, answers [`trust::PairingInfo`].
+pub const PAIRINGS: &str = "/v1/pairings";
+/// `POST`: a person at this node says that the code on the other console is the same.
+pub const PAIRING_APPROVE: &str = "/v1/pairings/{code}/approve";
+/// `POST`: that it is not, or that nobody shall be let in.
+pub const PAIRING_DENY: &str = "/v1/pairings/{code}/deny";
+/// `POST` [`trust::PairingOffer`] to a node that waits, answers [`trust::PairingBegun`].
+pub const NODE_PAIRING: &str = "/v1/node/pairing";
+/// `POST` [`trust::PairingNonce`] to it, answers its own.
+pub const NODE_PAIRING_REVEAL: &str = "/v1/node/pairing/reveal";
+/// `POST` [`trust::JoinWith`] to it, once both sides said yes.
+pub const NODE_PAIRING_TOKEN: &str = "/v1/node/pairing/token";
 /// `POST` [`trust::JoinWith`]: this node, which is no member yet, shall join a cluster.
 pub const NODE_JOIN: &str = "/v1/node/join";
 /// `POST` [`trust::RenewRequest`], answers [`trust::RenewReply`]. Needs a certificate of this cluster, which may have run

@@ -142,3 +142,71 @@ pub struct RemovedNode {
     /// When.
     pub at: u64,
 }
+
+/// Body of `POST` [`crate::PAIRINGS`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct NewPairing {
+    /// Where the waiting node's API is, `address:port`.
+    pub address: String,
+}
+
+/// What a member offers to a node that waits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PairingOffer {
+    /// The cluster's name.
+    pub cluster: String,
+    /// SHA-256 of its CA certificate.
+    pub ca_sha256: String,
+    /// SHA-256 of the member's public key.
+    pub member_sha256: String,
+}
+
+/// The node's answer: it commits to a random number.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PairingBegun {
+    /// The node's host name.
+    pub name: String,
+    /// SHA-256 of its public key.
+    pub key_sha256: String,
+    /// Digest of its number, of the offer and of its key.
+    pub commitment: String,
+}
+
+/// A random number, 64 hex digits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PairingNonce {
+    /// The number.
+    pub nonce: String,
+}
+
+/// A pairing that waits for a person's word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PairingInfo {
+    /// Six digits, to be compared with the other console.
+    pub code: String,
+    /// Which side this node is.
+    pub side: PairingSide,
+    /// On a member, the node's host name; on the node, the cluster's.
+    pub name: String,
+    /// On a member, where the node is.
+    pub address: String,
+    /// On a member, SHA-256 of the node's key; on the node, of the cluster's CA.
+    pub sha256: String,
+    /// Whether somebody said yes at this node.
+    pub approved: bool,
+    /// When it began.
+    pub at: u64,
+}
+
+/// A side of a pairing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum PairingSide {
+    /// The node that waits to be let in.
+    Waiting,
+    /// The member that lets it in.
+    Member,
+}

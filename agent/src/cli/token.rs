@@ -5,7 +5,9 @@ use std::io::{BufRead, Read};
 use clap::Subcommand;
 use maekin_api as api;
 use maekin_api::trust::token::{LONGEST, parse_token};
-use maekin_api::trust::{JoinWith, MadeToken, NewToken, RemovedNode, TokenInfo, TokenState};
+use maekin_api::trust::{
+    JoinWith, MadeToken, NewPairing, NewToken, PairingInfo, RemovedNode, TokenInfo, TokenState,
+};
 
 use super::{block_on, own};
 use crate::clock::now;
@@ -64,6 +66,50 @@ pub(crate) fn run(settings: &Settings, what: &What) -> anyhow::Result<()> {
             }
         }
         What::Delete { id } => block_on(target.delete::<()>(&api::JOIN_TOKEN.replace("{id}", id)))?,
+    }
+    Ok(())
+}
+
+/// What to do about a pairing.
+#[derive(Debug, Clone, Subcommand)]
+pub(crate) enum Pair {
+    /// On a member: begin one with the node at this address.
+    Begin {
+        /// Where its API is, like 10.77.0.9:8443.
+        address: String,
+    },
+    /// Show those of this node.
+    List,
+    /// The code on the other console is the same; first on the node that waits, then on the member.
+    Approve {
+        /// The code.
+        code: String,
+    },
+    /// It is not, or nobody shall be let in.
+    Deny {
+        /// The code.
+        code: String,
+    },
+}
+
+/// `pair`.
+pub(crate) fn pair(settings: &Settings, what: &Pair) -> anyhow::Result<()> {
+    let target = own(settings);
+    match what {
+        Pair::Begin { address } => {
+            let new = NewPairing { address: address.clone() };
+            let open: PairingInfo = block_on(target.post(api::PAIRINGS, &new))?;
+            println!("code {} for {}: say yes on its console, then here", open.code, open.name);
+        }
+        Pair::List => {
+            for open in block_on(target.get::<Vec<PairingInfo>>(api::PAIRINGS))? {
+                println!("{}  {}  {}", open.code, open.name, open.address);
+            }
+        }
+        Pair::Approve { code } => {
+            block_on(target.post::<()>(&api::PAIRING_APPROVE.replace("{code}", code), &()))?;
+        }
+        Pair::Deny { code } => block_on(target.post::<()>(&api::PAIRING_DENY.replace("{code}", code), &()))?,
     }
     Ok(())
 }

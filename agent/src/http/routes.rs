@@ -125,6 +125,18 @@ pub(crate) fn operations() -> Vec<Op> {
                 .takes::<api::trust::RenewRequest>().answers::<api::trust::RenewReply>(),
             delete(api::CLUSTER_NODE, "removeNode", Admin, "Remove a member: what it has is good for nothing from then on.", trust::remove)
                 .answers::<api::trust::RemovedNode>(),
+            get(api::PAIRINGS, "listPairings", Admin, "Pairings that this node's console shows.", trust::pairings)
+                .lists::<api::trust::PairingInfo>(),
+            post(api::PAIRINGS, "beginPairing", Admin, "Begin a pairing with a node that waits.", trust::begin_pairing)
+                .takes::<api::trust::NewPairing>().answers::<api::trust::PairingInfo>(),
+            post(api::PAIRING_APPROVE, "approvePairing", Admin, "Say that the code is the same on the other console.", trust::approve_pairing),
+            post(api::PAIRING_DENY, "denyPairing", Admin, "Say that it is not, or that nobody shall be let in.", trust::deny_pairing),
+            post(api::NODE_PAIRING, "offerPairing", None, "Offer a cluster to this node, which waits.", trust::offered)
+                .takes::<api::trust::PairingOffer>().answers::<api::trust::PairingBegun>().unaudited(),
+            post(api::NODE_PAIRING_REVEAL, "revealPairing", None, "Show it the number that the code is made with.", trust::revealed)
+                .takes::<api::trust::PairingNonce>().answers::<api::trust::PairingNonce>().unaudited(),
+            post(api::NODE_PAIRING_TOKEN, "invitePairing", None, "Give it a token, once both sides said yes.", trust::invited)
+                .takes::<api::trust::JoinWith>().unaudited(),
             post(api::NODE_JOIN, "joinWithToken", Admin, "Have this node, which is no member yet, join a cluster.", trust::join)
                 .takes::<api::trust::JoinWith>(),
         ]),

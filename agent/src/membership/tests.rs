@@ -23,6 +23,7 @@ mod first;
 mod killed;
 mod lost;
 mod reinstall;
+mod removed;
 mod survives;
 mod tickets;
 

@@ -48,6 +48,11 @@ impl Dates {
     }
 }
 
+/// SHA-256 of the public key (SubjectPublicKeyInfo) in a certificate (DER).
+pub(crate) fn parse_key(der: &[u8]) -> Option<String> {
+    X509Certificate::from_der(der).ok().map(|(_, cert)| sha256_hex(cert.public_key().raw))
+}
+
 /// Number and times of a certificate (DER).
 pub(crate) fn parse_dates(der: &[u8]) -> Option<Dates> {
     let (_, cert) = X509Certificate::from_der(der).ok()?;

@@ -11,6 +11,9 @@ pub(crate) const JOIN_REFUSED: &str = "join-refused";
 /// A certificate was not renewed.
 pub(crate) const RENEWAL_REFUSED: &str = "renewal-refused";
 
+/// A pairing does not go on.
+pub(crate) const PAIRING_REFUSED: &str = "pairing-refused";
+
 /// Something was refused to somebody who calls himself `who`.
 pub(crate) fn refused(app: &App, kind: &'static str, peer: &Peer, who: &str, why: &str) {
     let from = match peer {

@@ -5,6 +5,8 @@
 
 mod plan;
 
+use std::time::Duration;
+
 use maekin_api::trust::RemovedNode;
 
 use super::values::{CertsValue, CrlValue, RemovedValue};
@@ -20,6 +22,9 @@ use plan::{Seen, plan_removal};
 
 /// Most tickets that go in one transaction with their secrets.
 const TICKETS: usize = 32;
+
+/// How soon a voter that etcd does not let go yet is tried again.
+const AGAIN: Duration = Duration::from_millis(1500);
 
 /// A member was not removed.
 #[derive(Debug, thiserror::Error)]
@@ -66,6 +71,7 @@ pub(crate) async fn remove(
     now: u64,
 ) -> Result<RemovedNode, RemovalError> {
     let record = &member.record;
+    let mut refused = None;
     for _ in 0..TRIES {
         let look = record.look(&app.node_id).await?;
         let mut found = look.nodes.iter().filter(|n| n.value.id == name || n.value.name == name);
@@ -91,7 +97,13 @@ pub(crate) async fn remove(
             return Err(RemovalError::NotASigner(signers.join(", ")));
         };
         if let Some(voter) = plan.voter {
-            record.remove_voter(voter).await?;
+            if let Err(e) = record.remove_voter(voter).await {
+                // etcd changes nothing in the first seconds after another change, while it waits for its voters.
+                tracing::info!(error = %crate::errors::chain(&e), "its voter is not taken out yet");
+                refused = Some(e);
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
             tracing::warn!(node = target.value.name, "its voter was taken out: the node is being removed");
         }
         let tombstone = tombstone(member, &target.value, by, now).await?;
@@ -120,7 +132,7 @@ pub(crate) async fn remove(
             return Ok(told(&tombstone));
         }
     }
-    Err(RemovalError::Contended)
+    Err(refused.map_or(RemovalError::Contended, RemovalError::Record))
 }
 
 async fn tombstone(

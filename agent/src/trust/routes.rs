@@ -6,14 +6,19 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
-use maekin_api::JOIN_TOKENS;
-use maekin_api::trust::{JoinWith, MadeToken, NewToken, RemovedNode, RenewReply, RenewRequest};
+use maekin_api::trust::{
+    JoinWith, MadeToken, NewPairing, NewToken, PairingBegun, PairingInfo, PairingNonce, PairingOffer,
+    RemovedNode, RenewReply, RenewRequest,
+};
+use maekin_api::{JOIN_TOKENS, PAIRINGS};
 use maekin_image::manifest::sha256_hex;
 use maekin_rootfs::node::ClusterIntent;
 use rcgen::PublicKeyData;
 
 use super::invitation::Invitation;
 use super::known::{self, Lapsed};
+use super::pairing::PairingError;
+use super::pairing::talk::{self, TalkError};
 use super::removal::{self, RemovalError};
 use super::{events, issue, tokens};
 use crate::app::App;
@@ -167,5 +172,91 @@ fn refusal(error: RemovalError) -> ApiError {
         }
         RemovalError::NotASigner(_) => not_a_signer(),
         RemovalError::Contended => new(StatusCode::SERVICE_UNAVAILABLE, "contended", "The record is busy"),
+    }
+}
+
+/// `GET` [`maekin_api::PAIRINGS`].
+pub(crate) async fn pairings(State(app): State<Arc<App>>, page: Page) -> Response {
+    page.of(PAIRINGS, talk::list(&app), |pairing| pairing.code.clone())
+}
+
+/// `POST` [`maekin_api::PAIRINGS`].
+pub(crate) async fn begin_pairing(State(app): State<Arc<App>>, body: Body) -> Answer<PairingInfo> {
+    let new: NewPairing = parse(body)?;
+    let wrong = |_| ApiError::bad_request("address: must be like 10.77.0.9:8443");
+    let address: std::net::SocketAddr = new.address.parse().map_err(wrong)?;
+    let member = app.member()?;
+    talk::begin(&app, &member, &address.to_string()).await.map(Json).map_err(unpaired)
+}
+
+/// `POST` [`maekin_api::PAIRING_APPROVE`].
+pub(crate) async fn approve_pairing(
+    State(app): State<Arc<App>>,
+    Extension(asker): Extension<Identity>,
+    Path(code): Path<String>,
+) -> Answer<()> {
+    talk::approve(&app, &code, &asker.words(&app.config.hostname)).await.map(Json).map_err(unpaired)
+}
+
+/// `POST` [`maekin_api::PAIRING_DENY`].
+pub(crate) async fn deny_pairing(State(app): State<Arc<App>>, Path(code): Path<String>) -> Answer<()> {
+    talk::deny(&app, &code).map(Json).map_err(unpaired)
+}
+
+/// `POST` [`maekin_api::NODE_PAIRING`].
+pub(crate) async fn offered(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Answer<PairingBegun> {
+    let offer: PairingOffer = parse(body)?;
+    strangers(&app, &peer, talk::offered(&app, offer))
+}
+
+/// `POST` [`maekin_api::NODE_PAIRING_REVEAL`].
+pub(crate) async fn revealed(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Answer<PairingNonce> {
+    let nonce: PairingNonce = parse(body)?;
+    strangers(&app, &peer, talk::revealed(&app, &nonce))
+}
+
+/// `POST` [`maekin_api::NODE_PAIRING_TOKEN`].
+pub(crate) async fn invited(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Answer<()> {
+    let with: JoinWith = parse(body)?;
+    strangers(&app, &peer, talk::invited(&app, &with))
+}
+
+/// An answer to somebody who did not prove who he is; a no is written down.
+fn strangers<T>(app: &App, peer: &Peer, outcome: Result<T, TalkError>) -> Answer<T> {
+    outcome.map(Json).map_err(|e| {
+        events::refused(app, events::PAIRING_REFUSED, peer, "", &chain(&e));
+        unpaired(e)
+    })
+}
+
+fn unpaired(error: TalkError) -> ApiError {
+    let detail = chain(&error);
+    let new = |status, kind, title| ApiError::new(status, kind, title, detail.clone());
+    match error {
+        TalkError::Pairing(PairingError::Busy(_)) => {
+            new(StatusCode::TOO_MANY_REQUESTS, "pairing-busy", "Another pairing is under way")
+        }
+        TalkError::Pairing(PairingError::NoCode(_)) => {
+            new(StatusCode::NOT_FOUND, "not-found", "There is no pairing with this code")
+        }
+        TalkError::Pairing(PairingError::Malformed(_)) => ApiError::bad_request(detail),
+        TalkError::Pairing(_) | TalkError::NotHere(_) => {
+            new(StatusCode::CONFLICT, "pairing-refused", "The pairing does not go on")
+        }
+        TalkError::Node { .. } => new(StatusCode::BAD_GATEWAY, "pairing-failed", "The node does not pair"),
+        TalkError::Token(e) => e.into(),
+        TalkError::Tls(_) | TalkError::Random(_) | TalkError::File(_) => ApiError::internal(detail),
     }
 }
