@@ -28,7 +28,9 @@ fn record_a_person_is_told_what_is_wrong_with_it() {
 
 #[test]
 fn record_an_old_voter_yields_to_the_record_that_was_put_back() {
-    let rows: [(&str, &[(&str, u64)], Option<&str>); 6] = [
+    /// Name, how often each voter says that the record was put back, to which one ours yields.
+    type Row<'a> = (&'a str, &'a [(&'a str, u64)], Option<&'a str>);
+    let rows: [Row<'_>; 6] = [
         ("nobody answers", &[], None),
         ("never put back", &[("own", 0), ("b", 0), ("c", 0)], None),
         ("put back elsewhere", &[("own", 0), ("b", 0), ("c", 1)], Some("c")),
