@@ -25,7 +25,7 @@ async fn join_a_voter_is_removed_and_the_record_goes_on() {
     three_vote(&record).await;
     for node in &nodes {
         let member = node.app.member().ok().unwrap();
-        crate::trust::renew::enlist_own(&node.app, &member).await.unwrap();
+        renew::enlist_own(&node.app, &member).await.unwrap();
     }
 
     // Asked of the second: each that can sign may do it.

@@ -38,7 +38,7 @@ pub(crate) enum TalkError {
         address: String,
         /// What happened instead.
         #[source]
-        source: ClientError,
+        source: Box<ClientError>,
     },
     /// The token could not be made.
     #[error(transparent)]
@@ -84,7 +84,7 @@ pub(crate) async fn begin(app: &App, member: &Member, address: &str) -> Result<P
         ca_sha256: member.cluster.ca_sha256.clone(),
         member_sha256: app.key.sha256(),
     };
-    let failed = |source| TalkError::Node { address: address.to_owned(), source };
+    let failed = |e| TalkError::Node { address: address.to_owned(), source: Box::new(e) };
     let any = Target::Tls(address.to_owned(), Arc::new(tls::to_key(None)?));
     let begun: PairingBegun = any.post(NODE_PAIRING, &offer).await.map_err(failed)?;
     let committed = committed(offer, &begun.key_sha256, &begun.commitment, random()?)?;
@@ -201,9 +201,9 @@ async fn invite(app: &App, member: &Member, open: &Open, by: &str) -> Result<(),
     let made = tokens::create(&member.record, &new, &masters, by, now()).await?;
     let exactly = Target::Tls(open.address.clone(), Arc::new(tls::to_key(Some(open.key_sha256.clone()))?));
     let sent = exactly.post::<()>(NODE_PAIRING_TOKEN, &JoinWith { token: made.token }).await;
-    if let Err(source) = sent {
+    if let Err(e) = sent {
         tokens::delete(&member.record, &made.info.id).await?;
-        return Err(TalkError::Node { address: open.address.clone(), source });
+        return Err(TalkError::Node { address: open.address.clone(), source: Box::new(e) });
     }
     Ok(())
 }
