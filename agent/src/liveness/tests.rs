@@ -42,7 +42,7 @@ impl Node {
     async fn become_member(&self) -> Arc<Member> {
         let work = membership::run(Arc::clone(&self.app));
         tokio::time::timeout(LIMIT, work).await.expect("becomes a member in time");
-        self.app.member().ok().expect("is a member")
+        self.app.member().expect("is a member")
     }
 
     /// Ends its agent at once, as `kill -9` does; its voter goes on.
