@@ -7,12 +7,13 @@ use axum::http::StatusCode;
 use maekin_api::node::{LocalPool, Membership};
 use maekin_rootfs::boot_state::BootState;
 use maekin_rootfs::node::NodeConfig;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 use crate::audit;
 use crate::boot_drives::{self, Keeper};
 use crate::clock::now;
+use crate::http;
 use crate::http::auth::Auth;
 use crate::http::error::ApiError;
 use crate::http::server::TlsSlot;
@@ -21,6 +22,7 @@ use crate::install::cache::Cache;
 use crate::install::inventory::Budget;
 use crate::leader::Standing;
 use crate::liveness;
+use crate::metrics::Metrics;
 use crate::node_info::Own;
 use crate::pki::ca::Ca;
 use crate::pki::identity::NodeKey;
@@ -66,6 +68,10 @@ pub(crate) struct App {
     pub(crate) trust: Trust,
     /// How the record is as a store.
     pub(crate) record_care: Care,
+    /// What was counted.
+    pub(crate) metrics: Metrics,
+    /// Places for those who listen to what changes.
+    pub(crate) watchers: Arc<Semaphore>,
     progress: RwLock<Progress>,
     standing: watch::Sender<Standing>,
 }
@@ -137,6 +143,8 @@ impl App {
             audit: audit::Log::default(),
             trust: Trust::default(),
             record_care: Care::default(),
+            metrics: Metrics::default(),
+            watchers: Arc::new(Semaphore::new(http::watch::MOST)),
             progress,
             standing,
         }

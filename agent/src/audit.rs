@@ -3,7 +3,7 @@
 //! it is kept up to a number that the leader sees to.
 //!
 //! What the record did not take yet is kept here, bounded: a node that is cut off writes it down when it is back, and
-//! what was lost meanwhile is counted. A flood of strangers is counted too, not written out.
+//! what was lost meanwhile is counted. A flood of refusals is counted too, not written out.
 //!
 //! | module | job |
 //! | --- | --- |
@@ -13,7 +13,7 @@
 mod keep;
 mod pending;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
@@ -32,8 +32,10 @@ pub(crate) use pending::Pending;
 const WAITING: usize = 1024;
 /// Longest text of a field, characters.
 const LONGEST: usize = 200;
-/// Most events of strangers that a node writes into the record in a minute.
-const STRANGERS: u32 = 60;
+/// Most refusals of one user, and of all strangers together, that a node writes into the record in a minute.
+const REFUSALS: u32 = 60;
+/// Most users whose refusals are counted one by one.
+const COUNTED: usize = 64;
 
 /// What waits to be written.
 #[derive(Debug)]
@@ -48,8 +50,8 @@ struct Queue {
     next: u32,
     /// Events that there was no room for since the last one that was written.
     lost: u64,
-    /// Minute, and events of strangers in it.
-    strangers: (u64, u32),
+    /// Minute, and refusals in it by user; strangers are the empty name.
+    refusals: (u64, BTreeMap<String, u32>),
 }
 
 impl Default for Log {
@@ -84,6 +86,13 @@ impl Event {
     #[must_use]
     pub(crate) fn as_user(mut self, name: &str) -> Self {
         name.clone_into(&mut self.0.who);
+        self
+    }
+
+    /// The id of the token that was shown.
+    #[must_use]
+    pub(crate) fn as_token(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.0.token);
         self
     }
 
@@ -127,10 +136,19 @@ impl Log {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many events the record did not take yet.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().events.len()
+    }
+
     fn push(&self, mut event: AuditEvent, node_id: &str) {
         let mut queue = self.lock();
-        let stranger = event.outcome == Outcome::Refused && event.status == 0;
-        if (stranger && !queue.admits_stranger(event.at / 60)) || queue.events.len() >= WAITING {
+        // What costs the asker nothing must not push out of the log what was done.
+        let stranger = event.who.is_empty() && event.outcome != Outcome::Done;
+        let cheap = stranger || event.outcome == Outcome::Refused;
+        // An event without a status comes before anybody is known: its name is only what a stranger said.
+        let who = if event.status == 0 { "" } else { &event.who };
+        if (cheap && !queue.admits_refusal(who, event.at / 60)) || queue.events.len() >= WAITING {
             queue.lost = queue.lost.saturating_add(1);
             return;
         }
@@ -149,12 +167,15 @@ impl Log {
 }
 
 impl Queue {
-    fn admits_stranger(&mut self, minute: u64) -> bool {
-        if self.strangers.0 != minute {
-            self.strangers = (minute, 0);
+    fn admits_refusal(&mut self, who: &str, minute: u64) -> bool {
+        if self.refusals.0 != minute {
+            self.refusals = (minute, BTreeMap::new());
         }
-        self.strangers.1 = self.strangers.1.saturating_add(1);
-        self.strangers.1 <= STRANGERS
+        let counts = &mut self.refusals.1;
+        let who = if counts.len() < COUNTED || counts.contains_key(who) { who } else { "" };
+        let count = counts.entry(who.to_owned()).or_default();
+        *count = count.saturating_add(1);
+        *count <= REFUSALS
     }
 }
 

@@ -19,6 +19,8 @@
 //! | [`power`] | power of machines: Wake-on-LAN, IPMI, Redfish |
 //! | [`provision`] | configures and starts the install master |
 //! | [`http`] | the API: HTTPS and unix socket, authentication, routes |
+//! | [`access`] | users and API tokens in the record |
+//! | [`metrics`] | what the agent counts of itself |
 //! | [`audit`] | who asked for which change, and who was refused |
 //! | [`node_info`] | this node about itself |
 //! | [`boot_drives`] | the boot drives: watched, told, healed |
@@ -29,6 +31,7 @@
 //! | [`cli`] | small verbs for people: status, boot, heal, window, reinstall, invite, token, join, power |
 //! | [`settings`], [`clock`], [`errors`] | paths and ports; the wall clock; error texts |
 
+mod access;
 mod app;
 mod audit;
 mod boot_drives;
@@ -42,6 +45,7 @@ mod leader;
 mod liveness;
 mod local_pool;
 mod membership;
+mod metrics;
 mod node_info;
 mod pki;
 mod power;

@@ -33,7 +33,7 @@ use crate::node_info::own_address;
 use crate::record::values::{NodeValue, ProvisionValue};
 use crate::record::{RecordError, keys};
 use config::{Place, Release, Wanted, plan_config};
-pub(crate) use settings::{SettingsError, ensure_recorded, get, set};
+pub(crate) use settings::{SettingsError, ensure_recorded, get, read, set};
 
 /// The unit; `rootfs` has its file.
 const UNIT: &str = "maekin-pxe.service";

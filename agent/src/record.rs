@@ -14,6 +14,7 @@
 //! | [`look`] | all that a member follows, in two questions |
 //! | [`pages`] | long lists, piece by piece |
 //! | [`voters`] | who is asked, and who votes |
+//! | [`watch`] | word of every change |
 
 pub(crate) mod alive;
 pub(crate) mod backup;
@@ -26,6 +27,7 @@ pub(crate) mod snapshot;
 mod upward;
 pub(crate) mod values;
 pub(crate) mod voters;
+pub(crate) mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -76,6 +78,12 @@ pub(crate) enum RecordError {
         #[source]
         source: serde_json::Error,
     },
+    /// A value is not the one that was meant any more.
+    #[error("it was changed meanwhile, and is at r{now} now; read it again, and change that")]
+    Changed {
+        /// Its revision now; 0 where it is gone.
+        now: i64,
+    },
     /// A value is newer than this program.
     #[error(
         "the record's value {key} has version {version}, and this release knows {known}; upgrade this node: another member runs a newer release"
@@ -101,6 +109,33 @@ pub(crate) struct Versioned<T> {
     pub(crate) created: i64,
     /// The lease that it vanishes with; 0 for none.
     pub(crate) lease: i64,
+}
+
+/// Which version of a value is to be changed.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) enum Expected {
+    /// Whatever is there, or nothing.
+    #[default]
+    Whatever,
+    /// Whatever is there.
+    Existing,
+    /// The one of one of these revisions.
+    Revisions(Vec<i64>),
+}
+
+impl Expected {
+    /// Whether a value of `revision` (0: none) is meant. What is written then must be bound to that revision.
+    ///
+    /// # Errors
+    /// [`RecordError::Changed`].
+    pub(crate) fn check(&self, revision: i64) -> Result<(), RecordError> {
+        let holds = match self {
+            Self::Whatever => true,
+            Self::Existing => revision != 0,
+            Self::Revisions(wanted) => revision != 0 && wanted.contains(&revision),
+        };
+        if holds { Ok(()) } else { Err(RecordError::Changed { now: revision }) }
+    }
 }
 
 /// Several writes that happen together or not at all.

@@ -5,15 +5,22 @@ use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use maekin_host::cmd::{Cmd, exists};
 use maekin_rootfs::node::{Admin, ClusterIntent, Interface, Network, NodeConfig, Time};
 
+use rustls::pki_types::ServerName;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::JoinSet;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
 
 use crate::app::App;
 use crate::http::auth::{Auth, hash_password};
 use crate::http::{routes, server};
+use crate::pki::SERVER_NAME;
 use crate::pki::identity::NodeKey;
 use crate::settings::Settings;
 use crate::tls;
@@ -152,9 +159,67 @@ pub(crate) fn have_etcd(test: &str) -> bool {
 /// Waits until an agent is a member.
 pub(crate) async fn become_member(app: &Arc<App>) -> Arc<crate::app::Member> {
     let work = crate::membership::run(Arc::clone(app));
-    tokio::time::timeout(std::time::Duration::from_secs(60), work).await.expect("becomes a member in time");
+    tokio::time::timeout(Duration::from_secs(60), work).await.expect("becomes a member in time");
     match app.member() {
         Ok(member) => member,
         Err(problem) => panic!("is no member: {problem:?}"),
     }
+}
+
+/// An answer, read to its end.
+pub(crate) struct Reply {
+    /// HTTP status.
+    pub(crate) status: u16,
+    head: String,
+    /// The body.
+    pub(crate) body: String,
+}
+
+impl Reply {
+    /// A header, by its name in small letters.
+    pub(crate) fn header(&self, name: &str) -> Option<String> {
+        let with = format!("{name}: ");
+        self.head.lines().find_map(|line| line.strip_prefix(&with)).map(str::to_owned)
+    }
+
+    /// The short name of the problem.
+    pub(crate) fn kind(&self) -> String {
+        let problem: maekin_api::problem::Problem = self.json();
+        problem.kind.trim_start_matches("urn:maekin:").to_owned()
+    }
+
+    /// The body as what it should be.
+    pub(crate) fn json<T: serde::de::DeserializeOwned>(&self) -> T {
+        serde_json::from_str(&self.body).unwrap_or_else(|e| panic!("{e}: {} {}", self.status, self.body))
+    }
+}
+
+/// A connection to an agent that is a member, as a stranger has it who knows the cluster's fingerprint.
+pub(crate) async fn connect(app: &App) -> TlsStream<TcpStream> {
+    let ca = app.member().ok().unwrap().cluster.ca_sha256.clone();
+    let tls = TlsConnector::from(Arc::new(maekin_host::pin::client_config(&ca).unwrap()));
+    let stream = TcpStream::connect(("127.0.0.1", app.settings.port)).await.unwrap();
+    tls.connect(ServerName::try_from(SERVER_NAME).unwrap(), stream).await.unwrap()
+}
+
+/// Asks such an agent, with headers as whole lines.
+pub(crate) async fn ask(app: &App, method: &str, path: &str, headers: &[&str], body: &str) -> Reply {
+    let mut stream = connect(app).await;
+    let mut lines = headers.join("\r\n");
+    if !lines.is_empty() {
+        lines.push_str("\r\n");
+    }
+    let length = body.len();
+    let text = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{lines}content-length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(text.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    let read = stream.read_to_end(&mut answer);
+    let _ =
+        tokio::time::timeout(Duration::from_secs(30), read).await.expect("the server ends the connection");
+    let answer = String::from_utf8_lossy(&answer).into_owned();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
+    let status = head.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+    Reply { status, head: head.to_owned(), body: body.to_owned() }
 }

@@ -23,6 +23,7 @@
 //! | [`record`] | the cluster's record as a store |
 //! | [`secret`] | texts that are never shown |
 //! | [`trust`] | join tokens |
+//! | [`watch`] | word of what changes |
 
 pub mod access;
 pub mod addresses;
@@ -42,6 +43,7 @@ pub mod provision;
 pub mod record;
 pub mod secret;
 pub mod trust;
+pub mod watch;
 
 /// A DNS name in every node's certificate. Nodes verify each other under it, so that an address that changes breaks
 /// no trust; who exactly a node is says the URI beside it.
@@ -133,5 +135,19 @@ pub const HEALTH: &str = "/healthz";
 pub const OPENAPI: &str = "/v1/openapi.json";
 /// `GET` [`access::WhoAmI`]: who asks, as the node knows it.
 pub const WHOAMI: &str = "/v1/whoami";
+/// `PUT` [`access::ChangePassword`]: change one's own password.
+pub const OWN_PASSWORD: &str = "/v1/whoami/password";
+/// `GET` list of [`access::User`], `POST` [`access::NewUser`].
+pub const USERS: &str = "/v1/users";
+/// `GET` [`access::User`], `PUT` [`access::SetUser`] with `If-Match`, `DELETE`: his tokens end too.
+pub const USER: &str = "/v1/users/{user}";
+/// `GET` list of [`access::Token`]: one's own, to an admin all. `POST` [`access::NewToken`], answers [`access::MadeToken`].
+pub const TOKENS: &str = "/v1/tokens";
+/// `GET` [`access::Token`], `DELETE`.
+pub const TOKEN: &str = "/v1/tokens/{token}";
 /// `GET` list of [`audit::AuditEvent`], the newest first; `?limit=&after=`.
 pub const AUDIT: &str = "/v1/audit";
+/// `GET`: word of what changes, as server-sent events; see [`watch`]. `?kinds=nodes,machines&after=`.
+pub const WATCH: &str = "/v1/watch";
+/// `GET`: Prometheus text about this node.
+pub const METRICS: &str = "/metrics";

@@ -30,17 +30,22 @@ fn api_audit_memory_is_bounded_and_what_is_lost_is_counted() {
 }
 
 #[test]
-fn api_audit_strangers_fill_no_log() {
+fn api_audit_refusals_fill_no_log() {
     let log = Log::default();
     let refused = |at| AuditEvent { at, ..Event::refused("login-refused").0 };
     for _ in 0..500 {
         log.push(refused(60), "0123456789");
     }
-    assert_eq!(waiting(&log).len(), STRANGERS as usize, "in one minute");
+    assert_eq!(waiting(&log).len(), REFUSALS as usize, "in one minute");
+    let forbidden = AuditEvent { who: "eva".into(), status: 403, ..refused(61) };
+    log.lock().events.clear();
+    log.push(forbidden, "0123456789");
+    assert_eq!(waiting(&log).len(), 1, "strangers do not push out users");
+    log.push(refused(61), "0123456789");
     log.push(change(61), "0123456789");
-    assert!(waiting(&log).last().unwrap().text.contains("440 before it"), "changes are always kept");
+    assert!(waiting(&log).last().unwrap().text.contains("1 before it"), "changes are always kept");
     log.push(refused(120), "0123456789");
-    assert_eq!(waiting(&log).len(), STRANGERS as usize + 2, "the next minute");
+    assert_eq!(waiting(&log).len(), 3, "the next minute");
     let ids: Vec<_> = waiting(&log).into_iter().map(|event| event.id).collect();
     assert!(ids.is_sorted(), "later ids are greater");
 }

@@ -4,6 +4,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maekin_api::problem::{MEDIA_TYPE, Problem};
 
+use crate::access::AccessError;
 use crate::errors::chain;
 use crate::install::InstallError;
 use crate::pki::PkiError;
@@ -43,6 +44,13 @@ impl ApiError {
     }
 }
 
+impl ApiError {
+    /// The problem itself.
+    pub(crate) fn into_problem(self) -> Problem {
+        *self.0
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
@@ -53,6 +61,7 @@ impl IntoResponse for ApiError {
         if status == StatusCode::UNAUTHORIZED {
             let how = HeaderValue::from_static("Basic realm=\"maekin\", charset=\"UTF-8\"");
             headers.insert(header::WWW_AUTHENTICATE, how);
+            headers.append(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"maekin\""));
         }
         response
     }
@@ -64,8 +73,36 @@ impl From<RecordError> for ApiError {
         let kind = match error {
             RecordError::Unreachable { .. } | RecordError::Refused { .. } => "record-unreachable",
             RecordError::Value { .. } | RecordError::Newer { .. } => "record-value",
+            RecordError::Changed { .. } => {
+                let title = "The resource is not the one that was meant";
+                return Self::new(StatusCode::PRECONDITION_FAILED, "changed", title, chain(&error));
+            }
         };
         Self::new(StatusCode::SERVICE_UNAVAILABLE, kind, title, chain(&error))
+    }
+}
+
+impl From<AccessError> for ApiError {
+    fn from(error: AccessError) -> Self {
+        let detail = chain(&error);
+        let new = |status, kind, title| Self::new(status, kind, title, detail.clone());
+        match error {
+            AccessError::Record(e) => e.into(),
+            AccessError::Invalid(_) => Self::bad_request(detail),
+            AccessError::NoUser(_) | AccessError::NoToken(_) => {
+                new(StatusCode::NOT_FOUND, "not-found", "There is no such thing")
+            }
+            AccessError::Exists(_) => {
+                new(StatusCode::CONFLICT, "exists", "There is one of that name already")
+            }
+            AccessError::LastAdmin(_) => {
+                new(StatusCode::CONFLICT, "last-admin", "Nobody would be left who may do everything")
+            }
+            AccessError::Full(_) => new(StatusCode::CONFLICT, "full", "There are too many"),
+            AccessError::NotYours(_) => new(StatusCode::FORBIDDEN, "forbidden", "Who asks may not do this"),
+            AccessError::Contended => new(StatusCode::SERVICE_UNAVAILABLE, "contended", "The record is busy"),
+            AccessError::Internal(_) => Self::internal(detail),
+        }
     }
 }
 

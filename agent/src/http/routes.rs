@@ -45,6 +45,7 @@ pub(crate) use machines::who;
 use super::error::ApiError;
 use super::request;
 use super::table::{Op, delete, get, group, post, put, router};
+use super::watch;
 use crate::app::App;
 use crate::trust::routes as trust;
 
@@ -58,6 +59,12 @@ const FACTS: usize = api::machine::FACTS + (64 << 10);
 const LIST: usize = 1 << 20;
 /// Media type of a list as CSV.
 const CSV: &str = "text/csv";
+
+/// What `GET /v1/watch` may be asked.
+const WATCH_QUERIES: &[(&str, &str)] = &[
+    ("kinds", "Kinds of things, with commas between; all that one may watch where it is left out."),
+    ("after", "As `Last-Event-ID`, for whoever cannot send that."),
+];
 
 /// What is served over HTTPS.
 pub(crate) fn public(app: Arc<App>) -> Router {
@@ -76,11 +83,32 @@ pub(crate) fn operations() -> Vec<Op> {
         group("access", [
             get(api::WHOAMI, "whoAmI", Viewer, "Who asks, as the node knows it.", access::whoami)
                 .answers::<api::access::WhoAmI>(),
+            put(api::OWN_PASSWORD, "changeOwnPassword", Viewer, "Change one's own password.", access::own_password)
+                .takes::<api::access::ChangePassword>().own(),
+            get(api::USERS, "listUsers", Admin, "Users of the cluster.", access::users)
+                .lists::<api::access::User>(),
+            post(api::USERS, "createUser", Admin, "Make a user.", access::create_user)
+                .takes::<api::access::NewUser>().answers::<api::access::User>(),
+            get(api::USER, "getUser", Admin, "One user.", access::user)
+                .answers::<api::access::User>().tagged(),
+            put(api::USER, "setUser", Admin, "Change a user's role or password; needs `If-Match`.", access::set_user)
+                .takes::<api::access::SetUser>().answers::<api::access::User>().tagged(),
+            delete(api::USER, "deleteUser", Admin, "Delete a user and his tokens.", access::delete_user),
+            get(api::TOKENS, "listTokens", Viewer, "One's own API tokens; to an admin all.", access::tokens)
+                .lists::<api::access::Token>(),
+            post(api::TOKENS, "createToken", Viewer, "Make an API token for oneself.", access::create_token)
+                .takes::<api::access::NewToken>().answers::<api::access::MadeToken>().own(),
+            get(api::TOKEN, "getToken", Viewer, "One API token.", access::token)
+                .answers::<api::access::Token>(),
+            delete(api::TOKEN, "deleteToken", Viewer, "End an API token.", access::delete_token).own(),
             get(api::AUDIT, "listAudit", Admin, "The audit log, the newest first.", access::audit)
                 .lists::<api::audit::AuditEvent>(),
         ]),
         group("about", [
             get(api::OPENAPI, "getOpenApi", Viewer, "This document.", access::openapi).answers::<serde_json::Value>(),
+            get(api::WATCH, "watch", Viewer, "Word of what changes, as server-sent events; `Last-Event-ID` goes on behind one.", watch::get)
+                .queries(WATCH_QUERIES).answers_text("text/event-stream").endless(),
+            get(api::METRICS, "metrics", Viewer, "What this node counts, as Prometheus text.", access::metrics).answers_text("text/plain"),
             get(api::HEALTH, "health", None, "Whether the agent serves.", async || "ok\n").answers_text("text/plain"),
         ]),
         group("node", [
@@ -109,9 +137,9 @@ pub(crate) fn operations() -> Vec<Op> {
             get(api::CLUSTER_NODE, "getNodeByName", Viewer, "One of them, by host name or id.", nodes::one)
                 .answers::<api::nodes::NodeInfo>(),
             get(api::PROVISION, "getProvision", Viewer, "What the install masters hand out.", provision::get)
-                .answers::<api::provision::Provision>(),
+                .answers::<api::provision::Provision>().tagged(),
             put(api::PROVISION, "setProvision", Admin, "Say what they shall hand out.", provision::put)
-                .takes::<api::provision::Provision>().answers::<api::provision::Provision>(),
+                .takes::<api::provision::Provision>().answers::<api::provision::Provision>().tagged(),
             post(api::INVITES, "createInvite", Admin, "Make a one-time secret for a node that is installed by hand.", install::invite)
                 .takes::<api::join::NewInvite>().answers::<api::join::Invite>(),
             post(api::JOIN, "join", None, "Ask to become a member, with a one-time secret or a join token.", install::join)
@@ -166,20 +194,20 @@ pub(crate) fn operations() -> Vec<Op> {
             post(api::MACHINE_DENY, "denyMachine", Operator, "Tell a machine no.", machines::deny)
                 .takes::<api::install::Deny>().answers::<api::install::SeenMachine>(),
             get(api::APPROVALS, "getApprovals", Viewer, "Machines that are let in without asking further.", machines::rules)
-                .answers::<Vec<api::install::Rule>>(),
+                .answers::<Vec<api::install::Rule>>().tagged(),
             put(api::APPROVALS, "setApprovals", Operator, "Replace that list.", machines::set_rules)
-                .takes::<Vec<api::install::Rule>>().answers::<Vec<api::install::Rule>>().up_to(LIST),
-            get(api::APPROVALS_CSV, "getApprovalsCsv", Viewer, "The same list as CSV.", machines::csv).answers_text(CSV),
+                .takes::<Vec<api::install::Rule>>().answers::<Vec<api::install::Rule>>().tagged().up_to(LIST),
+            get(api::APPROVALS_CSV, "getApprovalsCsv", Viewer, "The same list as CSV.", machines::csv).answers_text(CSV).tagged(),
             put(api::APPROVALS_CSV, "setApprovalsCsv", Operator, "Replace that list, from CSV.", machines::set_csv)
-                .takes_text(CSV).answers::<Vec<api::install::Rule>>().up_to(LIST),
+                .takes_text(CSV).answers::<Vec<api::install::Rule>>().tagged().up_to(LIST),
         ]),
         group("power", [
             get(api::POWER, "listPower", Viewer, "Machines whose power can be switched.", power::list)
                 .lists::<api::power::PowerInfo>(),
             get(api::MACHINE_POWER, "getPower", Viewer, "How one machine is switched.", power::get)
-                .answers::<api::power::PowerInfo>(),
+                .answers::<api::power::PowerInfo>().tagged(),
             put(api::MACHINE_POWER, "setPower", Admin, "Say how it is switched.", power::set)
-                .takes::<api::power::SetPower>().answers::<api::power::PowerInfo>(),
+                .takes::<api::power::SetPower>().answers::<api::power::PowerInfo>().tagged(),
             delete(api::MACHINE_POWER, "forgetPower", Admin, "Forget how it is switched.", power::forget),
             post(api::MACHINE_POWER, "actPower", Operator, "Switch it.", power::act)
                 .takes::<api::power::Act>().answers::<api::power::Done>(),

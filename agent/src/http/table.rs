@@ -2,7 +2,7 @@
 //! OpenAPI document are all made from the same list, so that nothing is served that is not in it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::extract::{DefaultBodyLimit, Request, State};
 use axum::handler::Handler;
@@ -252,14 +252,21 @@ struct Gate {
 async fn guard(
     State(gate): State<Gate>,
     Extension(peer): Extension<Peer>,
-    mut request: Request,
+    request: Request,
     next: Next,
 ) -> Response {
     let Gate { app, about } = gate;
-    let mut entry = audit::Pending::new(&app, &about, &peer, request.uri().path());
+    let asked = Instant::now();
+    let response = answer(&app, &about, &peer, request, next).await;
+    app.metrics.served(about.id, response.status().as_u16(), asked.elapsed());
+    response
+}
+
+async fn answer(app: &Arc<App>, about: &About, peer: &Peer, mut request: Request, next: Next) -> Response {
+    let mut entry = audit::Pending::new(app, about, peer, request.uri().path());
     let identity = match about.least {
         None => None,
-        Some(least) => match app.auth.identify(&app, &peer, request.headers()).await {
+        Some(least) => match app.auth.identify(app, peer, request.headers()).await {
             Err(problem) => return entry.refused(None, problem),
             Ok(identity) => match identity.may(least, about.group) {
                 Err(problem) => return entry.refused(Some(&identity), problem),

@@ -12,7 +12,7 @@ use super::terms::{problems, shown};
 use super::{InstallError, TRIES};
 use crate::record::keys::APPROVALS;
 use crate::record::values::ApprovalsValue;
-use crate::record::{Change, Record};
+use crate::record::{Change, Expected, Record};
 
 /// Most rules.
 pub(crate) const MOST: usize = 5000;
@@ -109,24 +109,29 @@ pub(crate) fn terms_of(rule: &Rule) -> Terms {
     Terms { hostname, roles, disks, minutes: 0 }
 }
 
-/// The list.
+/// The list with the revision that it is of; 0 while there is none.
 ///
 /// # Errors
 /// [`InstallError::Record`].
-pub(crate) async fn get(record: &Record) -> Result<Vec<Rule>, InstallError> {
+pub(crate) async fn read(record: &Record) -> Result<(Vec<Rule>, i64), InstallError> {
     let value = record.get::<ApprovalsValue>(APPROVALS).await?;
-    Ok(value.map(|value| value.value.rules).unwrap_or_default())
+    Ok(value.map(|value| (value.value.rules, value.revision)).unwrap_or_default())
 }
 
-/// Puts another list in its place; all of it or nothing.
+/// Puts another list in the place of the `expected` one; all of it or nothing.
 ///
 /// # Errors
 /// [`InstallError::Invalid`] with a line for each thing that is wrong.
-pub(crate) async fn set(record: &Record, rules: &[Rule]) -> Result<Vec<Rule>, InstallError> {
+pub(crate) async fn set(
+    record: &Record,
+    rules: &[Rule],
+    expected: &Expected,
+) -> Result<Vec<Rule>, InstallError> {
     let rules = check_all(rules, |i| format!("rule {i}"))?;
     let value = ApprovalsValue { rules };
     for _ in 0..TRIES {
         let old = record.get::<ApprovalsValue>(APPROVALS).await?.map_or(0, |old| old.revision);
+        expected.check(old)?;
         let change = Change::default().if_unchanged(APPROVALS, old).put(APPROVALS, &value)?;
         if record.commit(change).await? {
             return Ok(value.rules);

@@ -11,7 +11,7 @@ use super::settings::{Way, plan_way};
 use crate::app::Member;
 use crate::record::keys::{self, under};
 use crate::record::values::{MachineValue, PowerValue};
-use crate::record::{Change, Record, Versioned};
+use crate::record::{Change, Expected, Record, Versioned};
 use crate::sealed::SealKey;
 
 /// How often a compare-and-swap is tried.
@@ -94,13 +94,18 @@ pub(crate) async fn list(record: &Record) -> Result<Vec<PowerInfo>, PowerError> 
     Ok(values.into_iter().map(|v| show(v.value)).collect())
 }
 
-/// Sets how the machine of `mac` is switched, in place of what was set before.
+/// Sets how the machine of `mac` is switched, in place of the `expected` settings.
 ///
 /// # Errors
 /// [`PowerError`].
-pub(crate) async fn set(member: &Member, mac: &str, set: &SetPower) -> Result<PowerInfo, PowerError> {
+pub(crate) async fn set(
+    member: &Member,
+    mac: &str,
+    set: &SetPower,
+    expected: &Expected,
+) -> Result<PowerInfo, PowerError> {
     let value = plan_value(member.seal.as_ref(), mac, set)?;
-    change(&member.record, mac, |_| Ok(Some(value.clone()))).await?;
+    change_expected(&member.record, mac, expected, |_| Ok(Some(value.clone()))).await?;
     show(&member.record, mac).await
 }
 
@@ -147,10 +152,21 @@ async fn change(
     mac: &str,
     plan: impl Fn(Option<&PowerValue>) -> Result<Option<PowerValue>, PowerError>,
 ) -> Result<(), PowerError> {
+    change_expected(record, mac, &Expected::Whatever, plan).await
+}
+
+/// The same, of the `expected` value only.
+async fn change_expected(
+    record: &Record,
+    mac: &str,
+    expected: &Expected,
+    plan: impl Fn(Option<&PowerValue>) -> Result<Option<PowerValue>, PowerError>,
+) -> Result<(), PowerError> {
     super::settings::check_mac(mac)?;
     let key = under(keys::POWER, mac);
     for _ in 0..TRIES {
         let old = record.get::<PowerValue>(&key).await?;
+        expected.check(old.as_ref().map_or(0, |old| old.revision))?;
         let new = plan(old.as_ref().map(|old| &old.value))?;
         let change = Change::default().if_unchanged(&key, old.as_ref().map_or(0, |old| old.revision));
         let change = match &new {

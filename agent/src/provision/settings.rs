@@ -5,7 +5,7 @@ use maekin_rootfs::cidr::Cidr;
 use maekin_rootfs::node::Provision;
 
 use crate::record::values::ProvisionValue;
-use crate::record::{Change, Record, RecordError, keys};
+use crate::record::{Change, Expected, Record, RecordError, Versioned, keys};
 
 /// Most addresses that are handed out: a /16.
 const MOST: u32 = 1 << 16;
@@ -43,13 +43,37 @@ pub(crate) async fn get(record: &Record) -> Result<Option<Provision>, RecordErro
     Ok(value.map(|v| Provision { pool_start: v.pool_start, pool_end: v.pool_end, router: v.router }))
 }
 
-/// From now on this is handed out. `network` is the cluster's.
+/// The same, as it lies in the record.
+///
+/// # Errors
+/// [`RecordError`].
+pub(crate) async fn read(record: &Record) -> Result<Option<Versioned<ProvisionValue>>, RecordError> {
+    record.get::<ProvisionValue>(keys::PROVISION).await
+}
+
+/// From now on this is handed out, in place of what is `expected`. `network` is the cluster's.
 ///
 /// # Errors
 /// [`SettingsError`].
-pub(crate) async fn set(record: &Record, wish: &Wire, network: Option<Cidr>) -> Result<(), SettingsError> {
+pub(crate) async fn set(
+    record: &Record,
+    wish: &Wire,
+    network: Option<Cidr>,
+    expected: &Expected,
+) -> Result<(), SettingsError> {
     let value = plan_settings(wish, network).map_err(SettingsError::Invalid)?;
-    record.commit(Change::default().put(keys::PROVISION, &value)?).await?;
+    let revision = read(record).await?.map_or(0, |found| found.revision);
+    expected.check(revision)?;
+    let change = Change::default().put(keys::PROVISION, &value)?;
+    let change = match expected {
+        Expected::Whatever => change,
+        Expected::Existing | Expected::Revisions(_) => change.if_unchanged(keys::PROVISION, revision),
+    };
+    if !record.commit(change).await? {
+        return Err(
+            RecordError::Changed { now: read(record).await?.map_or(0, |found| found.revision) }.into()
+        );
+    }
     tracing::info!(?value, "what the install masters hand out was changed");
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! Where things lie in the record.
 
+/// Everything.
+pub(crate) const ALL: &str = "/maekin/v1/";
 /// The cluster itself, a [`super::values::ClusterValue`].
 pub(crate) const CLUSTER: &str = "/maekin/v1/cluster";
 /// Whether machines are let in, a [`super::values::WindowValue`].
@@ -51,6 +53,12 @@ pub(crate) const CA: &str = "/maekin/v1/ca";
 pub(crate) const ADDRESSES: &str = "/maekin/v1/addresses/";
 /// The audit log, a [`maekin_api::audit::AuditEvent`] each, under an id that grows with time.
 pub(crate) const AUDIT: &str = "/maekin/v1/audit/";
+/// Users, [`super::values::UserValue`] each, under the name.
+pub(crate) const USERS: &str = "/maekin/v1/users/";
+/// API tokens, [`super::values::TokenValue`] each, under the id.
+pub(crate) const TOKENS: &str = "/maekin/v1/tokens/";
+/// Changed whenever users or tokens are, a [`super::values::CutValue`].
+pub(crate) const ACCESS: &str = "/maekin/v1/access";
 
 /// That the record was put back from a copy, a [`super::values::RestoredValue`].
 pub(crate) const RESTORED: &str = "/maekin/v1/restored";

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use maekin_api::access::Role;
 use maekin_api::install::{Disks, Event, Progress, Rule, What};
 use maekin_api::machine::{Identity, Inventory};
 use maekin_api::power::{LastAction, PowerSettings};
@@ -287,4 +288,34 @@ pub(crate) struct RestoredValue {
     /// Id of the node.
     pub(crate) by: String,
     pub(crate) source: String,
+}
+
+/// A user.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct UserValue {
+    pub(crate) name: String,
+    /// Names this user for ever: another one who is given the name later is somebody else.
+    pub(crate) id: String,
+    pub(crate) role: Role,
+    /// Argon2id hash of the password, PHC string.
+    pub(crate) hash: String,
+    pub(crate) created_at: u64,
+    pub(crate) changed_at: u64,
+    pub(crate) by: String,
+}
+
+/// An API token.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct TokenValue {
+    pub(crate) id: String,
+    pub(crate) name: String,
+    pub(crate) user: String,
+    /// Id of that user; empty for the one of the node files.
+    pub(crate) user_id: String,
+    pub(crate) role: Role,
+    pub(crate) scopes: Vec<String>,
+    /// SHA-256 of the whole token, hex digits.
+    pub(crate) sha256: String,
+    pub(crate) created_at: u64,
+    pub(crate) expires: u64,
 }

@@ -8,11 +8,12 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use etcd_client::{Client, ConnectOptions, MemberAddOptions};
 
 use super::RecordError;
+use crate::metrics;
 
 /// How long one question to one voter may take.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
@@ -294,7 +295,13 @@ async fn bounded<T>(
     work: Pin<Box<impl Future<Output = Result<T, etcd_client::Error>>>>,
 ) -> Result<T, RecordError> {
     let unreachable = |why| Err(RecordError::Unreachable { voters: voter.to_owned(), why });
-    match tokio::time::timeout(limit, work).await {
+    let asked = Instant::now();
+    let outcome = tokio::time::timeout(limit, work).await;
+    metrics::RECORD.observe(asked.elapsed());
+    if !matches!(outcome, Ok(Ok(_))) {
+        metrics::RECORD_FAILED.fetch_add(1, Ordering::Relaxed);
+    }
+    match outcome {
         Err(_) => unreachable(format!("no answer within {} s", limit.as_secs())),
         Ok(Err(e)) if is_gone(&e) => unreachable(e.to_string()),
         Ok(Err(source)) => Err(RecordError::Refused { message: what.to_owned(), source: Box::new(source) }),

@@ -15,6 +15,7 @@ use super::{Body, parse};
 use crate::app::App;
 use crate::clock::now;
 use crate::http::error::ApiError;
+use crate::http::etag::{IfMatch, tagged, with_tag};
 use crate::http::identity::{Identity, Who};
 use crate::http::page::Page;
 use crate::install::{approve, inventory, list};
@@ -84,28 +85,31 @@ pub(super) async fn deny(
     Ok(Json(approve::deny(&app.member()?.record, &name, &deny, &by, now()).await?))
 }
 
-pub(super) async fn rules(State(app): State<Arc<App>>) -> Answer<Vec<Rule>> {
-    Ok(Json(list::get(&app.member()?.record).await?))
+pub(super) async fn rules(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let (rules, revision) = list::read(&app.member()?.record).await?;
+    Ok(tagged(revision, &rules))
 }
 
-pub(super) async fn set_rules(State(app): State<Arc<App>>, body: Body) -> Answer<Vec<Rule>> {
+pub(super) async fn set_rules(State(app): State<Arc<App>>, wanted: IfMatch, body: Body) -> Answer<Vec<Rule>> {
     let rules: Vec<Rule> = parse(body)?;
-    keep(&app, &rules).await
+    keep(&app, &rules, &wanted).await
 }
 
-pub(super) async fn csv(State(app): State<Arc<App>>) -> Result<impl IntoResponse, ApiError> {
-    let text = list::csv::render(&list::get(&app.member()?.record).await?);
-    Ok(([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text))
+pub(super) async fn csv(State(app): State<Arc<App>>) -> Result<Response, ApiError> {
+    let (rules, revision) = list::read(&app.member()?.record).await?;
+    let text = list::csv::render(&rules);
+    let answer = ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text).into_response();
+    Ok(with_tag(revision, answer))
 }
 
-pub(super) async fn set_csv(State(app): State<Arc<App>>, body: Body) -> Answer<Vec<Rule>> {
+pub(super) async fn set_csv(State(app): State<Arc<App>>, wanted: IfMatch, body: Body) -> Answer<Vec<Rule>> {
     let text = body.map_err(super::unread)?;
     let text = std::str::from_utf8(&text).map_err(|_| ApiError::bad_request("the list is not UTF-8"))?;
-    keep(&app, &list::csv::parse(text)?).await
+    keep(&app, &list::csv::parse(text)?, &wanted).await
 }
 
-async fn keep(app: &App, rules: &[Rule]) -> Answer<Vec<Rule>> {
-    let rules = list::set(&app.member()?.record, rules).await?;
+async fn keep(app: &App, rules: &[Rule], wanted: &IfMatch) -> Answer<Vec<Rule>> {
+    let rules = list::set(&app.member()?.record, rules, &wanted.optional()).await?;
     tracing::info!(rules = rules.len(), "the list of machines that are let in was changed");
     Ok(Json(rules))
 }

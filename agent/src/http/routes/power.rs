@@ -10,6 +10,7 @@ use maekin_api::power::{Act, Done, PowerInfo, SetPower};
 use super::{Body, parse};
 use crate::app::App;
 use crate::http::error::ApiError;
+use crate::http::etag::{IfMatch, tagged};
 use crate::http::identity::Identity;
 use crate::http::page::Page;
 use crate::power::{self, store};
@@ -21,19 +22,22 @@ pub(super) async fn list(State(app): State<Arc<App>>, page: Page) -> Result<Resp
     Ok(page.of(maekin_api::POWER, machines, |machine| machine.mac.clone()))
 }
 
-pub(super) async fn get(State(app): State<Arc<App>>, Path(mac): Path<String>) -> Answer<PowerInfo> {
-    Ok(Json(store::show(&app.member()?.record, &mac).await?))
+pub(super) async fn get(State(app): State<Arc<App>>, Path(mac): Path<String>) -> Result<Response, ApiError> {
+    let record = app.member()?.record.clone();
+    let revision = store::get(&record, &mac).await?.revision; // not newer than what is shown
+    Ok(tagged(revision, &store::show(&record, &mac).await?))
 }
 
 pub(super) async fn set(
     State(app): State<Arc<App>>,
     Extension(asker): Extension<Identity>,
     Path(mac): Path<String>,
+    wanted: IfMatch,
     body: Body,
 ) -> Answer<PowerInfo> {
     let set: SetPower = parse(body)?;
     let member = app.member()?;
-    let info = store::set(&member, &mac, &set).await?;
+    let info = store::set(&member, &mac, &set, &wanted.optional()).await?;
     let (method, address) = (info.settings.method, &info.settings.address);
     tracing::info!(mac, ?method, address, by = asker.words(&app.config.hostname), "power: settings changed");
     Ok(Json(info))
