@@ -1,4 +1,4 @@
-//! The answer file of a rack's first node. Pure.
+//! The answer file of a rack's first node, or of one that joins by a stick. Pure.
 
 use std::fmt::Write;
 
@@ -9,7 +9,7 @@ pub const FIRST_ADDRESS: &str = "10.77.0.1/24";
 /// Addresses it leases to others.
 pub const POOL: (&str, &str) = ("10.77.0.100", "10.77.0.199");
 
-/// What the rack's first node is told.
+/// What a node is told.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// Password of user `admin`.
@@ -22,6 +22,8 @@ pub struct Answer {
     pub consent: Vec<String>,
     /// `reboot` or `poweroff`.
     pub after: String,
+    /// The join token of the cluster that the node becomes a member of; none: it makes one, and installs others.
+    pub token: Option<String>,
     /// TOML put behind everything else, for what is meant to be refused.
     pub extra: String,
 }
@@ -36,6 +38,7 @@ impl Answer {
             mirror: vec!["auto".to_owned()],
             consent: Vec::new(),
             after: "reboot".to_owned(),
+            token: None,
             extra: String::new(),
         }
     }
@@ -57,21 +60,24 @@ impl Answer {
         );
         for nic in &spec.nics {
             let network = match nic {
-                Nic::Rack { .. } => format!("addresses = {}", list(&[FIRST_ADDRESS.to_owned()])),
-                Nic::Tap { .. } | Nic::Host { .. } => "dhcp = true".to_owned(),
+                Nic::Rack { .. } if self.token.is_none() => {
+                    format!("addresses = {}", list(&[FIRST_ADDRESS.to_owned()]))
+                }
+                Nic::Rack { .. } | Nic::Tap { .. } | Nic::Host { .. } => "dhcp = true".to_owned(),
             };
             // Writing to a string cannot fail.
             let _ = write!(text, "[[network.interface]]\nmac = {}\n{network}\n\n", quote(nic.mac()));
         }
-        let _ = write!(
-            text,
-            "[cluster]\nmode = \"create\"\nname = \"rack\"\n\n[provision]\npool_start = {}\npool_end = {}\n\n\
-             [install]\nafter = {}\n{}",
-            quote(POOL.0),
-            quote(POOL.1),
-            quote(&self.after),
-            self.extra
-        );
+        let _ = match &self.token {
+            Some(token) => write!(text, "[cluster]\nmode = \"join\"\ntoken = {}\n\n", quote(token)),
+            None => write!(
+                text,
+                "[cluster]\nmode = \"create\"\nname = \"rack\"\n\n[provision]\npool_start = {}\npool_end = {}\n\n",
+                quote(POOL.0),
+                quote(POOL.1),
+            ),
+        };
+        let _ = write!(text, "[install]\nafter = {}\n{}", quote(&self.after), self.extra);
         text
     }
 }

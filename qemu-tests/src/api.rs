@@ -10,6 +10,7 @@ use maekin_api::boot_drives::BootDrives;
 use maekin_api::cluster::Cluster;
 use maekin_api::install::{Deny, Install, OpenWindow, Reinstall, SeenMachine, Terms, WindowState};
 use maekin_api::node::Node;
+use maekin_api::trust::{MadeToken, NewToken, TokenInfo};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::tls::{TlsConfig, TlsProvider};
@@ -136,6 +137,23 @@ impl Api {
     /// As [`Api::node`].
     pub fn deny(&self, machine: &str, deny: &Deny) -> anyhow::Result<SeenMachine> {
         self.post(&maekin_api::MACHINE_DENY.replace("{machine}", machine), deny)
+    }
+
+    /// `POST /v1/join-tokens`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn make_join_token(&self, uses: u32, minutes: u32, note: &str) -> anyhow::Result<MadeToken> {
+        let note = note.to_owned();
+        self.post(maekin_api::JOIN_TOKENS, &NewToken { uses, minutes, note })
+    }
+
+    /// `GET /v1/join-tokens`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn join_tokens(&self) -> anyhow::Result<Vec<TokenInfo>> {
+        self.get(maekin_api::JOIN_TOKENS)
     }
 
     /// `POST /v1/nodes/{name}/reinstall`.

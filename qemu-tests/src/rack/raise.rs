@@ -38,10 +38,24 @@ impl Rack {
     /// # Errors
     /// When the copy cannot be made.
     pub fn insert_stick(&mut self, release: &Release, answer: &Answer) -> anyhow::Result<()> {
-        let first = self.nodes().first().context("the rack has no node")?.clone();
-        let stick = self.dir().join(&first.name).join("stick.iso");
-        release.copy_with_answer(&answer.toml(&first), &stick)?;
-        self.change(&first.name, |node| node.medium = Some(Medium::Usb(stick)))
+        let first = self.nodes().first().context("the rack has no node")?.name.clone();
+        self.insert_stick_into(&first, release, answer)
+    }
+
+    /// The same for the node `name`.
+    ///
+    /// # Errors
+    /// As [`Rack::insert_stick`].
+    pub fn insert_stick_into(
+        &mut self,
+        name: &str,
+        release: &Release,
+        answer: &Answer,
+    ) -> anyhow::Result<()> {
+        let spec = self.nodes().iter().find(|n| n.name == name).context("the rack has no such node")?;
+        let stick = self.dir().join(name).join("stick.iso");
+        release.copy_with_answer(&answer.toml(spec), &stick)?;
+        self.change(name, |node| node.medium = Some(Medium::Usb(stick)))
     }
 
     /// Switches the first node on and waits until its agent answers as the cluster's only member. If it has a stick,
