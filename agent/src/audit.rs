@@ -84,14 +84,14 @@ impl Event {
 
     /// The name that was given by somebody who did not prove it.
     #[must_use]
-    pub(crate) fn as_user(mut self, name: &str) -> Self {
+    pub(crate) fn named(mut self, name: &str) -> Self {
         name.clone_into(&mut self.0.who);
         self
     }
 
     /// The id of the token that was shown.
     #[must_use]
-    pub(crate) fn as_token(mut self, id: &str) -> Self {
+    pub(crate) fn showing(mut self, id: &str) -> Self {
         id.clone_into(&mut self.0.token);
         self
     }

@@ -107,7 +107,9 @@ impl Keeper {
                 shared.quorum.answered(now());
             }
             // It answered; what it said is another matter.
-            Err(RecordError::Value { .. } | RecordError::Newer { .. } | RecordError::Changed { .. }) => shared.quorum.answered(now()),
+            Err(RecordError::Value { .. } | RecordError::Newer { .. } | RecordError::Changed { .. }) => {
+                shared.quorum.answered(now())
+            }
             Err(RecordError::Unreachable { .. } | RecordError::Refused { .. }) => shared.quorum.failed(now()),
         }
     }

@@ -180,7 +180,7 @@ impl Auth {
         }
         audit::event(
             app,
-            Event::refused("login-refused").as_user(user).from(Some(ip)).text("wrong user or password"),
+            Event::refused("login-refused").named(user).from(Some(ip)).text("wrong user or password"),
         );
         lock(&self.senders).failed(&group(ip), now());
         lock(&self.users).failed(&user.to_owned(), now());
@@ -190,7 +190,7 @@ impl Auth {
     async fn bearer(&self, app: &App, ip: IpAddr, token: &str) -> Result<Identity, ApiError> {
         let refuse = |bad: Bad, id: &str| {
             let event = Event::refused("token-refused").from(Some(ip)).text(bad.words());
-            audit::event(app, event.as_token(id));
+            audit::event(app, event.showing(id));
             if matches!(bad, Bad::Unknown | Bad::Forged) {
                 lock(&self.senders).failed(&group(ip), now());
             }

@@ -67,11 +67,13 @@ const WATCH_QUERIES: &[(&str, &str)] = &[
 ];
 
 /// What is served over HTTPS.
+#[allow(clippy::needless_pass_by_value)] // it is handed over to the router
 pub(crate) fn public(app: Arc<App>) -> Router {
     finish(router(&app, operations()))
 }
 
 /// What is served over the unix socket: the same, and what only this machine's own programs may ask.
+#[allow(clippy::needless_pass_by_value)] // it is handed over to the router
 pub(crate) fn socket(app: Arc<App>) -> Router {
     finish(router(&app, operations().into_iter().chain(internal()).collect()))
 }

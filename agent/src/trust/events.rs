@@ -20,5 +20,5 @@ pub(crate) fn refused(app: &App, kind: &'static str, peer: &Peer, who: &str, why
         Peer::Stranger(ip) => Some(*ip),
         _ => None,
     };
-    audit::event(app, Event::refused(kind).as_user(who).from(from).text(why));
+    audit::event(app, Event::refused(kind).named(who).from(from).text(why));
 }

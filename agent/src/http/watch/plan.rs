@@ -103,7 +103,7 @@ impl Wanted {
     fn told(&self, change: &Touched) -> Option<Change> {
         let fits = |(kind, prefix): &(&'static str, &str)| {
             let name = change.key.strip_prefix(prefix)?;
-            (prefix.ends_with('/') || name.is_empty()).then(|| (*kind, name))
+            (prefix.ends_with('/') || name.is_empty()).then_some((*kind, name))
         };
         let (kind, name) = self.kinds.iter().find_map(fits)?;
         let (kind, name) = (kind.to_owned(), name.to_owned());
