@@ -108,7 +108,7 @@ impl Keeper {
             }
             // It answered; what it said is another matter.
             Err(RecordError::Value { .. } | RecordError::Newer { .. } | RecordError::Changed { .. }) => {
-                shared.quorum.answered(now())
+                shared.quorum.answered(now());
             }
             Err(RecordError::Unreachable { .. } | RecordError::Refused { .. }) => shared.quorum.failed(now()),
         }
