@@ -8,7 +8,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`pending`] | the entry of one request |
-//! | [`keep`] | from memory into the record; what is too old goes |
+//! | [`mod@keep`] | from memory into the record; what is too old goes |
 
 mod keep;
 mod pending;
@@ -116,7 +116,7 @@ pub(crate) fn event(app: &App, event: Event) {
     write(app, event.0);
 }
 
-/// Writes an event down: to the journal at once, to the record by [`keep`].
+/// Writes an event down: to the journal at once, to the record by [`mod@keep`].
 fn write(app: &App, mut event: AuditEvent) {
     event.at = now();
     event.node.clone_from(&app.config.hostname);

@@ -5,7 +5,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`plan`] | names, and which copies are kept (pure) |
-//! | [`file`] | one copy: written, checked |
+//! | [`mod@file`] | one copy: written, checked |
 
 pub(crate) mod file;
 pub(crate) mod plan;
