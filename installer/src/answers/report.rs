@@ -62,8 +62,8 @@ mod tests {
     #[test]
     fn what_is_wrong_is_told_with_line_key_reason_and_what_is_allowed() {
         let text = GOOD.replace("\"create\"", "\"found\"");
-        let want = "a.toml:7: cluster.mode: unknown variant `found`, expected `create` or `join`\n    \
-            allowed: `\"create\"`, `\"join\"` (New cluster or existing one)\n";
+        let want = "a.toml:7: cluster.mode: unknown variant `found`, expected one of `create`, `join`, `wait`\n    \
+            allowed: `\"create\"`, `\"join\"`, `\"wait\"` (New cluster or existing one)\n";
         assert_eq!(report("a.toml", &text, None).unwrap_err(), want);
     }
 

@@ -10,6 +10,9 @@ use super::{Refusal, consent};
 use crate::answers::{Answers, Mirror, Rules, Selector};
 use crate::facts::{Disk, Facts, Firmware, size_text};
 
+/// Most drives of a boot mirror.
+const MOST: usize = 2;
+
 /// The drives to install on, in order.
 pub(super) fn choose<'a>(facts: &'a Facts, answers: &Answers) -> Result<Vec<&'a Disk>, Vec<Refusal>> {
     match &answers.mirror {
@@ -133,6 +136,17 @@ fn choose_named<'a>(
             }
             Err(refusal) => refusals.push(refusal),
         }
+    }
+    if chosen.len() > MOST {
+        let names = chosen.iter().map(|disk| disk.name.as_str()).collect::<Vec<_>>().join(", ");
+        refusals.push(Refusal {
+            disk: None,
+            reason: format!(
+                "{} drives are chosen ({names}), and a boot mirror has 1 or {MOST}",
+                chosen.len()
+            ),
+            remedy: format!("name at most {MOST} in disks.mirror, each entry one drive"),
+        });
     }
     refusals.extend(dependent(&chosen));
     if refusals.is_empty() { Ok(chosen) } else { Err(refusals) }

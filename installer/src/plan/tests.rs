@@ -1,5 +1,5 @@
 use super::*;
-use crate::answers;
+use crate::answers::{self, Mirror, Rules, Selector};
 use crate::facts::tests::{disk, machine, used};
 use maekin_image::manifest::{FileEntry, KeyKind, RootImage};
 
@@ -39,6 +39,16 @@ pub(crate) fn answers(extra: &str) -> Answers {
 
 fn named(names: &str) -> Answers {
     answers(&format!("[disks]\nmirror = [{names}]\n"))
+}
+
+/// The answers' own check lets no such thing through; the plan does not rely on it.
+#[test]
+fn three_drives_are_never_a_boot_mirror() {
+    let disks = ["vda", "vdb", "vdc"].map(|name| disk(name, 12)).to_vec();
+    let rules = Rules { max: Some(12 << 30), count: 3, ..Rules::default() };
+    let answers = Answers { mirror: Mirror::Named(vec![Selector::Rules(Box::new(rules))]), ..answers("") };
+    let text = plan(&machine(Firmware::Bios, disks), &answers, &manifest(), SEED).unwrap_err().to_string();
+    assert!(text.contains("3 drives are chosen (vda, vdb, vdc), and a boot mirror has 1 or 2"), "{text}");
 }
 
 /// No consent makes the medium a drive that can be installed on, and none is asked for.

@@ -297,7 +297,7 @@ pub(super) fn bad() -> Vec<Bad> {
             good().replace("\"create\"", "\"found\""),
             10,
             "cluster.mode",
-            "`create` or `join`",
+            "`create`, `join`, `wait`",
         ),
         ("create without a name", good().replace("name = \"rack\"\n", ""), 9, "cluster.name", "is missing"),
         (
