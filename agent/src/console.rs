@@ -24,7 +24,7 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use maekin_host::cmd::Cmd;
 use maekin_host::tty::{Consoles, active};
@@ -56,10 +56,21 @@ pub(crate) fn run(settings: Settings, ttys: Vec<PathBuf>) -> anyhow::Result<()> 
     let mut model =
         Model { consoles: consoles.paths().into_iter().map(console).collect(), ..Model::default() };
     let mut shown: Option<Buffer> = None;
+    let (mut painted, mut touched) = (0, Instant::now());
     loop {
-        show(&mut consoles, &model, &mut shown)?;
+        // Only the clock changes by itself, once a second.
+        let second = crate::clock::now();
+        if painted != second || shown.is_none() {
+            show(&mut consoles, &model, &mut shown)?;
+            painted = second;
+        }
         let key = consoles.key(TICK).map(|(console, key)| Event::Key { console, key });
+        if key.is_some() && touched.elapsed() >= worker::EVERY {
+            touched = Instant::now();
+            worker.ask(Job::Look);
+        }
         for event in key.into_iter().chain(events.try_iter()) {
+            painted = 0;
             for effect in update(&mut model, event) {
                 match effect {
                     Effect::Repaint => shown = None,

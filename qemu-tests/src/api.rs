@@ -11,12 +11,16 @@ use maekin_api::cluster::Cluster;
 use maekin_api::install::{Deny, Install, OpenWindow, Reinstall, SeenMachine, Terms, WindowState};
 use maekin_api::node::Node;
 use maekin_api::trust::{MadeToken, NewToken, TokenInfo};
+use maekin_host::wait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::tls::{TlsConfig, TlsProvider};
 
 /// How long a node may take to answer a request; translated guests check passwords slowly.
 const LIMIT: Duration = Duration::from_secs(60);
+/// How long a node may say that it cannot answer at the moment, and how long it is left alone in between.
+const BUSY_LIMIT: Duration = Duration::from_secs(60);
+const BUSY_PAUSE: Duration = Duration::from_secs(2);
 /// The longest answer taken.
 const MAX_ANSWER: u64 = 4 << 20;
 
@@ -178,14 +182,35 @@ impl Api {
         Ok(response.status().as_u16())
     }
 
-    /// `GET` of any path.
+    /// `GET` of any path. A node that says that it cannot answer at the moment (503) is asked again for a while, as any
+    /// client would: on a host with many translated guests the record may take its time.
     ///
     /// # Errors
     /// As [`Api::node`].
     pub fn get<T: DeserializeOwned>(&self, path: &str) -> anyhow::Result<T> {
-        let request =
-            self.agent.get(format!("{}{path}", self.url)).header("Authorization", &self.authorization);
-        read(request.call()).with_context(|| format!("GET {}{path}", self.url))
+        let what = format!("GET {}{path}", self.url);
+        let ask = || {
+            let request =
+                self.agent.get(format!("{}{path}", self.url)).header("Authorization", &self.authorization);
+            request.call()
+        };
+        let busy = |answer: &Result<ureq::http::Response<ureq::Body>, ureq::Error>| {
+            answer.as_ref().is_ok_and(|answer| answer.status().as_u16() == 503)
+        };
+        let mut last = None;
+        let settled = wait::until(&what, BUSY_LIMIT, BUSY_PAUSE, || {
+            let answer = ask();
+            if busy(&answer) {
+                last = Some(answer);
+                return None;
+            }
+            Some(answer)
+        });
+        let answer = match (settled, last) {
+            (Ok(answer), _) | (Err(_), Some(answer)) => answer,
+            (Err(e), None) => return Err(e.into()),
+        };
+        read(answer).context(what)
     }
 
     fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {

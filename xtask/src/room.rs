@@ -27,7 +27,7 @@ pub(crate) const IMAGE: Need = Need { what: "building the image", disk: 9000, me
 
 /// Every test: two racks at a time, one of them of three nodes, while the other test runs a node or two; and the two
 /// recorded installations that power cuts are tried on.
-pub(crate) const TESTS: Need = Need { what: "the tests", disk: 30_000, memory: 10_500 };
+pub(crate) const TESTS: Need = Need { what: "the tests", disk: 24_000, memory: 10_500 };
 
 /// What a third rack beside those two takes.
 const THIRD_RACK_MIB: u64 = 2 * (2048 + QEMU_MIB);

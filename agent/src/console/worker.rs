@@ -5,11 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Context;
 use maekin_api as api;
-use maekin_api::install::{Deny, Install, OpenWindow, SeenMachine, Terms, WindowState};
+use maekin_api::install::{Deny, Install, OpenWindow, Progress, SeenMachine, Terms, WindowState};
 use maekin_api::node::{Membership, Node};
 use maekin_api::trust::{JoinWith, MadeToken, NewToken};
 use maekin_host::block;
@@ -32,8 +32,17 @@ use crate::http::client::{ClientError, Target};
 use crate::settings::Settings;
 use crate::support;
 
-/// How often the agent is asked; a job that is done asks at once. Each time costs some ten questions to the record.
-const EVERY: Duration = Duration::from_secs(5);
+/// How often the agent is asked while somebody is there; a job that is done asks at once. Each time costs a handful of
+/// questions to the record, and there is a console on every node.
+pub(super) const EVERY: Duration = Duration::from_secs(5);
+/// How often it is asked where something goes on, and nobody touched a key for long.
+const WATCHED: Duration = Duration::from_secs(10);
+/// How often it is asked where nobody looks and nothing goes on: on most nodes at most times.
+const SELDOM: Duration = Duration::from_secs(30);
+/// For how long a machine that asked to boot is taken to wait for an answer, seconds.
+const WAITING: u64 = 60;
+/// For how long somebody is taken to be there after a key.
+const THERE: Duration = Duration::from_secs(120);
 /// How long a wrong password costs.
 const PENALTY: Duration = Duration::from_secs(2);
 /// How long a join token that is made here can be used, minutes.
@@ -44,6 +53,8 @@ const LOG_LINES: &str = "300";
 /// Something to do.
 #[derive(Debug)]
 pub(super) enum Job {
+    /// Somebody is there: ask the agent now, and often.
+    Look,
     /// Read the journal.
     Logs,
     /// Let machines in.
@@ -132,27 +143,47 @@ impl Long {
 async fn work(long: &Long, mut queue: UnboundedReceiver<Job>) {
     let (settings, news) = (&*long.settings, &long.news);
     let target = Target::Socket(settings.socket());
-    let mut tick = tokio::time::interval(EVERY);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut touched = Instant::now();
+    let mut pause = Duration::ZERO;
     loop {
         tokio::select! {
             job = queue.recv() => {
                 let Some(job) = job else { return };
+                if matches!(job, Job::Look) {
+                    touched = Instant::now();
+                }
                 if let Some(event) = carry_out(long, &target, job).await {
                     let _ = news.send(event); // as below
                 }
             }
-            _ = tick.tick() => {}
+            () = tokio::time::sleep(pause) => {}
         }
         let snapshot = Box::new(look(settings, &target).await);
+        pause = pace(&snapshot, touched.elapsed(), now());
         if news.send(Event::Snapshot(snapshot)).is_err() {
             return; // the loop is gone
         }
     }
 }
 
+/// How long until the agent is asked again, so long after the last key. Pure.
+fn pace(snapshot: &Snapshot, quiet: Duration, now: u64) -> Duration {
+    let under_way =
+        |p: &Progress| matches!(p, Progress::Booting | Progress::Installing { .. } | Progress::Installed);
+    let busy = snapshot.node.is_none()
+        || snapshot.cluster.as_ref().is_none_or(|cluster| cluster.install_window.open)
+        || snapshot.machines.iter().any(|machine| now < machine.last_seen.saturating_add(WAITING))
+        || snapshot.installs.iter().any(|install| under_way(&install.progress));
+    match (quiet < THERE, busy) {
+        (true, _) => EVERY,
+        (false, true) => WATCHED,
+        (false, false) => SELDOM,
+    }
+}
+
 async fn carry_out(long: &Long, target: &Target, job: Job) -> Option<Event> {
     match job {
+        Job::Look => None,
         Job::Logs => Some(Event::Logs(logs())),
         Job::OpenWindow(open) => Some(said(target.post(api::INSTALL_WINDOW, &open).await)),
         Job::CloseWindow => Some(said(target.delete(api::INSTALL_WINDOW).await)),
@@ -289,4 +320,40 @@ async fn look(settings: &Settings, target: &Target) -> Snapshot {
         Err(e) => snapshot.problem = chain(&e),
     }
     snapshot
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::view::tests::quiet;
+    use super::*;
+
+    #[test]
+    fn console_the_agent_is_asked_often_only_while_somebody_looks() {
+        let now = 1_000_000;
+        let (there, gone) = (Duration::from_secs(3), THERE);
+        let window = |open: bool| {
+            let mut snapshot = quiet();
+            if let Some(cluster) = &mut snapshot.cluster {
+                cluster.install_window.open = open;
+            }
+            snapshot
+        };
+        let install = |progress: Progress| Snapshot {
+            installs: vec![Install { progress, ..Install::default() }],
+            ..quiet()
+        };
+        let rows = [
+            ("somebody is there", quiet(), there, EVERY),
+            ("nothing goes on", quiet(), gone, SELDOM),
+            ("the agent does not answer", Snapshot::default(), gone, WATCHED),
+            ("no member yet", Snapshot { cluster: None, ..quiet() }, gone, WATCHED),
+            ("the window is open", window(true), gone, WATCHED),
+            ("an installation", install(Progress::Booting), gone, WATCHED),
+            ("one that is over", install(Progress::Joined), gone, SELDOM),
+            ("one that failed", install(Progress::Failed { reason: String::new() }), gone, SELDOM),
+        ];
+        for (name, snapshot, quiet, want) in rows {
+            assert_eq!(pace(&snapshot, quiet, now), want, "{name}");
+        }
+    }
 }

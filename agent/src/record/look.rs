@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use etcd_client::{Client, GetOptions, GetResponse, KeyValue, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Client, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse};
 
 use super::keys::{self, under};
-use super::values::{NodeValue, ReplacedValue, RolesValue};
+use super::values::{LeaderValue, NodeValue, ReplacedValue, RolesValue, WindowValue};
 use crate::trust::values::RemovedValue;
 
 use super::voters::{LIMIT, Voter, to_voter};
@@ -37,7 +37,69 @@ impl Look {
     }
 }
 
+/// What `GET /v1/cluster` tells of the record, all of it at one revision.
+#[derive(Debug, Clone)]
+pub(crate) struct Overview {
+    /// The members.
+    pub(crate) nodes: Vec<NodeValue>,
+    /// Labels of members, by id.
+    pub(crate) roles: BTreeMap<String, Vec<String>>,
+    /// Ids of the members that give signs of life.
+    pub(crate) alive: BTreeSet<String>,
+    /// Whether machines are let in.
+    pub(crate) window: Option<WindowValue>,
+    /// Who leads.
+    pub(crate) leader: Option<LeaderValue>,
+}
+
+/// The keys and values that each read of a transaction found, in their order.
+fn parts(answer: &TxnResponse) -> impl Iterator<Item = Vec<KeyValue>> {
+    answer.op_responses().into_iter().map(|part| match part {
+        TxnOpResponse::Get(got) => got.kvs().to_vec(),
+        _ => Vec::new(),
+    })
+}
+
+/// The last part of a key.
+fn name(kv: &KeyValue, prefix: &str) -> String {
+    String::from_utf8_lossy(kv.key()).trim_start_matches(prefix).to_owned()
+}
+
+fn roles_of(found: &[KeyValue]) -> Result<BTreeMap<String, Vec<String>>, RecordError> {
+    let role = |kv: &KeyValue| Ok((name(kv, keys::ROLES), decode::<RolesValue>(kv)?.value.roles));
+    found.iter().map(role).collect()
+}
+
 impl Record {
+    /// Everything that `GET /v1/cluster` tells, in one question: on a slow node each takes its time.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub(crate) async fn overview(&self) -> Result<Overview, RecordError> {
+        let all = || Some(GetOptions::new().with_prefix());
+        let names = Some(GetOptions::new().with_prefix().with_keys_only());
+        let txn = Txn::new().and_then(vec![
+            TxnOp::get(keys::NODES, all()),
+            TxnOp::get(keys::ROLES, all()),
+            TxnOp::get(keys::ALIVE, names),
+            TxnOp::get(keys::WINDOW, None),
+            TxnOp::get(keys::LEADER, None),
+        ]);
+        let work = async |client: Client| client.kv_client().txn(txn.clone()).await;
+        let answer = self.voters.ask("look at the cluster", LIMIT, work).await?;
+        let mut parts = parts(&answer);
+        let mut part = || parts.next().unwrap_or_default();
+        let (nodes, roles, alive, window, leader) = (part(), part(), part(), part(), part());
+        let value = |kv: &KeyValue| decode(kv).map(|found: Versioned<NodeValue>| found.value);
+        Ok(Overview {
+            nodes: nodes.iter().map(value).collect::<Result<_, RecordError>>()?,
+            roles: roles_of(&roles)?,
+            alive: alive.iter().map(|kv| name(kv, keys::ALIVE)).collect(),
+            window: window.first().map(decode).transpose()?.map(|found: Versioned<_>| found.value),
+            leader: leader.first().map(decode).transpose()?.map(|found: Versioned<_>| found.value),
+        })
+    }
+
     /// Looks. Every answer is at least as new as this call.
     ///
     /// # Errors
@@ -58,21 +120,14 @@ impl Record {
             Ok((answer, client.cluster_client().member_list().await?))
         };
         let (answer, voters) = self.voters.ask_twice("look at the members", LIMIT, work).await?;
-        let mut parts = answer.op_responses().into_iter().filter_map(|part| match part {
-            TxnOpResponse::Get(got) => Some(got),
-            _ => None,
-        });
-        let mut part = || parts.next().map(|got: GetResponse| got.kvs().to_vec()).unwrap_or_default();
+        let mut parts = parts(&answer);
+        let mut part = || parts.next().unwrap_or_default();
         let (replaced, nodes, roles, alive, removed) = (part(), part(), part(), part(), part());
-        let name = |kv: &KeyValue, prefix: &str| {
-            String::from_utf8_lossy(kv.key()).trim_start_matches(prefix).to_owned()
-        };
-        let role = |kv: &KeyValue| Ok((name(kv, keys::ROLES), decode::<RolesValue>(kv)?.value.roles));
         Ok(Look {
             voters: voters.members().iter().map(to_voter).collect(),
             nodes: nodes.iter().map(decode).collect::<Result<_, RecordError>>()?,
             alive: alive.iter().map(|kv| name(kv, keys::ALIVE)).collect(),
-            roles: roles.iter().map(role).collect::<Result<_, RecordError>>()?,
+            roles: roles_of(&roles)?,
             removed: removed
                 .iter()
                 .map(|kv| decode(kv).map(|found: Versioned<_>| found.value))

@@ -118,6 +118,17 @@ fn install(n: usize, progress: Progress) -> Install {
     }
 }
 
+/// A member on which nothing goes on.
+pub(crate) fn quiet() -> Snapshot {
+    let mut snapshot = whole().snapshot;
+    snapshot.installs.clear();
+    snapshot.machines.clear();
+    if let Some(cluster) = &mut snapshot.cluster {
+        cluster.install_window.open = false;
+    }
+    snapshot
+}
+
 fn whole() -> Model {
     let cluster = Cluster {
         id: "e46b63f8-07a9-5d19-af63-bdd1b9c21ff9".into(),

@@ -10,19 +10,15 @@ use maekin_api::cluster::{Cluster, Member, MemberState};
 use crate::app::App;
 use crate::clock::now;
 use crate::http::error::ApiError;
-use crate::install::window;
-use crate::record::keys::{self, under};
-use crate::record::values::{LeaderValue, NodeValue, RolesValue};
+use crate::install::decide::window_state;
+use crate::record::values::NodeValue;
 
 pub(super) async fn get(State(app): State<Arc<App>>) -> Result<Json<Cluster>, ApiError> {
     let member = app.member()?;
-    let record = &member.record;
-    let alive: BTreeSet<String> = record.names(keys::ALIVE).await?.into_iter().collect();
-    let nodes = record.list::<NodeValue>(keys::NODES).await?;
-    let mut nodes: Vec<_> = nodes.into_iter().map(|n| to_member(n.value, &alive)).collect();
+    let seen = member.record.overview().await?;
+    let mut nodes: Vec<_> = seen.nodes.into_iter().map(|node| to_member(node, &seen.alive)).collect();
     for node in &mut nodes {
-        let roles = record.get::<RolesValue>(&under(keys::ROLES, &node.id)).await?;
-        node.roles = roles.map(|roles| roles.value.roles).unwrap_or_default();
+        node.roles = seen.roles.get(&node.id).cloned().unwrap_or_default();
     }
     nodes.sort_by_key(|node| natural(&node.name));
     let cluster = member.cluster.clone();
@@ -32,8 +28,8 @@ pub(super) async fn get(State(app): State<Arc<App>>) -> Result<Json<Cluster>, Ap
         ca_sha256: cluster.ca_sha256,
         created_at: cluster.created_at,
         nodes,
-        install_window: window::state(record, now()).await?,
-        leader: record.get::<LeaderValue>(keys::LEADER).await?.map(|leader| leader.value.id),
+        install_window: window_state(seen.window.as_ref(), now()),
+        leader: seen.leader.map(|leader| leader.id),
     }))
 }
 
