@@ -29,6 +29,8 @@ fn join_a_stick_with_a_token_makes_a_member() {
     let mut answer = Answer::new(rack.password(), Vec::new());
     answer.token = Some(made.token.expose().to_owned());
     rack.insert_stick_into(&second.name, &Release::find().unwrap(), &answer).unwrap();
+    // A machine whose firmware asks the network first would be taken for one that wants to be installed.
+    rack.change(&second.name, |node| node.boot = vec![BootFrom::Drive(0), BootFrom::Drive(1)]).unwrap();
     watch.power_on(&rack, &second.name, Some(BootFrom::Medium)).unwrap();
     watch.until_ready(rack.limit(INSTALL), |_| {}).unwrap();
 
