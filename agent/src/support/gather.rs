@@ -81,7 +81,7 @@ pub(super) fn secrets(settings: &Settings) -> Vec<String> {
     let mut secrets = Vec::new();
     for path in secret_files(settings) {
         let text = read_text(&path, SECRET_FILE).unwrap_or_default();
-        if text.contains("CERTIFICATE-----") && !text.contains("PRIVATE KEY-----") {
+        if text.contains("CERTIFICATE-----") && !text.contains("PRIVATE KEY") {
             continue; // everybody may have those
         }
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with("-----"));

