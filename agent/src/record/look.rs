@@ -1,10 +1,13 @@
-//! One look at all that a member follows every few seconds: its own entry, the others', who lives, who votes. One
-//! transaction that only reads, and the voters as the same one that answered it knows them: two questions, however
-//! many things are looked at.
+//! One look at all that a member follows every few seconds, and that `GET /v1/cluster` tells: its own entry, the others',
+//! who lives, who leads, who votes. One transaction that only reads, and where the voters are wanted, those as the same
+//! one that answered it knows them: one question or two, however many things are looked at. On a slow node each takes its
+//! time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Deref;
 
 use etcd_client::{Client, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse};
+use serde::de::DeserializeOwned;
 
 use super::keys::{self, under};
 use super::values::{LeaderValue, NodeValue, ReplacedValue, RolesValue, WindowValue};
@@ -13,11 +16,9 @@ use crate::trust::values::RemovedValue;
 use super::voters::{LIMIT, Voter, to_voter};
 use super::{Record, RecordError, Versioned, decode};
 
-/// What was seen, all of it at one revision of the record; the voters are those of that moment or later.
+/// What was seen, all of it at one revision of the record.
 #[derive(Debug, Clone)]
-pub(crate) struct Look {
-    /// The voters, and the one that is being made one.
-    pub(crate) voters: Vec<Voter>,
+pub(crate) struct Overview {
     /// The members.
     pub(crate) nodes: Vec<Versioned<NodeValue>>,
     /// Ids of the members that give signs of life.
@@ -28,28 +29,70 @@ pub(crate) struct Look {
     pub(crate) removed: Vec<RemovedValue>,
     /// Set where our machine was installed anew as somebody else.
     pub(crate) replaced: Option<ReplacedValue>,
+    /// Whether machines are let in.
+    pub(crate) window: Option<WindowValue>,
+    /// Who leads.
+    pub(crate) leader: Option<LeaderValue>,
 }
 
-impl Look {
+impl Overview {
     /// The members, without where they stood.
     pub(crate) fn nodes(&self) -> Vec<NodeValue> {
         self.nodes.iter().map(|n| n.value.clone()).collect()
     }
 }
 
-/// What `GET /v1/cluster` tells of the record, all of it at one revision.
+/// The same, and the voters of that moment or later.
 #[derive(Debug, Clone)]
-pub(crate) struct Overview {
-    /// The members.
-    pub(crate) nodes: Vec<NodeValue>,
-    /// Labels of members, by id.
-    pub(crate) roles: BTreeMap<String, Vec<String>>,
-    /// Ids of the members that give signs of life.
-    pub(crate) alive: BTreeSet<String>,
-    /// Whether machines are let in.
-    pub(crate) window: Option<WindowValue>,
-    /// Who leads.
-    pub(crate) leader: Option<LeaderValue>,
+pub(crate) struct Look {
+    /// The voters, and the one that is being made one.
+    pub(crate) voters: Vec<Voter>,
+    /// What the record says.
+    seen: Overview,
+}
+
+impl Deref for Look {
+    type Target = Overview;
+
+    fn deref(&self) -> &Overview {
+        &self.seen
+    }
+}
+
+/// The questions of a look, in the order in which [`overview`] reads the answers.
+fn questions(node_id: &str) -> Txn {
+    let all = || Some(GetOptions::new().with_prefix());
+    let names = Some(GetOptions::new().with_prefix().with_keys_only());
+    Txn::new().and_then(vec![
+        TxnOp::get(under(keys::REPLACED, node_id), None),
+        TxnOp::get(keys::NODES, all()),
+        TxnOp::get(keys::ROLES, all()),
+        TxnOp::get(keys::ALIVE, names),
+        TxnOp::get(keys::REMOVED, all()),
+        TxnOp::get(keys::WINDOW, None),
+        TxnOp::get(keys::LEADER, None),
+    ])
+}
+
+/// What they were answered.
+fn overview(answer: &TxnResponse) -> Result<Overview, RecordError> {
+    let mut parts = parts(answer);
+    let mut part = || parts.next().unwrap_or_default();
+    let (replaced, nodes, roles, alive, removed) = (part(), part(), part(), part(), part());
+    let (window, leader) = (part(), part());
+    Ok(Overview {
+        nodes: nodes.iter().map(decode).collect::<Result<_, RecordError>>()?,
+        alive: alive.iter().map(|kv| name(kv, keys::ALIVE)).collect(),
+        roles: roles_of(&roles)?,
+        removed: removed.iter().map(value).collect::<Result<_, RecordError>>()?,
+        replaced: replaced.first().map(value).transpose()?,
+        window: window.first().map(value).transpose()?,
+        leader: leader.first().map(value).transpose()?,
+    })
+}
+
+fn value<T: DeserializeOwned>(kv: &KeyValue) -> Result<T, RecordError> {
+    decode(kv).map(|found: Versioned<T>| found.value)
 }
 
 /// The keys and values that each read of a transaction found, in their order.
@@ -71,33 +114,14 @@ fn roles_of(found: &[KeyValue]) -> Result<BTreeMap<String, Vec<String>>, RecordE
 }
 
 impl Record {
-    /// Everything that `GET /v1/cluster` tells, in one question: on a slow node each takes its time.
+    /// Looks, without the voters: one question.
     ///
     /// # Errors
     /// [`RecordError`].
-    pub(crate) async fn overview(&self) -> Result<Overview, RecordError> {
-        let all = || Some(GetOptions::new().with_prefix());
-        let names = Some(GetOptions::new().with_prefix().with_keys_only());
-        let txn = Txn::new().and_then(vec![
-            TxnOp::get(keys::NODES, all()),
-            TxnOp::get(keys::ROLES, all()),
-            TxnOp::get(keys::ALIVE, names),
-            TxnOp::get(keys::WINDOW, None),
-            TxnOp::get(keys::LEADER, None),
-        ]);
+    pub(crate) async fn overview(&self, node_id: &str) -> Result<Overview, RecordError> {
+        let txn = questions(node_id);
         let work = async |client: Client| client.kv_client().txn(txn.clone()).await;
-        let answer = self.voters.ask("look at the cluster", LIMIT, work).await?;
-        let mut parts = parts(&answer);
-        let mut part = || parts.next().unwrap_or_default();
-        let (nodes, roles, alive, window, leader) = (part(), part(), part(), part(), part());
-        let value = |kv: &KeyValue| decode(kv).map(|found: Versioned<NodeValue>| found.value);
-        Ok(Overview {
-            nodes: nodes.iter().map(value).collect::<Result<_, RecordError>>()?,
-            roles: roles_of(&roles)?,
-            alive: alive.iter().map(|kv| name(kv, keys::ALIVE)).collect(),
-            window: window.first().map(decode).transpose()?.map(|found: Versioned<_>| found.value),
-            leader: leader.first().map(decode).transpose()?.map(|found: Versioned<_>| found.value),
-        })
+        overview(&self.voters.ask("look at the cluster", LIMIT, work).await?)
     }
 
     /// Looks. Every answer is at least as new as this call.
@@ -105,34 +129,13 @@ impl Record {
     /// # Errors
     /// [`RecordError`].
     pub(crate) async fn look(&self, node_id: &str) -> Result<Look, RecordError> {
-        let all = || Some(GetOptions::new().with_prefix());
-        let names = Some(GetOptions::new().with_prefix().with_keys_only());
-        let txn = Txn::new().and_then(vec![
-            TxnOp::get(under(keys::REPLACED, node_id), None),
-            TxnOp::get(keys::NODES, all()),
-            TxnOp::get(keys::ROLES, all()),
-            TxnOp::get(keys::ALIVE, names),
-            TxnOp::get(keys::REMOVED, all()),
-        ]);
+        let txn = questions(node_id);
         let work = async |client: Client| {
             // The transaction brings the asked voter up to date; what it then knows of the voters is as new.
             let answer = client.kv_client().txn(txn.clone()).await?;
             Ok((answer, client.cluster_client().member_list().await?))
         };
         let (answer, voters) = self.voters.ask_twice("look at the members", LIMIT, work).await?;
-        let mut parts = parts(&answer);
-        let mut part = || parts.next().unwrap_or_default();
-        let (replaced, nodes, roles, alive, removed) = (part(), part(), part(), part(), part());
-        Ok(Look {
-            voters: voters.members().iter().map(to_voter).collect(),
-            nodes: nodes.iter().map(decode).collect::<Result<_, RecordError>>()?,
-            alive: alive.iter().map(|kv| name(kv, keys::ALIVE)).collect(),
-            roles: roles_of(&roles)?,
-            removed: removed
-                .iter()
-                .map(|kv| decode(kv).map(|found: Versioned<_>| found.value))
-                .collect::<Result<_, RecordError>>()?,
-            replaced: replaced.first().map(decode).transpose()?.map(|found: Versioned<_>| found.value),
-        })
+        Ok(Look { voters: voters.members().iter().map(to_voter).collect(), seen: overview(&answer)? })
     }
 }

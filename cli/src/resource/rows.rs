@@ -295,6 +295,7 @@ pub(crate) const RESOURCES: &[Resource] = &[
         aliases: &["join-token", "jt"],
         about: "tokens that let nodes join",
         path: "/v1/join-tokens",
+        events: Some("join-tokens"),
         named: &["/id"],
         columns: &[
             col("ID", At("/id")),

@@ -16,13 +16,14 @@ const LONGEST: usize = 1024;
 
 /// What can be watched: its name, where it lies in the record, and who may. A name under a prefix is told; a ticket's is
 /// as good as a password, so that those are not for who only looks.
-const KINDS: [(&str, &str, Role); 14] = [
+const KINDS: [(&str, &str, Role); 15] = [
     ("alive", keys::ALIVE, Role::Viewer),
     ("approvals", keys::APPROVALS, Role::Viewer),
     ("audit", keys::AUDIT, Role::Admin),
     ("cluster", keys::CLUSTER, Role::Viewer),
     ("install-window", keys::WINDOW, Role::Viewer),
     ("installs", keys::TICKETS, Role::Operator),
+    ("join-tokens", keys::JOIN_TOKENS, Role::Admin),
     ("leader", keys::LEADER, Role::Viewer),
     ("machines", keys::MACHINES, Role::Viewer),
     ("nodes", keys::NODES, Role::Viewer),
