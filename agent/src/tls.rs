@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use maekin_host::pin;
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
+use maekin_host::pin::{self, Judge, Shown};
+use rustls::client::danger::HandshakeSignatureValid;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
 use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::{
@@ -88,56 +87,20 @@ pub(crate) fn signed(credentials: &Credentials) -> bool {
 /// # Errors
 /// [`TlsError`].
 pub(crate) fn to_key(key_sha256: Option<String>) -> Result<ClientConfig, TlsError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let verifier = Arc::new(ExactKey { key_sha256, provider: Arc::clone(&provider) });
-    Ok(ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(verifier)
-        .with_no_client_auth())
+    Ok(pin::client_by(ExactKey { key_sha256 })?.with_no_client_auth())
 }
 
 #[derive(Debug)]
 struct ExactKey {
     key_sha256: Option<String>,
-    provider: Arc<CryptoProvider>,
 }
 
-impl ServerCertVerifier for ExactKey {
-    fn verify_server_cert(
-        &self,
-        cert: &CertificateDer<'_>,
-        _others: &[CertificateDer<'_>],
-        _name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        if self.key_sha256.is_none() || self.key_sha256 == parse_key(cert) {
-            return Ok(ServerCertVerified::assertion());
+impl Judge for ExactKey {
+    fn judge(&self, shown: &Shown<'_>) -> Result<(), Error> {
+        if self.key_sha256.is_none() || self.key_sha256 == parse_key(shown.cert) {
+            return Ok(());
         }
         Err(Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
 

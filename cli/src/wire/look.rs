@@ -5,10 +5,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use maekin_host::pin::{self, Judge, Shown};
+use rustls::{ClientConfig, Error};
 use sha2::{Digest, Sha256};
 
 /// What was seen of a server's certificates.
@@ -28,14 +26,8 @@ pub(crate) type Told = Arc<Mutex<Option<Seen>>>;
 /// # Errors
 /// [`Error`] when the crypto provider offers no TLS version, which `ring` does.
 pub(crate) fn config() -> Result<(ClientConfig, Told), Error> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
     let seen = Arc::new(Mutex::new(None));
-    let verifier = Looker { seen: Arc::clone(&seen), provider: Arc::clone(&provider) };
-    let config = ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?
-        .dangerous()
-        .with_custom_certificate_verifier(Arc::new(verifier))
-        .with_no_client_auth();
+    let config = pin::client_by(Looker { seen: Arc::clone(&seen) })?.with_no_client_auth();
     Ok((config, seen))
 }
 
@@ -46,44 +38,14 @@ pub(crate) fn sha256_hex(bytes: &[u8]) -> String {
 
 #[derive(Debug)]
 struct Looker {
-    seen: Arc<Mutex<Option<Seen>>>,
-    provider: Arc<CryptoProvider>,
+    seen: Told,
 }
 
-impl ServerCertVerifier for Looker {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        let seen = intermediates.last().map_or(Seen::Alone, |ca| Seen::Ca(sha256_hex(ca)));
+impl Judge for Looker {
+    fn judge(&self, shown: &Shown<'_>) -> Result<(), Error> {
+        let seen = shown.others.last().map_or(Seen::Alone, |ca| Seen::Ca(sha256_hex(ca)));
         *self.seen.lock().unwrap_or_else(PoisonError::into_inner) = Some(seen);
         // Nothing is sent over a connection that only looks: what is refused here need not be finished.
         Err(Error::General("only looked".to_owned()))
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        cert: &CertificateDer<'_>,
-        dss: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, cert, dss, &self.provider.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
     }
 }
