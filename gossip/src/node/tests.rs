@@ -1,3 +1,4 @@
+use super::pace::MESSAGE;
 use super::*;
 
 fn s(seconds: u64) -> Duration {
