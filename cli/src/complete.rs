@@ -5,7 +5,7 @@
 use clap::{CommandFactory, ValueEnum};
 
 use crate::args::Args;
-use crate::resource::{Kind, RESOURCES, Resource};
+use crate::resource::{Kind, Resource, rows};
 
 /// A shell that has a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -142,7 +142,7 @@ fn candidates(
         ("pair", _) if path.len() > 1 => &["pairings"],
         _ => &[],
     };
-    let resources = RESOURCES.iter().filter(|r| of.contains(&r.name));
+    let resources = rows().filter(|r| of.contains(&r.name));
     found.extend(resources.flat_map(names));
     if of.is_empty() {
         let arg = here.get_positionals().nth(plain.len());
@@ -159,7 +159,7 @@ fn things(
     names: &dyn Fn(&'static Resource) -> Vec<String>,
 ) -> Vec<String> {
     let Some(word) = plain.first() else {
-        return RESOURCES.iter().filter(|r| fits(r)).map(|r| r.name.to_owned()).collect();
+        return rows().filter(|r| fits(r)).map(|r| r.name.to_owned()).collect();
     };
     let Ok(resource) = Resource::find(word) else { return Vec::new() };
     match (&resource.create, verb) {

@@ -10,7 +10,7 @@ pub(crate) mod rows;
 
 use serde_json::Value;
 
-pub(crate) use rows::RESOURCES;
+pub(crate) use rows::rows;
 
 use crate::fault::Fault;
 use crate::show::time;
@@ -168,9 +168,9 @@ impl Resource {
     /// There is none.
     pub(crate) fn find(word: &str) -> Result<&'static Self, Fault> {
         let wanted = word.to_ascii_lowercase().replace('_', "-");
-        let found = RESOURCES.iter().find(|r| r.name == wanted || r.aliases.contains(&wanted.as_str()));
+        let found = rows().find(|r| r.name == wanted || r.aliases.contains(&wanted.as_str()));
         found.ok_or_else(|| {
-            let names: Vec<&str> = RESOURCES.iter().map(|r| r.name).collect();
+            let names: Vec<&str> = rows().map(|r| r.name).collect();
             Fault::usage(format!("there is no resource `{word}`"), format!("there are: {}", names.join(", ")))
                 .remedy("`maekin resources` says what they are")
         })
@@ -228,7 +228,7 @@ mod tests {
     #[test]
     fn cli_every_resource_is_found_by_each_of_its_names_and_no_other() {
         let mut seen = BTreeSet::new();
-        for resource in RESOURCES {
+        for resource in rows() {
             assert!(!resource.columns.is_empty() && !resource.about.is_empty(), "{}", resource.name);
             for name in std::iter::once(&resource.name).chain(resource.aliases) {
                 assert!(seen.insert(*name), "{name} names two resources");

@@ -28,7 +28,7 @@ use crate::args::{Args, Verb};
 use crate::complete::complete;
 use crate::context;
 use crate::fault::Fault;
-use crate::resource::{Kind, RESOURCES, Resource};
+use crate::resource::{Kind, Resource, rows};
 use crate::session::Session;
 use crate::shell;
 use crate::show::table::Table;
@@ -173,7 +173,7 @@ fn resources(args: &Args, stage: &mut Stage<'_>) -> Result<(), Fault> {
         ]
     };
     let heads = ["RESOURCE", "SHORT", "WHAT", "ALSO"];
-    let table = Table::of(&heads, RESOURCES.iter().map(row).collect());
+    let table = Table::of(&heads, rows().map(row).collect());
     let look = args.common.look();
     let width = if look.form == crate::show::Form::Wide { None } else { stage.columns };
     Ok(stage.out.write_all(table.render(!look.headless, width).as_bytes())?)

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::fault::{Code, Fault};
-use crate::resource::{RESOURCES, Resource};
+use crate::resource::{Resource, rows};
 use crate::session::Session;
 use crate::stage::Stage;
 
@@ -94,6 +94,6 @@ pub(super) fn one(resource: &Resource, things: &[Value], name: &str) -> Result<V
 
 /// The resources that a verb can be used with, for an error.
 pub(super) fn with_verb(verb: &str, has: impl Fn(&Resource) -> bool) -> String {
-    let names: Vec<&str> = RESOURCES.iter().filter(|r| has(r)).map(|r| r.name).collect();
+    let names: Vec<&str> = rows().filter(|r| has(r)).map(|r| r.name).collect();
     format!("`maekin {verb}` works with: {}", names.join(", "))
 }
