@@ -119,11 +119,13 @@ pub fn plan_trial(
     let key = first.mac.as_deref().or(first.name.as_deref()).unwrap_or_default();
     let vlan = network.vlan(key);
     let below = vlan.map_or(key, |vlan| &vlan.on);
-    let bond = network.bond(below);
-    let wanted: Vec<&str> = match bond {
-        Some(bond) => bond.members.iter().map(String::as_str).collect(),
-        None => vec![below],
-    };
+    // Through a bridge what is looked at is what its first member is made of.
+    let under = network.bridge(below).and_then(|bridge| bridge.members.first()).map_or(below, |first| first);
+    let bond = network.bond(under);
+    let wanted = network.ports_of(key);
+    if wanted.is_empty() {
+        return Err(format!("{below} has no port of this machine"));
+    }
     let mut ports = Vec::new();
     for wanted in wanted {
         let nic = nics.iter().find(|nic| nic.mac == wanted || nic.name == wanted);
@@ -137,10 +139,10 @@ pub fn plan_trial(
         let neighbour = nic.lldp.clone();
         ports.push(Port { name: nic.name.clone(), mac: nic.mac.clone(), neighbour });
     }
-    let device = match (vlan, bond) {
-        (Some(vlan), _) => vlan.name.clone(),
-        (None, Some(bond)) => bond.name.clone(),
-        (None, None) => ports.first().map(|port| port.name.clone()).unwrap_or_default(),
+    let device = if network.makes(key) {
+        key.to_owned()
+    } else {
+        ports.first().map(|port| port.name.clone()).unwrap_or_default()
     };
     let (masters, ca_sha256) = match cluster {
         ClusterIntent::Join { masters, ca_sha256, .. } => (masters.clone(), ca_sha256.clone()),
@@ -149,13 +151,7 @@ pub fn plan_trial(
     Ok(Trial {
         units: render_network(network).into_iter().filter_map(unit).collect(),
         ports,
-        made: network
-            .vlans
-            .iter()
-            .map(|v| &v.name)
-            .chain(network.bonds.iter().map(|b| &b.name))
-            .cloned()
-            .collect(),
+        made: network.made().into_iter().map(str::to_owned).collect(),
         bond: bond.map(|bond| (bond.name.clone(), bond.mode)),
         vlan: vlan.map(|vlan| vlan.id),
         device,

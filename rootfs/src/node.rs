@@ -11,7 +11,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
-pub use network::{Bond, BondMode, Interface, LacpRate, Network, Vlan};
+pub use network::{Bond, BondMode, Bridge, Interface, LacpRate, Network, Vlan};
 
 /// Where the node file lives on the state partition, relative to its mount point `/var`.
 pub const NODE_FILE: &str = "lib/maekin/node.toml";

@@ -11,12 +11,13 @@ use crate::facts::Nic;
 /// What stands against this network on a machine with these interfaces.
 #[must_use]
 pub fn objections(nics: &[Nic], network: &Network) -> Vec<Refusal> {
-    let made = |name: &str| network.bond(name).is_some() || network.vlan(name).is_some();
     // As in the node file, a hardware address is matched before a name.
     let own = network.interfaces.iter().filter_map(|i| i.mac.as_deref().or(i.name.as_deref()));
     let below = network.vlans.iter().map(|vlan| vlan.on.as_str());
-    let members = network.bonds.iter().flat_map(|bond| bond.members.iter().map(String::as_str));
-    let mut wanted: Vec<&str> = own.chain(members).chain(below).filter(|port| !made(port)).collect();
+    let bonded = network.bonds.iter().flat_map(|bond| &bond.members).map(String::as_str);
+    let plugged = network.bridges.iter().flat_map(|bridge| &bridge.members).map(String::as_str);
+    let mut wanted: Vec<&str> =
+        own.chain(bonded).chain(plugged).chain(below).filter(|port| !network.makes(port)).collect();
     wanted.sort_unstable();
     wanted.dedup();
     wanted
@@ -49,7 +50,7 @@ mod tests {
     fn ports_that_are_not_there_are_named_once() {
         let nic = |name: &str, mac: &str| Nic { name: name.into(), mac: mac.into(), ..Nic::default() };
         let nics = [nic("eno1", "52:54:00:00:00:01"), nic("eno2", "52:54:00:00:00:02")];
-        let rows: [(&str, &str, &[&str]); 6] = [
+        let rows: [(&str, &str, &[&str]); 7] = [
             ("all there", "[[interface]]\nmac = \"52:54:00:00:00:01\"\n[[interface]]\nname = \"e*\"", &[]),
             ("no such address", "[[interface]]\nmac = \"52:54:00:00:00:09\"", &["address 52:54:00:00:00:09"]),
             ("address before name", "[[interface]]\nmac = \"52:54:00:00:00:01\"\nname = \"x\"", &[]),
@@ -58,6 +59,11 @@ mod tests {
                 "a bond is made, its ports are not",
                 "[[interface]]\nname = \"bond0\"\n[[bond]]\nname = \"bond0\"\nmembers = [\"eno1\", \"eno7\"]",
                 &["called eno7"],
+            ),
+            (
+                "a bridge is made, what is plugged into it is not",
+                "[[interface]]\nname = \"br0\"\n[[bridge]]\nname = \"br0\"\nmembers = [\"eno1\", \"eno8\"]",
+                &["called eno8"],
             ),
             (
                 "a VLAN is made, what it lies on is not",

@@ -1,4 +1,4 @@
-//! The network of a node: ports, bonds, VLANs, and the addresses on them.
+//! The network of a node: ports, bonds, VLANs, bridges, and the addresses on them.
 
 use std::net::IpAddr;
 
@@ -18,15 +18,18 @@ pub struct Network {
     /// Several ports used as one.
     #[serde(rename = "bond", skip_serializing_if = "Vec::is_empty")]
     pub bonds: Vec<Bond>,
-    /// Tagged networks on a port or on a bond (IEEE 802.1Q).
+    /// Tagged networks on a port, on a bond or on a bridge (IEEE 802.1Q).
     #[serde(rename = "vlan", skip_serializing_if = "Vec::is_empty")]
     pub vlans: Vec<Vlan>,
+    /// Switches inside the node, to which virtual machines are attached.
+    #[serde(rename = "bridge", skip_serializing_if = "Vec::is_empty")]
+    pub bridges: Vec<Bridge>,
     /// Name servers, for addresses given by hand.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub dns: Vec<IpAddr>,
 }
 
-/// One network interface: a port of the machine, a bond or a VLAN, and its addresses.
+/// One network interface: a port of the machine, a bond, a VLAN or a bridge, and its addresses.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Interface {
@@ -34,7 +37,7 @@ pub struct Interface {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^([0-9a-f]{2}:){5}[0-9a-f]{2}$"))]
     pub mac: Option<String>,
-    /// Kernel name, e.g. `enp1s0`, where the hardware address is not given; of a bond or a VLAN, its name.
+    /// Kernel name, e.g. `enp1s0`, where the hardware address is not given; of a bond, a VLAN or a bridge, its name.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(regex(pattern = "^[A-Za-z0-9_.*-]{1,15}$"))]
     pub name: Option<String>,
@@ -150,8 +153,29 @@ pub struct Vlan {
     /// Its number, 1 to 4094.
     #[schemars(range(min = 1, max = 4094))]
     pub id: u16,
-    /// What it lies on: a bond's name, or a port's hardware address or kernel name, written as in its interface entry.
+    /// What it lies on: a bond's or a bridge's name, or a port's hardware address or kernel name, written as in its
+    /// interface entry.
     pub on: String,
+}
+
+/// A switch inside the node (the kernel's bridge). Its addresses are those of the interface of the same name; VLANs can
+/// lie on it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Bridge {
+    /// Kernel name that it gets, e.g. `br0`.
+    pub name: String,
+    /// What is plugged into it: ports (by hardware address or kernel name), bonds, VLANs. The first one's hardware
+    /// address becomes the bridge's, where it is known. None: only virtual machines of this node are on it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<String>,
+    /// Keep tagged networks apart: a virtual machine sees only those that it is given. Its members carry all of them.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub vlan_filtering: bool,
+    /// Speak the spanning tree protocol (IEEE 802.1D), so that a loop in the cabling is cut; a port then stays silent
+    /// for 30 seconds after its link came up.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub stp: bool,
 }
 
 impl Network {
@@ -167,23 +191,76 @@ impl Network {
         self.vlans.iter().find(|vlan| vlan.name == name)
     }
 
+    /// The bridge called `name`.
+    #[must_use]
+    pub fn bridge(&self, name: &str) -> Option<&Bridge> {
+        self.bridges.iter().find(|bridge| bridge.name == name)
+    }
+
+    /// The bridge that `key` (hardware address or name) is plugged into.
+    #[must_use]
+    pub fn bridge_of(&self, key: &str) -> Option<&Bridge> {
+        self.bridges.iter().find(|bridge| bridge.members.iter().any(|member| member == key))
+    }
+
+    /// Whether `name` is made by us, and no port of the machine: a bond, a VLAN or a bridge.
+    #[must_use]
+    pub fn makes(&self, name: &str) -> bool {
+        self.bond(name).is_some() || self.vlan(name).is_some() || self.bridge(name).is_some()
+    }
+
+    /// Names of all that is made, in the order in which it can be taken away.
+    #[must_use]
+    pub fn made(&self) -> Vec<&str> {
+        let vlans = self.vlans.iter().map(|vlan| vlan.name.as_str());
+        let bridges = self.bridges.iter().map(|bridge| bridge.name.as_str());
+        let bonds = self.bonds.iter().map(|bond| bond.name.as_str());
+        vlans.chain(bridges).chain(bonds).collect()
+    }
+
+    /// The ports of the machine that `key` ends at, going down through what is made: hardware addresses and names.
+    #[must_use]
+    pub fn ports_of<'a>(&'a self, key: &'a str) -> Vec<&'a str> {
+        let (mut ports, mut seen, mut left) = (Vec::new(), Vec::new(), vec![key]);
+        while let Some(key) = left.pop() {
+            if seen.contains(&key) {
+                continue;
+            }
+            seen.push(key);
+            match (self.bond(key), self.vlan(key), self.bridge(key)) {
+                (Some(bond), ..) => left.extend(bond.members.iter().rev().map(String::as_str)),
+                (None, Some(vlan), _) => left.push(&vlan.on),
+                (None, None, Some(bridge)) => left.extend(bridge.members.iter().rev().map(String::as_str)),
+                (None, None, None) => ports.push(key),
+            }
+        }
+        ports
+    }
+
     /// The entry of what is called `key` (hardware address or name), where it has one.
     #[must_use]
     pub fn interface(&self, key: &str) -> Option<&Interface> {
         self.interfaces.iter().find(|interface| interface.is(key))
     }
 
-    /// The MTU of `key`: the one given, or the greatest that a VLAN on it needs; of a VLAN, at most that of what it lies
-    /// on; `None`: the driver's own.
+    /// The MTU of `key`: the one given, or the greatest that a VLAN on it or its bridge needs; of a VLAN, at most that of
+    /// what it lies on; `None`: the driver's own.
     #[must_use]
     pub fn mtu_of(&self, key: &str) -> Option<u32> {
-        let own = self.interface(key).and_then(|interface| interface.mtu);
+        let own = self.given_mtu(key);
         if let (None, Some(vlan)) = (own, self.vlan(key)) {
             // Without a word the kernel gives it what its port has at that moment.
             let below = if self.vlan(&vlan.on).is_some() { None } else { self.mtu_of(&vlan.on) };
             return below.map(|mtu| mtu.min(ETHERNET_MTU));
         }
-        own.or_else(|| self.vlans_on(key).filter_map(|vlan| self.interface(&vlan.name)?.mtu).max())
+        let on = |key: &str| self.vlans_on(key).filter_map(|vlan| self.given_mtu(&vlan.name)).max();
+        own.or_else(|| on(key)).or_else(|| on(&self.bridge_of(key)?.name))
+    }
+
+    /// What its entry says, or that of the bridge that it is plugged into.
+    fn given_mtu(&self, key: &str) -> Option<u32> {
+        let said = |key: &str| self.interface(key).and_then(|interface| interface.mtu);
+        said(key).or_else(|| said(&self.bridge_of(key)?.name))
     }
 
     /// The VLANs on `key` (hardware address or name), by whichever of its two names they call it.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::{Found, is_interface_name, is_mac};
 use crate::cidr::Cidr;
-use crate::node::{Bond, BondMode, Interface, Network, Vlan};
+use crate::node::{Bond, BondMode, Bridge, Interface, Network, Vlan};
 
 /// Most entries of a kind.
 const MOST: usize = 64;
@@ -14,6 +14,7 @@ pub(super) fn check(network: &Network, found: &mut Found) {
         ("interface", network.interfaces.len()),
         ("bond", network.bonds.len()),
         ("vlan", network.vlans.len()),
+        ("bridge", network.bridges.len()),
     ];
     for (kind, count) in counts.iter().filter(|(_, count)| *count > MOST) {
         found.add(format!("network.{kind}"), format!("has {count} entries; at most {MOST} are allowed"));
@@ -32,6 +33,11 @@ pub(super) fn check(network: &Network, found: &mut Found) {
     for (i, vlan) in network.vlans.iter().enumerate() {
         check_made_name(&format!("network.vlan[{i}].name"), &vlan.name, &mut names, network, found);
         check_vlan(i, vlan, network, &mut tags, found);
+    }
+    let mut plugged = BTreeSet::new();
+    for (i, bridge) in network.bridges.iter().enumerate() {
+        check_made_name(&format!("network.bridge[{i}].name"), &bridge.name, &mut names, network, found);
+        check_bridge(i, bridge, network, &mut plugged, found);
     }
 }
 
@@ -71,12 +77,11 @@ fn check_interface(i: usize, interface: &Interface, found: &mut Found) {
     }
 }
 
-/// What an interface entry says beside those of bonds and VLANs.
+/// What an interface entry says beside those of bonds, VLANs and bridges.
 fn check_place(i: usize, interface: &Interface, network: &Network, found: &mut Found) {
     let field = |name: &str| format!("network.interface[{i}]{name}");
     let name = interface.name.as_deref().unwrap_or_default();
-    let made = network.bond(name).is_some() || network.vlan(name).is_some();
-    if made && interface.mac.is_some() {
+    if network.makes(name) && interface.mac.is_some() {
         found.add(field(".mac"), format!("does not belong here: {name} is found by its name alone"));
     }
     if let Some(bond) = network.bonds.iter().find(|bond| bond.members.iter().any(|m| interface.is(m))) {
@@ -88,6 +93,16 @@ fn check_place(i: usize, interface: &Interface, network: &Network, found: &mut F
             ),
         );
     }
+    if let Some(bridge) = network.bridges.iter().find(|bridge| bridge.members.iter().any(|m| interface.is(m)))
+    {
+        found.add(
+            field(""),
+            format!(
+                "is plugged into {0}: leave this entry out, and give addresses to the one of {0}",
+                bridge.name
+            ),
+        );
+    }
     if let (Some(vlan), Some(mtu)) = (network.vlan(name), interface.mtu)
         && let Some(below) = network.interface(&vlan.on).and_then(|below| below.mtu)
         && mtu > below
@@ -96,7 +111,7 @@ fn check_place(i: usize, interface: &Interface, network: &Network, found: &mut F
     }
 }
 
-/// The name of something that we make: a bond or a VLAN.
+/// The name of something that we make: a bond, a VLAN or a bridge.
 fn check_made_name<'a>(
     field: &str,
     name: &'a str,
@@ -108,8 +123,15 @@ fn check_made_name<'a>(
         let text = name.escape_debug();
         found.add(field, format!("`{text}` cannot be an interface's name: at most 15 of a-z, 0-9, - _ ."));
     } else if !names.insert(name) {
-        found.add(field, format!("`{name}` is given twice: each bond and each VLAN needs a name of its own"));
-    } else if network.interface(name).is_none() && network.vlans_on(name).next().is_none() {
+        found.add(
+            field,
+            format!("`{name}` is given twice: each bond, VLAN and bridge needs a name of its own"),
+        );
+    } else if network.interface(name).is_none()
+        && network.vlans_on(name).next().is_none()
+        && network.bridge(name).is_none()
+        && network.bridge_of(name).is_none()
+    {
         found.add(
             field,
             format!(
@@ -138,7 +160,7 @@ fn check_bond<'a>(
         let text = member.escape_debug();
         if !is_port(member) {
             found.add(place, format!("`{text}` is neither a hardware address nor an interface's name"));
-        } else if network.bond(member).is_some() || network.vlan(member).is_some() {
+        } else if network.makes(member) {
             found.add(place, format!("{member} is no port: a bond consists of ports of the machine"));
         } else if !members.insert(member) {
             found.add(place, format!("{member} is named twice: a port belongs to one bond"));
@@ -161,12 +183,69 @@ fn check_vlan<'a>(
     }
     if !is_port(&vlan.on) {
         let text = vlan.on.escape_debug();
-        found.add(field("on"), format!("`{text}` is neither a bond, nor a hardware address, nor a name"));
+        found.add(
+            field("on"),
+            format!("`{text}` is neither a bond, nor a bridge, nor a hardware address, nor a name"),
+        );
     } else if network.vlan(&vlan.on).is_some() {
-        found.add(field("on"), format!("{} is a VLAN itself: a VLAN lies on a port or a bond", vlan.on));
+        found.add(
+            field("on"),
+            format!("{} is a VLAN itself: a VLAN lies on a port, a bond or a bridge", vlan.on),
+        );
     } else if !tags.insert((&vlan.on, vlan.id)) {
         found.add(field("id"), format!("{} is given twice on {}", vlan.id, vlan.on));
     }
+}
+
+fn check_bridge<'a>(
+    i: usize,
+    bridge: &'a Bridge,
+    network: &Network,
+    plugged: &mut BTreeSet<&'a str>,
+    found: &mut Found,
+) {
+    let field = |name: &str| format!("network.bridge[{i}].{name}");
+    if bridge.members.len() > MOST {
+        found.add(
+            field("members"),
+            format!("has {} entries; at most {MOST} are allowed", bridge.members.len()),
+        );
+    }
+    for (m, member) in bridge.members.iter().take(MOST).enumerate() {
+        let place = field(&format!("members[{m}]"));
+        let text = member.escape_debug();
+        let bond = network.bonds.iter().find(|bond| bond.members.contains(member));
+        if !is_port(member) {
+            let what = "is neither a bond, nor a VLAN, nor a hardware address, nor a name";
+            found.add(place, format!("`{text}` {what}"));
+        } else if network.bridge(member).is_some() {
+            found.add(place, format!("{member} is a bridge itself: a bridge has ports, bonds and VLANs"));
+        } else if !plugged.insert(member) {
+            found.add(place, format!("{member} is named twice: it can be plugged into one bridge only"));
+        } else if let Some(bond) = bond {
+            found.add(place, format!("{member} is a port of {0}: name {0} here", bond.name));
+        } else if network.vlan(member).is_none() && network.vlans_on(member).next().is_some() {
+            found.add(place, format!("{member} carries a VLAN itself: let the VLAN lie on {}", bridge.name));
+        } else if lies_on(network, member, &bridge.name) {
+            found
+                .add(place, format!("{member} lies on {} itself, by way of what it is made of", bridge.name));
+        }
+    }
+}
+
+/// Whether `key` is made of `bridge`, at whatever depth.
+fn lies_on(network: &Network, key: &str, bridge: &str) -> bool {
+    let (mut seen, mut left) = (BTreeSet::new(), vec![key]);
+    while let Some(key) = left.pop() {
+        if key == bridge {
+            return true;
+        }
+        if seen.insert(key) {
+            left.extend(network.vlan(key).map(|vlan| vlan.on.as_str()));
+            left.extend(network.bridge(key).into_iter().flat_map(|b| &b.members).map(String::as_str));
+        }
+    }
+    false
 }
 
 /// A hardware address, or the name of one interface.

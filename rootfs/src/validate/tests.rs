@@ -232,6 +232,46 @@ const NETWORKS: &[(&str, &str, &[&str])] = &[
         &["network.interface[0].mtu"],
     ),
     (
+        "good bridges: of a bond, of a VLAN, without anything",
+        "[[bond]]\nname = \"bond0\"\nmembers = [\"a\"]\n[[vlan]]\nname = \"v20\"\nid = 20\non = \"c\"\n\
+      [[bridge]]\nname = \"br0\"\nmembers = [\"bond0\"]\nvlan_filtering = true\n\
+      [[bridge]]\nname = \"br1\"\nmembers = [\"v20\"]\n[[bridge]]\nname = \"br2\"\n\
+      [[vlan]]\nname = \"v30\"\nid = 30\non = \"br0\"\n\
+      [[interface]]\nname = \"br0\"\ndhcp = true\n[[interface]]\nname = \"v30\"\n",
+        &[],
+    ),
+    (
+        "a bridge of a bridge, of nonsense",
+        "[[bridge]]\nname = \"br0\"\nmembers = [\"br1\", \"br0\", \"e*\"]\n[[bridge]]\nname = \"br1\"\n",
+        &["network.bridge[0].members[0]", "network.bridge[0].members[1]", "network.bridge[0].members[2]"],
+    ),
+    (
+        "a port in two bridges, and one with addresses of its own",
+        "[[bridge]]\nname = \"br0\"\nmembers = [\"a\"]\n[[bridge]]\nname = \"br1\"\nmembers = [\"a\"]\n\
+      [[interface]]\nname = \"a\"\ndhcp = true\n",
+        &["network.interface[0]", "network.bridge[1].members[0]"],
+    ),
+    (
+        "a bond's port in a bridge, and a port that carries a VLAN",
+        "[[bond]]\nname = \"b0\"\nmembers = [\"a\"]\n[[vlan]]\nname = \"v\"\nid = 7\non = \"c\"\n\
+      [[bridge]]\nname = \"br0\"\nmembers = [\"a\", \"c\"]\n\
+      [[interface]]\nname = \"b0\"\ndhcp = true\n[[interface]]\nname = \"v\"\n",
+        &["network.bridge[0].members[0]", "network.bridge[0].members[1]"],
+    ),
+    (
+        "a bridge of a VLAN that lies on it, at once and round about",
+        "[[vlan]]\nname = \"v0\"\nid = 7\non = \"br0\"\n[[vlan]]\nname = \"v1\"\nid = 8\non = \"br1\"\n\
+      [[vlan]]\nname = \"v2\"\nid = 9\non = \"br2\"\n[[bridge]]\nname = \"br0\"\nmembers = [\"v0\"]\n\
+      [[bridge]]\nname = \"br1\"\nmembers = [\"v2\"]\n[[bridge]]\nname = \"br2\"\nmembers = [\"v1\"]\n",
+        &["network.bridge[0].members[0]", "network.bridge[1].members[0]", "network.bridge[2].members[0]"],
+    ),
+    (
+        "bridge and VLAN of one name",
+        "[[vlan]]\nname = \"x\"\nid = 7\non = \"c\"\n[[bridge]]\nname = \"x\"\n\
+      [[interface]]\nname = \"x\"\ndhcp = true\n",
+        &["network.bridge[0].name"],
+    ),
+    (
         "section smuggled in by a VLAN's name",
         "[[vlan]]\nname = \"v\\n[Link]\"\nid = 7\non = \"a\\nb\"\n",
         &["network.vlan[0].name", "network.vlan[0].on"],

@@ -117,7 +117,7 @@ pub(super) fn network(form: &Form, nics: &[Nic]) -> Result<Network, Problems> {
         mtu: number(form, "MTU")?,
     };
     let dns = parsed(form, "Name server")?.into_iter().collect();
-    Ok(Network { interfaces: vec![interface], bonds, vlans, dns })
+    Ok(Network { interfaces: vec![interface], bonds, vlans, bridges: Vec::new(), dns })
 }
 
 fn bond(form: &Form, nics: &[Nic]) -> Result<Bond, Problems> {
