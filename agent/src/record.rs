@@ -400,4 +400,4 @@ fn decode_value<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, Recor
 }
 
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;

@@ -64,10 +64,11 @@ fn info(value: PowerValue, machine: Option<&MachineValue>) -> PowerInfo {
 ///
 /// # Errors
 /// [`PowerError::NotFound`], [`PowerError::Record`].
-pub(crate) async fn show(record: &Record, mac: &str) -> Result<PowerInfo, PowerError> {
-    let value = get(record, mac).await?.value;
+pub(crate) async fn show(record: &Record, mac: &str) -> Result<Versioned<PowerInfo>, PowerError> {
+    let Versioned { value, revision, created, lease } = get(record, mac).await?;
     let machine = record.get::<MachineValue>(&under(keys::MACHINES, mac)).await?;
-    Ok(info(value, machine.as_ref().map(|m| &m.value)))
+    let value = info(value, machine.as_ref().map(|m| &m.value));
+    Ok(Versioned { value, revision, created, lease })
 }
 
 /// The settings of one machine.
@@ -106,7 +107,7 @@ pub(crate) async fn set(
 ) -> Result<PowerInfo, PowerError> {
     let value = plan_value(member.seal.as_ref(), mac, set)?;
     change_expected(&member.record, mac, expected, |_| Ok(Some(value.clone()))).await?;
-    show(&member.record, mac).await
+    Ok(show(&member.record, mac).await?.value)
 }
 
 /// Forgets how a machine is switched.

@@ -1,5 +1,3 @@
-pub(crate) mod linear;
-
 use super::*;
 use maekin_api::install::WindowState;
 

@@ -23,9 +23,8 @@ pub(super) async fn list(State(app): State<Arc<App>>, page: Page) -> Result<Resp
 }
 
 pub(super) async fn get(State(app): State<Arc<App>>, Path(mac): Path<String>) -> Result<Response, ApiError> {
-    let record = app.member()?.record.clone();
-    let revision = store::get(&record, &mac).await?.revision; // not newer than what is shown
-    Ok(tagged(revision, &store::show(&record, &mac).await?))
+    let found = store::show(&app.member()?.record, &mac).await?;
+    Ok(tagged(found.revision, &found.value))
 }
 
 pub(super) async fn set(

@@ -5,12 +5,12 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use maekin_host::cmd::Cmd;
+use maekin_lab::linear::{Act, Op, linearizable};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
 use super::survives::{Node, invite, three_vote, until};
 use super::*;
-use crate::record::tests::linear::{Act, Op, linearizable};
 
 /// Operations on one key before the clients go on to the next: the checker's time grows with their number.
 const PER_KEY: u64 = 60;
