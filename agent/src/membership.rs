@@ -29,7 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::app::{App, Member};
 use crate::clock::now;
 use crate::errors::chain;
-use crate::node_info::{Own, own_address, url};
+use crate::node_info::{Own, own_address, ports, url};
 use crate::pki::PkiError;
 use crate::pki::ca::Ca;
 use crate::provision;
@@ -331,6 +331,7 @@ fn own_entry(app: &App, own: &Own, old: Option<&NodeValue>, voter: bool, opens: 
         machine: app.settings.machine(),
         peer_url: etcd::peer_url(app, own),
         gossip: std::net::SocketAddr::new(own.address, app.settings.gossip_port).to_string(),
+        macs: ports(&probe_links().unwrap_or_default()),
     }
 }
 

@@ -59,6 +59,9 @@ fn alarms(app: &App) -> Vec<Alarm> {
     alarms
 }
 
+/// Most ports that are written down.
+const PORTS: usize = 32;
+
 /// A node's place on the cluster's network.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Own {
@@ -81,6 +84,16 @@ pub(crate) fn own_address(config: &NodeConfig, links: &[Link]) -> Option<Own> {
     }
     let link = candidates.find(|link| best(link).is_some())?;
     Some(Own { address: best(link)?, mac: link.mac.clone(), interface: link.name.clone() })
+}
+
+/// The hardware addresses of a machine's network ports, in order. Pure.
+pub(crate) fn ports(links: &[Link]) -> Vec<String> {
+    let mut macs: Vec<String> =
+        links.iter().filter(|link| link.physical && !link.mac.is_empty()).map(|l| l.mac.clone()).collect();
+    macs.sort_unstable();
+    macs.dedup();
+    macs.truncate(PORTS);
+    macs
 }
 
 /// IPv4 before IPv6: machines that boot from the network know no other.

@@ -138,7 +138,9 @@ impl Session {
                 self.act(action);
             }
         }
-        self.app.tick(self.start.elapsed());
+        if let Some(action) = self.app.tick(self.start.elapsed()) {
+            self.act(action);
+        }
         self.screen.draw(&mut self.app);
         let key = self.screen.key(TICK);
         if key.is_some() {
@@ -225,6 +227,7 @@ impl Session {
             Action::PowerOff => self.leave(power::off),
             Action::Shell => self.shell(0),
             Action::ToDisk => self.leave_for_disk(),
+            Action::StartInstalled => self.start_installed(),
         }
     }
 
@@ -287,6 +290,19 @@ impl Session {
             )));
         }
         self.leave(power::restart);
+    }
+
+    /// The same without a person: where the master cannot be told, the machine would only come back here, so it stays.
+    fn start_installed(&mut self) {
+        self.tell(&Event::Note("starting what is installed".to_owned()));
+        match self.app.waiting.as_ref().map(wait::to_disk) {
+            None => {}
+            Some(Ok(())) => self.leave(power::restart),
+            Some(Err(e)) => {
+                let text = format!("it is not started, the install master could not be told: {e:#}");
+                self.tell(&Event::Note(text));
+            }
+        }
     }
 
     /// A shell on the console that the key came from; the others wait.

@@ -45,7 +45,7 @@ pub trait Approver: Send + Sync {
             Ok(match self.decide(machine).await? {
                 Decision::Install { ticket } => Verdict::Install { ticket },
                 Decision::Local => Verdict::Local,
-                Decision::Wait { code, reason } => Verdict::Wait { code, reason, tell: false },
+                Decision::Wait { code, reason } => Verdict::Wait { code, reason, tell: false, disk: false },
             })
         })
     }

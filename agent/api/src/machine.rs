@@ -75,6 +75,9 @@ pub enum Verdict {
         reason: String,
         /// Whoever approves does not know its facts: it shall tell them.
         tell: bool,
+        /// Nobody has said anything about it: what is installed on its drives may be started meanwhile.
+        #[serde(default)]
+        disk: bool,
     },
     /// A person said no.
     Denied {
@@ -137,11 +140,11 @@ mod tests {
     #[test]
     fn tickets_verdicts_look_on_the_wire_as_agreed() {
         let (code, reason) = ("123-456".to_owned(), "closed".to_owned());
-        let wait = Verdict::Wait { code: code.clone(), reason: reason.clone(), tell: true };
+        let wait = Verdict::Wait { code: code.clone(), reason: reason.clone(), tell: true, disk: false };
         let rows = [
             (Verdict::Install { ticket: "t".into() }, r#"{"verdict":"install","ticket":"t"}"#),
             (Verdict::Local, r#"{"verdict":"local"}"#),
-            (wait, r#"{"verdict":"wait","code":"123-456","reason":"closed","tell":true}"#),
+            (wait, r#"{"verdict":"wait","code":"123-456","reason":"closed","tell":true,"disk":false}"#),
             (
                 Verdict::Denied { code: code.clone(), reason: reason.clone() },
                 r#"{"verdict":"denied","code":"123-456","reason":"closed"}"#,

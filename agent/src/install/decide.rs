@@ -55,8 +55,10 @@ pub(crate) enum By {
 pub(crate) enum Say {
     /// It boots from its disk.
     Local,
-    /// Not yet.
+    /// Not yet; somebody decided something that stands against it, or wants it installed.
     Wait(String),
+    /// Not yet; nobody has said anything about it, and what is installed on its drives may be started.
+    Idle(String),
     /// A person said no.
     Denied(String),
     /// It came too late.
@@ -68,7 +70,7 @@ impl Say {
     pub(crate) fn decision(self, machine: &Machine) -> Decision {
         match self {
             Self::Local => Decision::Local,
-            Self::Wait(reason) | Self::Denied(reason) | Self::Expired(reason) => {
+            Self::Wait(reason) | Self::Idle(reason) | Self::Denied(reason) | Self::Expired(reason) => {
                 Decision::Wait { code: code(&machine.mac, machine.uuid.as_deref()), reason }
             }
         }
@@ -79,7 +81,8 @@ impl Say {
         let code = code(&machine.mac, machine.uuid.as_deref());
         match self {
             Self::Local => Verdict::Local,
-            Self::Wait(reason) => Verdict::Wait { code, reason, tell },
+            Self::Wait(reason) => Verdict::Wait { code, reason, tell, disk: false },
+            Self::Idle(reason) => Verdict::Wait { code, reason, tell, disk: true },
             Self::Denied(reason) => Verdict::Denied { code, reason },
             Self::Expired(reason) => Verdict::Expired { code, reason },
         }
@@ -173,7 +176,7 @@ pub(crate) fn plan_boot(machine: &Machine, told: &MachineValue, known: &Known<'_
         Some(w) if w.left == 0 => "the install window has let in as many machines as it was opened for",
         Some(_) => "the time of the install window is over",
     };
-    wait(reason.to_owned())
+    Plan::Say(Say::Idle(reason.to_owned()))
 }
 
 /// The host name for a machine.

@@ -1,6 +1,6 @@
 //! Which member a machine is, and when a new installation may take that member's place. Pure.
 //!
-//! A machine is known by the hardware address and the SMBIOS UUID that its member wrote down. Neither proves anything,
+//! A machine is known by the hardware addresses and the SMBIOS UUID that its member wrote down. Neither proves anything,
 //! so a name goes to a new installation only where a person asked for it (naming the member, or handing out a secret),
 //! and never while the member that has it is alive.
 
@@ -18,11 +18,17 @@ pub(crate) fn same_board(a: &str, b: &str) -> bool {
     canonical_uuid(a).is_some_and(|one| Some(one) == canonical_uuid(b))
 }
 
-/// The member that this machine is or was: by its hardware address, else by its UUID (it may boot from another port).
+/// The member that this machine is or was: by its hardware address on the cluster's network, else by its UUID (it may boot
+/// from another port), else by that of any of its ports, where no other member has one of that address.
 pub(crate) fn member_of<'a>(machine: &Machine, members: &'a [NodeValue]) -> Option<&'a NodeValue> {
     let by_mac = members.iter().find(|m| m.mac == machine.mac);
     let uuid = machine.uuid.as_deref().unwrap_or_default();
-    by_mac.or_else(|| members.iter().find(|m| same_board(&m.machine, uuid)))
+    let by_board = || members.iter().find(|m| same_board(&m.machine, uuid));
+    let by_port = || {
+        let mut with = members.iter().filter(|m| m.macs.contains(&machine.mac));
+        with.next().filter(|_| with.next().is_none())
+    };
+    by_mac.or_else(by_board).or_else(by_port)
 }
 
 /// Which member, by its id, a node that asks to be let in takes the place of; `None`: nobody's. `ticket_of` is the
@@ -69,14 +75,21 @@ mod tests {
 
     #[test]
     fn machines_are_known_by_address_then_by_board() {
-        let members =
+        let mut members =
             [member("1", "node-1", "a", ""), member("2", "node-2", "b", U1), member("3", "node-3", "", DULL)];
+        for (member, ports) in members.iter_mut().zip([["a", "a2"], ["b", "same"], ["c", "same"]]) {
+            member.macs = ports.map(str::to_owned).to_vec();
+        }
         let upper = U1.to_uppercase();
         let rows = [
             ("address", "b", None, Some("2")),
             ("board, from another port", "x", Some(upper.as_str()), Some("2")),
             ("address goes before board", "a", Some(U1), Some("1")),
             ("a board like thousands", "x", Some(DULL), None),
+            ("another of its ports", "a2", None, Some("1")),
+            ("another of its ports, on a board like thousands", "c", Some(DULL), Some("3")),
+            ("its board goes before another's port", "a2", Some(U1), Some("2")),
+            ("a port that two members have, as those of management controllers", "same", None, None),
             ("unknown", "x", None, None),
         ];
         for (name, mac, uuid, want) in rows {

@@ -183,7 +183,7 @@ pub(crate) fn seen(m: MachineValue, known: &Snapshot, now: u64) -> SeenMachine {
         Plan::Again { ticket } => Standing::Approved { ticket },
         Plan::LetIn { .. } | Plan::Reinstall { .. } => Standing::Waiting { reason: later.to_owned() },
         Plan::Say(Say::Local) => Standing::Installed { hostname: known.host_name(&machine) },
-        Plan::Say(Say::Wait(reason)) => Standing::Waiting { reason },
+        Plan::Say(Say::Wait(reason) | Say::Idle(reason)) => Standing::Waiting { reason },
         Plan::Say(Say::Denied(reason)) => Standing::Denied { reason },
         Plan::Say(Say::Expired(reason)) => Standing::Expired { reason },
     };

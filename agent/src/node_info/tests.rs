@@ -31,6 +31,15 @@ fn link(name: &str, mac: &str, addresses: &[&str]) -> Link {
 }
 
 #[test]
+fn ports_are_hardware_each_once() {
+    let link = |mac: &str, physical| Link { mac: mac.into(), physical, ..Link::default() };
+    let links = [link("b", true), link("a", true), link("b", true), link("bridge", false), link("", true)];
+    assert_eq!(ports(&links), ["a", "b"]);
+    let many: Vec<Link> = (0..100).map(|n| link(&format!("{n:03}"), true)).collect();
+    assert_eq!(ports(&many).len(), PORTS);
+}
+
+#[test]
 fn the_first_interface_carries_the_cluster() {
     let a = || link("ens3", "52:54:00:00:00:01", &["fd00::1/64", "10.77.0.101/24"]);
     let b = || link("ens4", "52:54:00:00:00:02", &["192.168.0.5/24"]);

@@ -43,6 +43,9 @@ pub(crate) struct NodeValue {
     /// Where it hears gossip, `address:port`; empty on members of releases that do not say.
     #[serde(default)]
     pub(crate) gossip: String,
+    /// Hardware addresses of its network ports: its firmware may ask by any of them.
+    #[serde(default)]
+    pub(crate) macs: Vec<String>,
 }
 
 /// Who leads: does what only one member may do.

@@ -10,7 +10,7 @@ use maekin_host::wait;
 use ureq::Agent;
 
 use crate::facts::detail::printable;
-use crate::facts::{Facts, size_text};
+use crate::facts::{Facts, PreviousNode, size_text};
 use crate::source::http::check_base;
 
 /// How long a machine waits for a person.
@@ -39,6 +39,8 @@ pub struct Waiting {
     pub ask: Ask,
     /// What it is, for a person who compares.
     pub machine: String,
+    /// What is installed on its drives, where that is one installation, in words.
+    pub installed: Option<String>,
     /// What it was told last.
     pub verdict: Option<Verdict>,
     /// Why it hears nothing.
@@ -56,7 +58,16 @@ impl Waiting {
             masters.split(',').take(MASTERS).map(|base| base.trim_end_matches('/').to_owned()).collect();
         masters.iter().try_for_each(|base| check_base(base))?;
         let code = code(&ask.mac, ask.uuid.as_deref());
-        Ok(Self { code, masters, machine: describe(facts), ask, ..Self::default() })
+        let installed = installed(facts).map(PreviousNode::words);
+        Ok(Self { code, masters, machine: describe(facts), ask, installed, ..Self::default() })
+    }
+
+    /// Whether what is installed may be started without a person: a master was heard, and nobody wants this machine
+    /// installed. Where it was to be, and did not come to its end, what is on its drives may be half of something.
+    #[must_use]
+    pub fn may_start(&self) -> bool {
+        let open = matches!(self.verdict, Some(Verdict::Wait { disk: true, .. } | Verdict::Denied { .. }));
+        open && self.installed.is_some() && self.problem.is_none()
     }
 
     /// What it shows, as a line of the log.
@@ -85,7 +96,9 @@ impl Waiting {
         let clean = |text: String| printable(&text, REASON);
         self.problem = None;
         self.verdict = Some(match verdict {
-            Verdict::Wait { code, reason, tell } => Verdict::Wait { code, reason: clean(reason), tell },
+            Verdict::Wait { code, reason, tell, disk } => {
+                Verdict::Wait { code, reason: clean(reason), tell, disk }
+            }
             Verdict::Denied { code, reason } => Verdict::Denied { code, reason: clean(reason) },
             Verdict::Expired { code, reason } => Verdict::Expired { code, reason: clean(reason) },
             other => other,
@@ -97,6 +110,14 @@ impl Waiting {
         self.problem = Some(format!("no word from {}: {}", self.master(), printable(why, REASON)));
         self.masters.rotate_left(1);
     }
+}
+
+/// The one installation that is on the machine's own drives.
+fn installed(facts: &Facts) -> Option<&PreviousNode> {
+    let own = facts.disks.iter().filter(|disk| !disk.removable && !disk.holds_medium);
+    let mut found = own.filter_map(|disk| disk.contents.previous.as_ref());
+    let first = found.next()?;
+    found.all(|other| other.install_id == first.install_id).then_some(first)
 }
 
 /// The machine in a line: as a person would recognise it.

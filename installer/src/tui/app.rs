@@ -5,14 +5,18 @@
 //! | --- | --- |
 //! | `keys` | what a key does on each screen |
 //! | `flow` | from screen to screen: what must be right before the next one, the plan, the trial of the network |
+//! | `local` | starting what is installed, where a machine waits and nobody says otherwise |
 
 mod flow;
 mod keys;
+mod local;
 
 use std::time::Duration;
 
 use maekin_image::manifest::{KeyKind, Manifest};
 use uuid::Uuid;
+
+pub use local::Local;
 
 use super::draft::Draft;
 use super::event::{Action, Done, Event, Failure};
@@ -95,6 +99,8 @@ pub struct App {
     pub carrier: Carrier,
     /// What is shown while the machine waits to be let in.
     pub waiting: Option<Waiting>,
+    /// When what is installed is started.
+    pub local: Local,
     /// Where the cursor is in a menu.
     pub cursor: usize,
     /// The log.
@@ -140,6 +146,7 @@ impl App {
             trying: Trying::Not,
             carrier: Carrier::Nobody,
             waiting: None,
+            local: Local::default(),
             cursor: 0,
             log: Vec::new(),
             scroll: 0,
@@ -177,11 +184,12 @@ impl App {
         self.dirty |= !self.shows_log_lines();
     }
 
-    /// Looks at the clock, from any beginning: rates and times that are shown follow it.
-    pub fn tick(&mut self, now: Duration) {
+    /// Looks at the clock, from any beginning: rates and times that are shown follow it, and what is due is asked for.
+    pub fn tick(&mut self, now: Duration) -> Option<Action> {
         if self.page == Page::Progress {
             self.dirty |= self.meter.tick(now);
         }
+        self.tick_local(now)
     }
 
     /// Takes an event.

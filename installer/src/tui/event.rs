@@ -105,6 +105,8 @@ pub enum Action {
     SaveLog,
     /// Boot from the disk the next time, and restart.
     ToDisk,
+    /// The same, because nobody is there who says otherwise: only where a master takes it.
+    StartInstalled,
     /// A shell on the console that asked.
     Shell,
     /// Restart the machine.

@@ -60,7 +60,7 @@ fn a_member_is_installed_anew_only_when_named_and_not_alive() {
         let got = plan_boot(&machine("a", None), &MachineValue::default(), &known, 50);
         match want {
             Some(want) => assert_eq!(got, want, "{name}"),
-            None => assert!(matches!(got, Plan::Say(Say::Wait(_))), "{name}: {got:?}"),
+            None => assert!(matches!(got, Plan::Say(Say::Wait(_) | Say::Idle(_))), "{name}: {got:?}"),
         }
     }
 }
@@ -143,7 +143,7 @@ fn machines_boot_what_the_record_says() {
         let got = plan_boot(&machine, &MachineValue::default(), &known, now);
         match want {
             Some(want) => assert_eq!(got, want, "{name}"),
-            None => assert!(matches!(got, Plan::Say(Say::Wait(_))), "{name}: {got:?}"),
+            None => assert!(matches!(got, Plan::Say(Say::Wait(_) | Say::Idle(_))), "{name}: {got:?}"),
         }
     }
 }
@@ -325,7 +325,7 @@ fn tickets_lists_denials_and_time_decide_in_this_order() {
         let got = plan_boot(&machine("a", None), &told, &known, 50);
         match want {
             Some(want) => assert_eq!(got, want, "{name}"),
-            None => assert!(matches!(got, Plan::Say(Say::Wait(_))), "{name}: {got:?}"),
+            None => assert!(matches!(got, Plan::Say(Say::Wait(_) | Say::Idle(_))), "{name}: {got:?}"),
         }
     }
 }
@@ -364,6 +364,97 @@ fn tickets_of_two_machines_that_claim_one_uuid_are_told_apart_by_their_ports() {
     }
 }
 
+/// Nobody decided anything: what is on its drives may be started. Else it may not, for somebody wants it installed.
+#[test]
+fn a_machine_starts_what_is_installed_only_where_nobody_wants_it_installed() {
+    let closed = WindowValue { until: 100, left: 0 };
+    let open = WindowValue { until: 100, left: 1 };
+    let member = || NodeValue { machine: U1.into(), macs: vec!["b".into()], ..member("node-2", "a") };
+    let named = || vec![AgainValue { id: "id-of-node-2".into(), until: 100 }];
+    let dead = BTreeSet::new();
+    let alive = BTreeSet::from(["id-of-node-2".to_owned()]);
+    let expired = || TicketValue { created_at: 1, expires: 50, ..ticket("x", None, Progress::Booting) };
+    let rule = || Rule { mac: "x".into(), hostname: "node-2".into(), ..Rule::default() };
+    let idle = "idle";
+    type Row<'a> = (
+        &'a str,
+        Machine,
+        Vec<TicketValue>,
+        Vec<AgainValue>,
+        Vec<Rule>,
+        Option<&'a WindowValue>,
+        &'a BTreeSet<String>,
+        &'a str,
+    );
+    let stranger = || machine("x", None);
+    let rows: Vec<Row<'_>> = vec![
+        ("a stranger, no window ever", stranger(), vec![], vec![], vec![], None, &dead, idle),
+        ("a stranger, window used up", stranger(), vec![], vec![], vec![], Some(&closed), &dead, idle),
+        ("a stranger, window open", stranger(), vec![], vec![], vec![], Some(&open), &dead, "let in"),
+        ("let in, and came too late", stranger(), vec![expired()], vec![], vec![], None, &dead, "expired"),
+        (
+            "the list has it, under a name in use",
+            stranger(),
+            vec![],
+            vec![],
+            vec![rule()],
+            None,
+            &dead,
+            "wait",
+        ),
+        (
+            "another with the UUID of one that is let in",
+            machine("x", Some(U1)),
+            vec![bound("q", U1, &["q"])],
+            vec![],
+            vec![],
+            None,
+            &dead,
+            "wait",
+        ),
+        ("a member", machine("a", None), vec![], vec![], vec![], Some(&open), &dead, "local"),
+        (
+            "a member, by its board",
+            machine("x", Some(U1)),
+            vec![],
+            vec![],
+            vec![],
+            Some(&open),
+            &dead,
+            "local",
+        ),
+        (
+            "a member, by another port",
+            machine("b", None),
+            vec![],
+            vec![],
+            vec![],
+            Some(&open),
+            &dead,
+            "local",
+        ),
+        ("ordered anew", machine("b", None), vec![], named(), vec![], None, &dead, "anew"),
+        ("ordered anew, alive", machine("b", None), vec![], named(), vec![], None, &alive, "wait"),
+    ];
+    for (name, machine, tickets, again, rules, window, alive, want) in rows {
+        let members = [member()];
+        let known =
+            Known { tickets: &tickets, members: &members, alive, again: &again, rules: &rules, window };
+        let got = plan_boot(&machine, &MachineValue::default(), &known, 50);
+        let is = match &got {
+            Plan::Say(Say::Local) => "local",
+            Plan::Say(Say::Wait(_)) => "wait",
+            Plan::Say(Say::Idle(_)) => "idle",
+            Plan::Say(Say::Denied(_)) => "denied",
+            Plan::Say(Say::Expired(_)) => "expired",
+            Plan::Again { .. } => "goes on",
+            Plan::Reinstall { .. } => "anew",
+            Plan::LetIn { .. } => "let in",
+        };
+        assert_eq!(is, want, "{name}: {got:?}");
+    }
+}
+
 #[test]
 fn tickets_words_for_firmware_and_for_the_wait_screen_agree() {
     let machine = machine("a", Some(U1));
@@ -375,7 +466,12 @@ fn tickets_words_for_firmware_and_for_the_wait_screen_agree() {
         (
             Say::Wait(reason.clone()),
             wait.clone(),
-            Verdict::Wait { code: code.clone(), reason: reason.clone(), tell },
+            Verdict::Wait { code: code.clone(), reason: reason.clone(), tell, disk: false },
+        ),
+        (
+            Say::Idle(reason.clone()),
+            wait.clone(),
+            Verdict::Wait { code: code.clone(), reason: reason.clone(), tell, disk: true },
         ),
         (
             Say::Denied(reason.clone()),

@@ -56,7 +56,7 @@ fn says(verdict: &Verdict) -> (u16, String) {
 }
 
 fn wait_for(tell: bool, reason: &str) -> Verdict {
-    Verdict::Wait { code: "1".into(), reason: reason.into(), tell }
+    Verdict::Wait { code: "1".into(), reason: reason.into(), tell, disk: false }
 }
 
 fn begin(masters: &str) -> Waiting {
@@ -114,6 +114,36 @@ fn tickets_a_master_that_is_away_is_missed_and_the_next_one_is_asked() {
     two.miss("refused");
     assert_eq!(two.master(), base, "the other one is next");
     assert!(two.line().contains(&format!("no word from http://{gone}")), "{}", two.line());
+}
+
+#[test]
+fn what_is_installed_is_named_where_it_is_one_installation_on_own_drives() {
+    use crate::facts::tests::used;
+    let on = |name: &str, id: u128| {
+        let mut disk = used(name, 12);
+        let (hostname, cluster) = ("node-2".to_owned(), Some("rack".to_owned()));
+        disk.contents.previous =
+            Some(PreviousNode { hostname, cluster, install_id: uuid::Uuid::from_u128(id) });
+        disk
+    };
+    let stick = |mut disk: crate::facts::Disk| {
+        disk.removable = true;
+        disk
+    };
+    let words = Some("the Maekin node \"node-2\" of cluster \"rack\"");
+    let rows = [
+        ("blank", vec![disk("sda", 12)], None),
+        ("something else", vec![used("sda", 12)], None),
+        ("one of two drives", vec![disk("sda", 12), on("sdb", 1)], words),
+        ("a mirror", vec![on("sda", 1), on("sdb", 1)], words),
+        ("two installations: the firmware would choose", vec![on("sda", 1), on("sdb", 2)], None),
+        ("on a stick", vec![stick(on("sda", 1))], None),
+    ];
+    for (name, disks, want) in rows {
+        let facts = machine(Firmware::Uefi, disks);
+        let waiting = Waiting::new("http://10.77.0.1:8480", &facts, None).unwrap();
+        assert_eq!(waiting.installed.as_deref(), want, "{name}");
+    }
 }
 
 #[test]

@@ -11,6 +11,7 @@ impl App {
     /// Takes a key.
     pub fn key(&mut self, key: Key) -> Option<Action> {
         self.dirty = true;
+        self.stay_here();
         match self.page {
             Page::Starting | Page::Progress => None,
             Page::Waiting => self.key_waiting(key),

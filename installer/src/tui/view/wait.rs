@@ -5,7 +5,7 @@ use ratatui::style::{Modifier, Style};
 use ratatui::text::Line;
 
 use super::{red, wrapped};
-use crate::tui::app::App;
+use crate::tui::app::{App, Local};
 
 /// Digits, five rows each.
 const DIGITS: [[&str; 5]; 10] = [
@@ -44,13 +44,17 @@ pub(super) fn waiting(app: &App, width: usize) -> Vec<Line<'static>> {
         Some(Verdict::Install { .. } | Verdict::Local) => ("It is let in.".to_owned(), ""),
     };
     let alarm = standing.starts_with('!');
-    let standing = wrapped(&standing, width).into_iter().take(4);
+    let starts = starts(app);
+    let standing = wrapped(&standing, width).into_iter().take(if starts.is_empty() { 4 } else { 2 });
     lines.extend(standing.map(|line| if alarm { red(line) } else { Line::styled(line, bold) }));
     if !remedy.is_empty() {
         lines.push(Line::raw(remedy));
         lines.push(Line::raw(format!("  maekin-agent approve {}", waiting.code)));
     }
     lines.push(Line::raw(""));
+    for text in starts {
+        lines.extend(wrapped(&text, width).into_iter().take(2).map(|line| Line::styled(line, bold)));
+    }
     let fields = [("Machine", &waiting.machine), ("Port", &waiting.ask.mac)];
     for (name, value) in fields {
         let text = wrapped(&format!("{name:<9}{value}"), width);
@@ -63,6 +67,20 @@ pub(super) fn waiting(app: &App, width: usize) -> Vec<Line<'static>> {
         lines.push(Line::raw(format!("{:<9}{}", "Master", waiting.master())));
     }
     lines
+}
+
+/// What is installed, and what becomes of it.
+fn starts(app: &App) -> Vec<String> {
+    let Some(installed) = app.waiting.as_ref().and_then(|waiting| waiting.installed.as_ref()) else {
+        return Vec::new();
+    };
+    match app.local {
+        Local::At { left, .. } => vec![
+            format!("Installed is {installed}: it starts in {left} s."),
+            "Any key: stay here, to install this machine anew.".to_owned(),
+        ],
+        Local::Not | Local::Stayed => vec![format!("Installed is {installed}; key d starts it.")],
+    }
 }
 
 /// The code in rows of signs.

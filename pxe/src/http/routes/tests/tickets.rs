@@ -10,7 +10,7 @@ fn who(n: u8) -> serde_json::Value {
 }
 
 fn waits(reason: &str) -> Verdict {
-    Verdict::Wait { code: "123-456".to_owned(), reason: reason.to_owned(), tell: false }
+    Verdict::Wait { code: "123-456".to_owned(), reason: reason.to_owned(), tell: false, disk: false }
 }
 
 fn say(rig: &Rig, verdict: Verdict) {
