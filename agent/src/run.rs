@@ -23,7 +23,7 @@ use crate::http::client::Target;
 use crate::http::{routes, server};
 use crate::pki::identity::NodeKey;
 use crate::settings::Settings;
-use crate::{audit, boot_drives, leader, liveness, local_pool, membership, provision, record, tls};
+use crate::{audit, boot_drives, leader, liveness, local_pool, membership, provision, record, tls, trust};
 
 /// Threads of the agent: it waits more than it works.
 const WORKERS: usize = 2;
@@ -56,6 +56,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let listener = server::listen(settings.listen, settings.port).await?;
     let socket = server::listen_socket(&settings.socket())?;
     let app = Arc::new(App::new(settings, config, boot, key, tls.clone(), auth));
+    trust::events::follow_certificates(&app);
     tokio::spawn(server::serve_tls(listener, tls, routes::public(Arc::clone(&app))));
     tokio::spawn(server::serve_socket(socket, routes::socket(Arc::clone(&app))));
     notify(&[NotifyState::Ready, NotifyState::Status("joining the cluster")]);
@@ -120,7 +121,7 @@ async fn live(app: Arc<App>) {
         record::care::keep(Arc::clone(&app), Arc::clone(&member)),
         provision::run(Arc::clone(&app), Arc::clone(&member)),
         audit::keep(Arc::clone(&app), Arc::clone(&member)),
-        crate::trust::renew::keep(Arc::clone(&app), Arc::clone(&member)),
+        trust::renew::keep(Arc::clone(&app), Arc::clone(&member)),
     );
 }
 

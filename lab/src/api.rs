@@ -17,7 +17,7 @@ use maekin_rootfs::node::ClusterIntent;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::http::{Request, Response, header};
-use ureq::tls::{TlsConfig, TlsProvider};
+use ureq::tls::{Certificate, ClientCert, PrivateKey, TlsConfig, TlsProvider};
 use ureq::{Agent, Body};
 
 /// The password of user `admin` on every node.
@@ -53,12 +53,27 @@ impl Api {
     /// switch. That nodes check each other's is seen in what they do.
     #[must_use]
     pub fn new(address: Ipv4Addr, limit: Duration) -> Self {
+        let authorization = format!("Basic {}", STANDARD.encode(format!("admin:{PASSWORD}")));
+        Self { authorization, ..Self::with(address, limit, None) }
+    }
+
+    /// The same, for somebody who shows a certificate (PEM) in place of a password.
+    ///
+    /// # Errors
+    /// When these are none.
+    pub fn showing(address: Ipv4Addr, limit: Duration, cert: &[u8], key: &[u8]) -> anyhow::Result<Self> {
+        let shown = ClientCert::new_with_certs(&[Certificate::from_pem(cert)?], PrivateKey::from_pem(key)?);
+        Ok(Self::with(address, limit, Some(shown)))
+    }
+
+    fn with(address: Ipv4Addr, limit: Duration, shown: Option<ClientCert>) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             // Fails only where a provider is installed already, which then serves as well.
             let _ = rustls::crypto::ring::default_provider().install_default();
         });
-        let tls = TlsConfig::builder().provider(TlsProvider::Rustls).disable_verification(true).build();
+        let tls = TlsConfig::builder().provider(TlsProvider::Rustls).disable_verification(true);
+        let tls = tls.client_cert(shown).build();
         let agent = Agent::config_builder()
             .tls_config(tls)
             .timeout_global(Some(limit))
@@ -67,8 +82,7 @@ impl Api {
             .proxy(None)
             .build()
             .into();
-        let authorization = format!("Basic {}", STANDARD.encode(format!("admin:{PASSWORD}")));
-        Self { agent, url: format!("https://{address}:8443"), authorization }
+        Self { agent, url: format!("https://{address}:8443"), authorization: String::new() }
     }
 
     /// Asks, and takes what comes.
@@ -82,10 +96,10 @@ impl Api {
         if_match: Option<&str>,
         body: &str,
     ) -> anyhow::Result<Answer> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("{}{path}", self.url))
-            .header(header::AUTHORIZATION, &self.authorization);
+        let mut request = Request::builder().method(method).uri(format!("{}{path}", self.url));
+        if !self.authorization.is_empty() {
+            request = request.header(header::AUTHORIZATION, &self.authorization);
+        }
         if let Some(tag) = if_match {
             request = request.header(header::IF_MATCH, tag);
         }

@@ -28,6 +28,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// What all clients share.
 #[derive(Default)]
 struct Book {
+    /// Sets the keys of these clients apart from those of others in the same rack.
+    series: u16,
     /// Counts operations.
     count: AtomicU64,
     /// Moments, in order.
@@ -69,6 +71,10 @@ pub struct Verdict {
 }
 
 impl Book {
+    fn path(&self, key: u64) -> String {
+        path(self.series, key)
+    }
+
     fn tick(&self) -> u64 {
         self.clock.fetch_add(1, Ordering::SeqCst)
     }
@@ -93,15 +99,15 @@ impl Book {
     /// Reads a value; with its tag.
     fn read(&self, api: &Api, key: u64) -> Came<(Option<u64>, Option<String>)> {
         let start = self.tick();
-        let Ok(answer) = api.ask("GET", &path(key), None, "") else { return Came::Nothing };
+        let Ok(answer) = api.ask("GET", &self.path(key), None, "") else { return Came::Nothing };
         let seen = match answer.status {
             200 => match serde_json::from_str::<PowerInfo>(&answer.body) {
                 Ok(info) => Some(number(&info.settings)),
-                Err(e) => return self.wrong(&format!("GET {}: {e}: {}", path(key), answer.body)),
+                Err(e) => return self.wrong(&format!("GET {}: {e}: {}", self.path(key), answer.body)),
             },
             404 => None,
             429 | 500.. => return Came::Nothing,
-            status => return self.wrong(&format!("GET {}: {status}: {}", path(key), answer.body)),
+            status => return self.wrong(&format!("GET {}: {status}: {}", self.path(key), answer.body)),
         };
         self.note(key, Act::Read(seen), start, true);
         Came::Answer((seen, answer.etag))
@@ -110,7 +116,7 @@ impl Book {
     /// Writes a value, or where `swap` says what was read, only over that.
     fn write(&self, api: &Api, key: u64, new: u64, swap: Option<(Option<u64>, &str)>) -> Came<()> {
         let start = self.tick();
-        let answer = api.ask("PUT", &path(key), swap.map(|(_, tag)| tag), &body(new));
+        let answer = api.ask("PUT", &self.path(key), swap.map(|(_, tag)| tag), &body(new));
         let act = |hit| match swap {
             Some((old, _)) => Act::Swap { old, new, hit },
             None => Act::Write(new),
@@ -129,7 +135,7 @@ impl Book {
                 self.note(key, act(false), start, false);
                 Came::Nothing
             }
-            Ok(status) => self.wrong(&format!("PUT {}: {status}: {answer:?}", path(key))),
+            Ok(status) => self.wrong(&format!("PUT {}: {status}: {answer:?}", self.path(key))),
         }
     }
 
@@ -171,10 +177,12 @@ impl Book {
 }
 
 impl Writers {
-    /// Starts so many clients, each at one of the nodes, and at the next one when that does not answer.
+    /// Starts so many clients, each at one of the nodes, and at the next one when that does not answer. In one rack, each
+    /// time with another seed: it names the keys, too.
     #[must_use]
     pub fn start(clients: usize, apis: &[Api], seed: u64) -> Self {
-        let book = Arc::new(Book::default());
+        let series = u16::try_from(seed & 0xffff).unwrap_or(0); // it is below that
+        let book = Arc::new(Book { series, ..Book::default() });
         let client = |n: usize| {
             let (book, apis) = (Arc::clone(&book), apis.to_vec());
             let seeded = Seeded::new(seed ^ ((n as u64 + 1) << 32));
@@ -215,7 +223,7 @@ impl Writers {
         let book = self.book;
         for key in 0..=book.count.load(Ordering::SeqCst) / PER_KEY {
             let read = || matches!(book.read(api, key), Came::Answer(_)).then_some(());
-            wait::until("a value to be read", LIMIT, AFTER_NONE, read).with_context(|| path(key))?;
+            wait::until("a value to be read", LIMIT, AFTER_NONE, read).with_context(|| book.path(key))?;
         }
         let wrong = lock(&book.wrong);
         if !wrong.is_empty() {
@@ -226,7 +234,7 @@ impl Writers {
         for key in &keys {
             let of: Vec<Op> = ops.iter().filter(|(k, _)| k == key).map(|(_, op)| *op).collect();
             if !linearizable(&of) {
-                bail!("no order explains what was seen of {}: {of:#?}", path(*key));
+                bail!("no order explains what was seen of {}: {of:#?}", book.path(*key));
             }
         }
         Ok(Verdict {
@@ -243,9 +251,9 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// Where the value of a key is.
-fn path(key: u64) -> String {
-    let [.., c, d] = key.to_be_bytes();
-    maekin_api::MACHINE_POWER.replace("{machine}", &format!("02:00:00:00:{c:02x}:{d:02x}"))
+fn path(series: u16, key: u64) -> String {
+    let ([a, b], [.., c, d]) = (series.to_be_bytes(), key.to_be_bytes());
+    maekin_api::MACHINE_POWER.replace("{machine}", &format!("02:00:{a:02x}:{b:02x}:{c:02x}:{d:02x}"))
 }
 
 /// What is sent to have it be this number; below 2^24.
@@ -272,6 +280,6 @@ mod tests {
             let set: SetPower = serde_json::from_str(&body(n)).unwrap();
             assert_eq!(number(&set.settings), n);
         }
-        assert_eq!(path(300), "/v1/machines/02:00:00:00:01:2c/power");
+        assert_eq!(path(1, 300), "/v1/machines/02:00:00:01:01:2c/power");
     }
 }

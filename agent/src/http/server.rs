@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use axum::{Extension, Router};
@@ -37,12 +37,37 @@ pub(crate) struct TlsSlot {
     config: Arc<RwLock<Arc<ServerConfig>>>,
     /// Digests of keys whose bearers are members no longer.
     removed: Arc<watch::Sender<BTreeSet<String>>>,
+    /// Who is told of certificates that were refused.
+    told: Arc<OnceLock<Box<Tell>>>,
 }
+
+/// Takes from where somebody came whose certificate was refused, and why it was.
+type Tell = dyn Fn(IpAddr, &rustls::CertificateError) + Send + Sync;
 
 impl TlsSlot {
     /// A slot that holds `config`.
     pub(crate) fn new(config: ServerConfig) -> Self {
-        Self { config: Arc::new(RwLock::new(Arc::new(config))), removed: Arc::default() }
+        Self {
+            config: Arc::new(RwLock::new(Arc::new(config))),
+            removed: Arc::default(),
+            told: Arc::default(),
+        }
+    }
+
+    /// From now on, `tell` hears of certificates that are refused. The first one to be set stays.
+    pub(crate) fn on_refusal(
+        &self,
+        tell: impl Fn(IpAddr, &rustls::CertificateError) + Send + Sync + 'static,
+    ) {
+        let _ = self.told.set(Box::new(tell)); // see above
+    }
+
+    /// A handshake failed; it may have been for the certificate that was shown.
+    fn failed(&self, from: SocketAddr, error: &io::Error) {
+        let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+        if let (Some(rustls::Error::InvalidCertificate(why)), Some(tell)) = (cause, self.told.get()) {
+            tell(from.ip().to_canonical(), why);
+        }
     }
 
     /// From now on, new connections get `config`.
@@ -159,7 +184,8 @@ async fn tls_connection(
     router: Router,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let acceptor = TlsAcceptor::from(tls.get());
-    let stream = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await??;
+    let accepted = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await?;
+    let stream = accepted.inspect_err(|e| tls.failed(from, e))?;
     // rustls has verified the chain against the cluster's CA before we look into it.
     let certs = stream.get_ref().1.peer_certificates();
     let cert = certs.and_then(|certs| certs.first());

@@ -1,0 +1,250 @@
+//! A cluster whose network is cut, in namespaces, with the built agent and the real etcd: who has no quorum knows it, says
+//! it, and refuses writes; the others go on; and it heals by itself.
+
+#![allow(clippy::expect_used, clippy::panic)] // a test says by panicking that it failed
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use maekin_api::INSTALL_WINDOW;
+use maekin_api::install::OpenWindow;
+use maekin_host::wait;
+use maekin_lab::node::Node;
+use maekin_lab::rack::{EVERY, Rack};
+use maekin_lab::seeded::Seeded;
+use maekin_lab::writer::Writers;
+
+/// How long a cluster may take to become whole on a machine that has other things to do.
+const LIMIT: Duration = Duration::from_secs(180);
+/// Within this time, those who have a quorum go on: an election of the record's, and of who is asked.
+const GO_ON: Duration = Duration::from_secs(30);
+/// Within this time, one who has none says so: it takes 15 s of silence for it, and each question its time to fail.
+const KNOW: Duration = Duration::from_secs(60);
+/// Within this time, all is as it was.
+const HEAL: Duration = Duration::from_secs(60);
+
+/// Which ways are cut.
+#[derive(Debug, Clone)]
+enum Cut {
+    /// Both ways between these and the others.
+    Off(Vec<usize>),
+    /// What these send to the others; they hear everything.
+    Mute(Vec<usize>),
+    /// What the others send to these; these are heard.
+    Deaf(Vec<usize>),
+    /// Between the first and the second; all others hear both.
+    Pair(usize, usize),
+}
+
+fn raised(nodes: usize, seed: u64) -> Rack {
+    Rack::raised(Path::new(env!("CARGO_BIN_EXE_maekin-agent")), nodes, seed, LIMIT).expect("a whole rack")
+}
+
+fn apply(rack: &Rack, cut: &Cut) {
+    let others = |these: &[usize]| (0..rack.nodes.len()).filter(|n| !these.contains(n)).collect::<Vec<_>>();
+    let done = match cut {
+        Cut::Off(these) => rack.switch.cut(these, &others(these)),
+        Cut::Mute(these) => rack.switch.cut_one_way(these, &others(these)),
+        Cut::Deaf(these) => rack.switch.cut_one_way(&others(these), these),
+        Cut::Pair(one, other) => rack.switch.cut(&[*one], &[*other]),
+    };
+    done.expect("the switch cuts");
+}
+
+/// Whether a node takes a change.
+fn takes_a_change(node: &Node) -> bool {
+    let window: Result<serde_json::Value, _> =
+        node.api().post(INSTALL_WINDOW, &OpenWindow { minutes: 1, count: 1 });
+    window.is_ok()
+}
+
+/// What a node says of itself.
+fn has_quorum(node: &Node) -> Option<bool> {
+    node.api().nodes().ok()?.into_iter().find(|info| info.own)?.quorum
+}
+
+/// Waits until these nodes say that of themselves.
+fn say(rack: &Rack, nodes: &[usize], quorum: bool, limit: Duration) -> Duration {
+    let begun = Instant::now();
+    let said = || nodes.iter().all(|n| has_quorum(&rack.nodes[*n]) == Some(quorum)).then_some(());
+    let what = format!("{nodes:?} to say that their quorum is {quorum}");
+    wait::until(&what, limit, EVERY, said).unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
+    begun.elapsed()
+}
+
+/// Cuts, looks that `minority` knows and the others go on, heals, looks that all is whole.
+fn partition(rack: &Rack, name: &str, cut: &Cut, minority: &[usize], seed: u64) {
+    let majority: Vec<usize> = (0..rack.nodes.len()).filter(|n| !minority.contains(n)).collect();
+    let goes_on = majority.len() > rack.nodes.len() / 2;
+    let asked = if goes_on { &majority } else { &minority.to_vec() };
+    let apis: Vec<_> = asked.iter().map(|n| rack.nodes[*n].api()).collect();
+    let writers = Writers::start(3, &apis, seed);
+    writers.progress(10, LIMIT).expect("writes before the cut");
+    apply(rack, cut);
+    let begun = Instant::now();
+    if goes_on {
+        // What was under way in the moment of the cut may count still; a few more cannot.
+        writers.progress(20, GO_ON).unwrap_or_else(|e| panic!("{name}: {e}\n{}", rack.said()));
+    }
+    let went_on = begun.elapsed();
+    let knew = say(rack, minority, false, KNOW);
+    for n in minority {
+        assert!(!takes_a_change(&rack.nodes[*n]), "{name}: node {n} takes a change without a quorum");
+        let alarms = rack.nodes[*n].api().node().expect("it answers for itself").alarms;
+        assert!(alarms.iter().any(|alarm| alarm.id == "quorum-lost"), "{name}: {alarms:?}");
+    }
+    if goes_on {
+        say(rack, &majority, true, GO_ON);
+        writers.progress(10, GO_ON).unwrap_or_else(|e| panic!("{name}: {e}\n{}", rack.said()));
+    }
+    rack.switch.heal().expect("the switch heals");
+    let begun = Instant::now();
+    rack.whole(HEAL).unwrap_or_else(|e| panic!("{name}: {e:#}"));
+    say(rack, minority, true, HEAL);
+    let healed = begun.elapsed();
+    writers.progress(10, GO_ON).expect("writes after it healed");
+    let last = rack.nodes.last().expect("nodes");
+    let verdict = writers.finish(&last.api()).unwrap_or_else(|e| panic!("{name}: {e:#}"));
+    eprintln!(
+        "{name}: on after {went_on:.1?}, known after {knew:.1?} more, healed after {healed:.1?}; {verdict:?}"
+    );
+}
+
+/// The node whose voter leads the record's others, and the one that leads the cluster.
+fn leaders(rack: &Rack) -> (usize, usize) {
+    let find = || {
+        let api = rack.nodes[0].api();
+        let (cluster, record) =
+            (api.cluster().ok()?, api.get::<maekin_api::record::Record>(maekin_api::RECORD).ok()?);
+        let name = |id: String| cluster.nodes.iter().find(|node| node.id == id).map(|node| node.name.clone());
+        let place = |id: Option<String>| {
+            let name = name(id?)?;
+            rack.nodes.iter().position(|node| node.name == name)
+        };
+        Some((place(record.leader)?, place(cluster.leader.clone())?))
+    };
+    wait::until("somebody to lead", LIMIT, EVERY, find).expect("leaders")
+}
+
+#[test]
+fn partition_of_three_minority_stops_majority_goes_on() {
+    if !maekin_lab::possible("partition_of_three_minority_stops_majority_goes_on") {
+        return;
+    }
+    let rack = raised(3, 21);
+    let (record, cluster) = leaders(&rack);
+    let other = (0..3).find(|n| *n != record && *n != cluster).expect("three nodes");
+    let rows = [
+        ("a follower", Cut::Off(vec![other]), vec![other]),
+        ("the leader of the record", Cut::Off(vec![record]), vec![record]),
+        ("nobody has two", Cut::Off(vec![0]), vec![0, 1, 2]),
+    ];
+    for (seed, (name, cut, minority)) in (210..).zip(rows) {
+        if minority.len() == 3 {
+            rack.switch.cut(&[1], &[2]).expect("the switch cuts");
+        }
+        partition(&rack, name, &cut, &minority, seed);
+    }
+}
+
+#[test]
+fn partition_of_five_with_the_leader_among_the_two() {
+    if !maekin_lab::possible("partition_of_five_with_the_leader_among_the_two") {
+        return;
+    }
+    let rack = raised(5, 22);
+    let (record, cluster) = leaders(&rack);
+    // Three of five vote: the two that are cut off must not have a majority of the voters.
+    let voting: Vec<bool> = {
+        let cluster = rack.nodes[0].api().cluster().expect("a cluster");
+        let votes = |node: &Node| cluster.nodes.iter().any(|info| info.name == node.name && info.voter);
+        rack.nodes.iter().map(votes).collect()
+    };
+    let plain = (0..5).find(|n| !voting[*n] && *n != cluster).expect("two do not vote");
+    partition(
+        &rack,
+        "the leader and one without a vote",
+        &Cut::Off(vec![record, plain]),
+        &[record, plain],
+        22,
+    );
+}
+
+#[test]
+fn partition_one_way_and_between_two() {
+    if !maekin_lab::possible("partition_one_way_and_between_two") {
+        return;
+    }
+    let rack = raised(3, 23);
+    let (record, _) = leaders(&rack);
+    let other = (record + 1) % 3;
+    // One that is heard and hears nothing, or the other way round, has no quorum; two that only miss each other have.
+    partition(&rack, "mute", &Cut::Mute(vec![other]), &[other], 23);
+    partition(&rack, "deaf", &Cut::Deaf(vec![other]), &[other], 24);
+    let (record, _) = leaders(&rack);
+    let third = (record + 2) % 3;
+    partition(&rack, "two followers", &Cut::Pair((record + 1) % 3, third), &[], 25);
+}
+
+#[test]
+fn partition_that_flaps_loses_nothing() {
+    if !maekin_lab::possible("partition_that_flaps_loses_nothing") {
+        return;
+    }
+    let rack = raised(3, 26);
+    let mut seeded = Seeded::new(26);
+    let writers = Writers::start(3, &rack.apis(), 26);
+    for _ in 0..8 {
+        let one = seeded.index(3);
+        apply(&rack, &if seeded.below(2) == 0 { Cut::Off(vec![one]) } else { Cut::Mute(vec![one]) });
+        pause(500 + seeded.below(4000));
+        rack.switch.heal().expect("the switch heals");
+        pause(200 + seeded.below(2000));
+    }
+    let healed = rack.whole(HEAL).unwrap_or_else(|e| panic!("{e:#}"));
+    writers.progress(10, GO_ON).expect("writes after it healed");
+    let verdict = writers.finish(&rack.nodes[1].api()).expect("one history");
+    eprintln!("flapping: healed after {healed:.1?}; {verdict:?}");
+}
+
+/// Lets so many milliseconds go by: what is tested here happens meanwhile.
+fn pause(ms: u64) {
+    let (begun, time) = (Instant::now(), Duration::from_millis(ms));
+    let over = || (begun.elapsed() >= time).then_some(());
+    wait::until("time to go by", time * 2, Duration::from_millis(20), over).expect("time goes by");
+}
+
+#[test]
+fn partition_a_node_comes_back_at_another_address() {
+    if !maekin_lab::possible("partition_a_node_comes_back_at_another_address") {
+        return;
+    }
+    let mut rack = raised(3, 27);
+    let writers = Writers::start(2, &[rack.nodes[0].api(), rack.nodes[1].api()], 27);
+    for (place, away) in [(11, 1000), (12, 20_000)] {
+        rack.cut_power(2);
+        rack.readdress(2, place).expect("another address");
+        pause(away);
+        rack.power_on(2).expect("it starts");
+        let there = rack.whole(LIMIT).unwrap_or_else(|e| panic!("{e:#}"));
+        let address = rack.nodes[2].address.to_string();
+        let known = || {
+            let cluster = rack.nodes[0].api().cluster().ok()?;
+            cluster
+                .nodes
+                .iter()
+                .any(|node| node.name == "node-3" && node.address == address && node.voter)
+                .then_some(())
+        };
+        wait::until("the others to know its address", HEAL, EVERY, known)
+            .unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
+        eprintln!("at {address}: whole after {there:.1?}");
+    }
+    // Its voter counts: another one may fail.
+    rack.cut_power(0);
+    writers.progress(20, Duration::from_secs(60)).unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
+    rack.power_on(0).expect("it starts");
+    rack.whole(LIMIT).unwrap_or_else(|e| panic!("{e:#}"));
+    let verdict = writers.finish(&rack.nodes[2].api()).expect("one history");
+    eprintln!("{verdict:?}");
+}
