@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::audit;
 use crate::boot_drives::{self, Keeper};
 use crate::clock::now;
+use crate::desired;
 use crate::http;
 use crate::http::auth::Auth;
 use crate::http::error::ApiError;
@@ -68,6 +69,8 @@ pub(crate) struct App {
     pub(crate) trust: Trust,
     /// How the record is as a store.
     pub(crate) record_care: Care,
+    /// How far this node is with its settings.
+    pub(crate) desired: desired::Keeper,
     /// What was counted.
     pub(crate) metrics: Metrics,
     /// Places for those who listen to what changes.
@@ -143,6 +146,7 @@ impl App {
             audit: audit::Log::default(),
             trust: Trust::default(),
             record_care: Care::default(),
+            desired: desired::Keeper::default(),
             metrics: Metrics::default(),
             watchers: Arc::new(Semaphore::new(http::watch::MOST)),
             progress,

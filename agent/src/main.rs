@@ -14,6 +14,7 @@
 //! | [`leader`] | which member does what only one may do |
 //! | [`record`] | the cluster's record in etcd: typed values, compare-and-swap |
 //! | [`sealed`] | secrets in the record, under the cluster's sealing key |
+//! | [`desired`] | settings of nodes: how this one shall be, and making it so |
 //! | [`install`] | which machine may install itself; join secrets (pure decisions, thin stores) |
 //! | [`trust`] | who is let in, and who no longer: join tokens |
 //! | [`power`] | power of machines: Wake-on-LAN, IPMI, Redfish |
@@ -38,6 +39,7 @@ mod boot_drives;
 mod cli;
 mod clock;
 mod console;
+mod desired;
 mod errors;
 mod http;
 mod install;

@@ -55,6 +55,7 @@ fn alarms(app: &App) -> Vec<Alarm> {
     alarms.extend(app.record_care.alarms());
     alarms.extend(crate::reset::alarms(&app.settings, now()));
     alarms.extend(app.liveness.alarm());
+    alarms.extend(app.desired.alarms());
     alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.severity)); // stable: each part has its own order
     alarms
 }

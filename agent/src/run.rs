@@ -122,6 +122,7 @@ async fn live(app: Arc<App>) {
         provision::run(Arc::clone(&app), Arc::clone(&member)),
         audit::keep(Arc::clone(&app), Arc::clone(&member)),
         trust::renew::keep(Arc::clone(&app), Arc::clone(&member)),
+        crate::desired::keep(Arc::clone(&app), Arc::clone(&member)),
     );
 }
 

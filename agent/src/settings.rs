@@ -45,6 +45,12 @@ pub(crate) struct Settings {
     /// Where the kernel tells what the firmware says of the machine.
     #[arg(long, default_value = "/sys/class/dmi/id")]
     pub(crate) dmi: PathBuf,
+    /// Root of the file system whose configuration files follow settings.
+    #[arg(long, default_value = "/")]
+    pub(crate) root: PathBuf,
+    /// The program that reads the journal.
+    #[arg(long, default_value = "journalctl")]
+    pub(crate) journalctl: String,
 }
 
 impl Settings {

@@ -128,6 +128,8 @@ fn settings(dir: &Path) -> Settings {
         systemctl: systemctl.display().to_string(),
         installer: dir.join("maekin-installer").display().to_string(),
         dmi: dir.join("dmi"),
+        root: dir.join("root"),
+        journalctl: dir.join("journalctl").display().to_string(),
     }
 }
 

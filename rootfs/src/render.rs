@@ -17,6 +17,11 @@ use crate::validate::{Invalid, validate};
 /// Authorized keys of root; sshd runs only where this file exists.
 pub const AUTHORIZED_KEYS: &str = "/etc/ssh/authorized_keys.d/root";
 
+/// NTP servers; systemd-timesyncd has Debian's pool where this file is absent.
+pub const TIMESYNCD: &str = "/etc/systemd/timesyncd.conf.d/50-maekin.conf";
+/// Rules of the firewall, for nftables.service.
+pub const FIREWALL: &str = "/etc/nftables.conf";
+
 /// A file of the running system.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RenderedFile {
@@ -50,17 +55,14 @@ pub fn render(config: &NodeConfig) -> Result<Vec<RenderedFile>, Unusable> {
     }
     let mut files = identity(config);
     files.extend(network::render(&config.network));
-    files.push(RenderedFile {
-        mode: 0o600,
-        ..RenderedFile::new("/etc/nftables.conf", firewall::render(config))
-    });
+    files.push(RenderedFile { mode: 0o600, ..RenderedFile::new(FIREWALL, firewall::render(config)) });
     if !config.admin.ssh_keys.is_empty() {
         let keys = config.admin.ssh_keys.iter().map(|key| format!("{key}\n")).collect::<String>();
         files.push(RenderedFile { mode: 0o600, ..RenderedFile::new(AUTHORIZED_KEYS, keys) });
     }
     if !config.time.ntp.is_empty() {
         let text = format!("[Time]\nNTP={}\nFallbackNTP=\n", config.time.ntp.join(" "));
-        files.push(RenderedFile::new("/etc/systemd/timesyncd.conf.d/50-maekin.conf", text));
+        files.push(RenderedFile::new(TIMESYNCD, text));
     }
     Ok(files)
 }

@@ -22,6 +22,7 @@
 //! | [`provision`] | what install masters hand out |
 //! | [`record`] | the cluster's record as a store |
 //! | [`secret`] | texts that are never shown |
+//! | [`settings`] | how a node shall be, and how far that is so |
 //! | [`trust`] | join tokens |
 //! | [`watch`] | word of what changes |
 
@@ -42,6 +43,7 @@ pub mod problem;
 pub mod provision;
 pub mod record;
 pub mod secret;
+pub mod settings;
 pub mod trust;
 pub mod watch;
 
@@ -127,6 +129,11 @@ pub const CERTIFICATE: &str = "/v1/certificate";
 /// `DELETE`: the member of this name or id is no member any more; answers [`trust::RemovedNode`].
 /// `GET` [`nodes::NodeInfo`]: how it is.
 pub const CLUSTER_NODE: &str = "/v1/nodes/{name}";
+/// `GET` list of [`settings::NodeSettingsObject`]: how the members shall be, and how far that is so.
+pub const SETTINGS: &str = "/v1/settings";
+/// One of them, by host name or id. `GET` [`settings::NodeSettingsObject`]; `PUT` [`settings::NodeSettings`] and `PATCH`
+/// with a merge patch of it (RFC 7386) answer the same.
+pub const NODE_SETTINGS: &str = "/v1/nodes/{name}/settings";
 /// `GET` and `PUT` [`provision::Provision`]: what the install masters hand out; every member takes it up.
 pub const PROVISION: &str = "/v1/provision";
 /// `GET`: 200 and the text `ok` when the agent serves. Needs no authentication and tells nothing else.

@@ -1,4 +1,5 @@
-//! What the console menu may give. A file until it is desired state; one that is not understood forbids.
+//! What the console menu may give: as the node's settings say, where they say it, else as `console-shell` said here. Each
+//! is a file; one that is not understood forbids.
 
 use std::path::PathBuf;
 
@@ -16,9 +17,9 @@ const LARGEST: u64 = 4096;
 /// What the menu may give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Policy {
+pub(crate) struct Policy {
     /// A shell, to whoever knows the password.
-    pub(super) shell: bool,
+    pub(crate) shell: bool,
 }
 
 impl Default for Policy {
@@ -30,16 +31,21 @@ impl Default for Policy {
 impl Policy {
     /// As it is now.
     pub(super) fn load(settings: &Settings) -> Self {
-        let path = file(settings);
-        if !path.exists() {
+        let Some(path) = [of_settings(settings), file(settings)].into_iter().find(|path| path.exists())
+        else {
             return Self::default();
-        }
+        };
         let read = || serde_json::from_str(&read_text(&path, LARGEST).ok()?).ok();
         read().unwrap_or_else(|| {
             tracing::warn!(path = %path.display(), "the policy of the console is not understood; there is no shell");
             Self { shell: false }
         })
     }
+}
+
+/// Where the node's settings say it; absent where they do not.
+pub(crate) fn of_settings(settings: &Settings) -> PathBuf {
+    settings.state.join("console-settings.json")
 }
 
 fn file(settings: &Settings) -> PathBuf {
@@ -66,6 +72,12 @@ pub(crate) fn shell(settings: &Settings, what: Shell) -> anyhow::Result<()> {
         bail!(
             "nobody could switch it on again: no ssh key may log in on this node; name one in its answer file, \
              `[admin] ssh_keys`"
+        );
+    }
+    if what != Shell::Show && of_settings(settings).exists() {
+        bail!(
+            "the settings of this node say it; change them (`console_shell`, `maekin describe settings NODE`), or take \
+             that out of them"
         );
     }
     if what != Shell::Show {
@@ -113,6 +125,31 @@ mod tests {
             }
             assert_eq!(Policy::load(&settings).shell, want, "{name}");
         }
+    }
+
+    #[test]
+    fn console_policy_settings_of_the_cluster_go_before_what_was_said_here() {
+        let dir = tempfile::tempdir().unwrap();
+        let settings = Settings::below(dir.path());
+        fs::create_dir_all(&settings.state).unwrap();
+        // The node's settings, what was said here, what holds.
+        let rows = [
+            (None, Some(r#"{"shell":false}"#), false),
+            (Some(r#"{"shell":true}"#), Some(r#"{"shell":false}"#), true),
+            (Some(r#"{"shell":false}"#), Some(r#"{"shell":true}"#), false),
+            (Some("x"), Some(r#"{"shell":true}"#), false),
+        ];
+        for (cluster, here, want) in rows {
+            for (path, text) in [(of_settings(&settings), cluster), (file(&settings), here)] {
+                let _ = fs::remove_file(&path); // there is none at first
+                if let Some(text) = text {
+                    fs::write(path, text).unwrap();
+                }
+            }
+            assert_eq!(Policy::load(&settings).shell, want, "{cluster:?} {here:?}");
+        }
+        assert!(shell(&settings, Shell::On).is_err(), "what the cluster says is changed there");
+        shell(&settings, Shell::Show).unwrap();
     }
 
     #[test]

@@ -126,7 +126,7 @@ fn parameters(about: &About) -> Vec<Value> {
         all.push(query("after", "Name of the entry behind which to go on."));
     }
     all.extend(about.queries.iter().map(|(name, what)| query(name, what)));
-    if about.tagged && about.method == axum::http::Method::PUT {
+    if about.tagged && about.method != axum::http::Method::GET {
         let what = "Only if the resource still has this ETag.";
         all.push(json!({ "name": "If-Match", "in": "header", "description": what, "schema": { "type": "string" } }));
     }

@@ -13,6 +13,7 @@
 //! | [`power`] | power of machines |
 //! | [`record`] | the record as a store |
 //! | [`machines`] | machines that asked to boot: seen, let in, told no |
+//! | [`settings`] | how members shall be, and how far that is so |
 //! | [`boot`] | the install master's questions, on the socket only |
 
 mod access;
@@ -27,6 +28,7 @@ mod nodes;
 mod power;
 mod provision;
 mod record;
+mod settings;
 
 use std::sync::Arc;
 
@@ -44,7 +46,7 @@ pub(crate) use machines::who;
 
 use super::error::ApiError;
 use super::request;
-use super::table::{Op, delete, get, group, post, put, router};
+use super::table::{Op, delete, get, group, patch, post, put, router};
 use super::watch;
 use crate::app::App;
 use crate::trust::routes as trust;
@@ -138,6 +140,14 @@ pub(crate) fn operations() -> Vec<Op> {
                 .lists::<api::nodes::NodeInfo>(),
             get(api::CLUSTER_NODE, "getNodeByName", Viewer, "One of them, by host name or id.", nodes::one)
                 .answers::<api::nodes::NodeInfo>(),
+            get(api::SETTINGS, "listNodeSettings", Viewer, "How the members shall be, and how far that is so.", settings::list)
+                .lists::<api::settings::NodeSettingsObject>(),
+            get(api::NODE_SETTINGS, "getNodeSettings", Viewer, "The same of one member.", settings::get)
+                .answers::<api::settings::NodeSettingsObject>().tagged(),
+            put(api::NODE_SETTINGS, "setNodeSettings", Operator, "Say how it shall be; an operator may change maintenance, roles and labels, an admin all.", settings::put)
+                .takes::<api::settings::NodeSettings>().answers::<api::settings::NodeSettingsObject>().tagged(),
+            patch(api::NODE_SETTINGS, "changeNodeSettings", Operator, "The same by a merge patch (RFC 7386): null takes a setting back to as installed.", settings::patch)
+                .takes::<api::settings::NodeSettings>().answers::<api::settings::NodeSettingsObject>().tagged(),
             get(api::PROVISION, "getProvision", Viewer, "What the install masters hand out.", provision::get)
                 .answers::<api::provision::Provision>().tagged(),
             put(api::PROVISION, "setProvision", Admin, "Say what they shall hand out.", provision::put)

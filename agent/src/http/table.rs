@@ -147,7 +147,7 @@ impl Op {
         self
     }
 
-    /// Its resource has an ETag: `GET` gives it, `PUT` heeds `If-Match`.
+    /// Its resource has an ETag: `GET` gives it, `PUT` and `PATCH` heed `If-Match`.
     pub(crate) fn tagged(mut self) -> Self {
         self.about.tagged = true;
         self
@@ -198,6 +198,17 @@ pub(crate) fn put<H: Handler<T, Arc<App>>, T: 'static>(
     handler: H,
 ) -> Op {
     Op::new((Method::PUT, MethodFilter::PUT), path, id, least.into(), summary, handler)
+}
+
+/// `PATCH` of `path`.
+pub(crate) fn patch<H: Handler<T, Arc<App>>, T: 'static>(
+    path: &'static str,
+    id: &'static str,
+    least: impl Into<Option<Role>>,
+    summary: &'static str,
+    handler: H,
+) -> Op {
+    Op::new((Method::PATCH, MethodFilter::PATCH), path, id, least.into(), summary, handler)
 }
 
 /// `POST` to `path`.

@@ -12,8 +12,10 @@ use super::{InstallError, TRIES};
 use crate::pki::ca::key_of_request;
 use crate::pki::random_hex;
 use crate::record::keys::{self, under};
-use crate::record::values::{InviteValue, NodeValue, ReplacedValue, RolesValue, TicketValue, UsedBy};
-use crate::record::{Change, Record};
+use crate::record::values::{
+    InviteValue, NodeValue, ReplacedValue, RolesValue, SettingsValue, TicketValue, UsedBy,
+};
+use crate::record::{Change, Record, RecordError};
 
 /// Where the record has a secret: under its digest, so that reading the record gives nobody a way in.
 pub(crate) fn key(secret: &str) -> String {
@@ -112,6 +114,20 @@ pub(crate) async fn take_place(
     tracing::warn!(name, old = id, new = request.node_id, "a new installation takes the place of a member");
     let replaced = ReplacedValue { name: name.clone(), by: request.node_id.clone(), at: now };
     let key = under(keys::NODES, id);
+    // How the member shall be does not end with its drives. Settings of a newer release stay behind.
+    let settings = under(keys::NODE_SETTINGS, id);
+    let change = match record.get::<SettingsValue>(&settings).await {
+        Ok(Some(found)) => change.put(&under(keys::NODE_SETTINGS, &request.node_id), &found.value)?,
+        Ok(None) => change,
+        Err(RecordError::Unreachable { voters, why }) => {
+            return Err(RecordError::Unreachable { voters, why }.into());
+        }
+        Err(e) => {
+            tracing::warn!(name, error = %crate::errors::chain(&e), "settings of a member are lost");
+            change
+        }
+    };
+    let change = change.delete(&settings).delete(&under(keys::NODE_STATUS, id));
     // A member that is alive again in this very moment keeps its place.
     let change = change.if_unchanged(&key, old.revision).if_unchanged(&under(keys::ALIVE, id), 0);
     Ok(change.delete(&key).delete(&under(keys::AGAIN, id)).put(&under(keys::REPLACED, id), &replaced)?)

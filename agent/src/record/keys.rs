@@ -38,6 +38,10 @@ pub(crate) const APPROVALS: &str = "/maekin/v1/approvals";
 pub(crate) const CUT: &str = "/maekin/v1/cut";
 /// Labels that members carry, [`super::values::RolesValue`] each.
 pub(crate) const ROLES: &str = "/maekin/v1/roles/";
+/// How members shall be, [`super::values::SettingsValue`] each, under their id.
+pub(crate) const NODE_SETTINGS: &str = "/maekin/v1/node-settings/";
+/// How far that is so, [`maekin_api::settings::SettingsStatus`] each, written by the member itself.
+pub(crate) const NODE_STATUS: &str = "/maekin/v1/node-status/";
 /// Members that shall be installed anew, [`super::values::AgainValue`] each.
 pub(crate) const AGAIN: &str = "/maekin/v1/again/";
 /// Members that were, [`super::values::ReplacedValue`] each.

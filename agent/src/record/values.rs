@@ -6,6 +6,7 @@ use maekin_api::access::Role;
 use maekin_api::install::{Disks, Event, Progress, Rule, What};
 use maekin_api::machine::{Identity, Inventory};
 use maekin_api::power::{LastAction, PowerSettings};
+use maekin_api::settings::NodeSettings;
 use serde::{Deserialize, Serialize};
 
 /// The cluster itself. Written once.
@@ -270,6 +271,20 @@ pub(crate) struct CutValue {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RolesValue {
     pub(crate) roles: Vec<String>,
+}
+
+/// How a member shall be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SettingsValue {
+    /// One more with every change.
+    pub(crate) generation: u64,
+    pub(crate) spec: NodeSettings,
+    pub(crate) changed_at: u64,
+    #[serde(default)]
+    pub(crate) by: String,
+    /// Its roles before settings named others; absent where they name none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) installed_roles: Option<Vec<String>>,
 }
 
 /// How a machine is switched on and off.

@@ -1,0 +1,1 @@
+//! Settings from the API to the node, against a real record.
