@@ -33,6 +33,7 @@ use crate::record::values::{ClusterValue, NodeValue};
 use crate::record::{Record, RecordError, keys};
 use crate::sealed::SealKey;
 use crate::settings::Settings;
+use crate::tasks;
 use crate::trust::Trust;
 
 /// A running agent.
@@ -67,6 +68,8 @@ pub(crate) struct App {
     pub(crate) audit: audit::Log,
     /// Who is let in, and who no longer.
     pub(crate) trust: Trust,
+    /// Long work, as this node sees it.
+    pub(crate) tasks: tasks::Keeper,
     /// How the record is as a store.
     pub(crate) record_care: Care,
     /// How far this node is with its settings.
@@ -145,6 +148,7 @@ impl App {
             budget: Budget::default(),
             audit: audit::Log::default(),
             trust: Trust::default(),
+            tasks: tasks::Keeper::default(),
             record_care: Care::default(),
             desired: desired::Keeper::default(),
             metrics: Metrics::default(),

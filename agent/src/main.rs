@@ -17,6 +17,7 @@
 //! | [`desired`] | settings of nodes: how this one shall be, and making it so |
 //! | [`install`] | which machine may install itself; join secrets (pure decisions, thin stores) |
 //! | [`trust`] | who is let in, and who no longer: join tokens |
+//! | [`tasks`] | long work, by whichever node is there |
 //! | [`power`] | power of machines: Wake-on-LAN, IPMI, Redfish |
 //! | [`provision`] | configures and starts the install master |
 //! | [`http`] | the API: HTTPS and unix socket, authentication, routes |
@@ -58,6 +59,7 @@ mod run;
 mod sealed;
 mod settings;
 mod support;
+mod tasks;
 #[cfg(test)]
 mod testing;
 mod tls;

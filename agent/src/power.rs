@@ -35,6 +35,7 @@ use crate::install::identity::same_board;
 use crate::node_info::own_address;
 use crate::record::keys::{self, under};
 use crate::record::values::{MachineValue, NodeValue};
+use crate::record::{Record, RecordError};
 use drive::{Pace, Steps, drive};
 use errors::{BmcError, PowerError};
 use settings::Way;
@@ -114,17 +115,25 @@ async fn carry_out(app: &App, mac: &str, act: Act, by: &str) -> Result<Done, Pow
     outcome
 }
 
+/// The member that the machine of `mac` is.
+///
+/// # Errors
+/// [`RecordError`].
+pub(crate) async fn member_at(record: &Record, mac: &str) -> Result<Option<NodeValue>, RecordError> {
+    let nodes = record.list::<NodeValue>(keys::NODES).await?;
+    let machine = record.get::<MachineValue>(&under(keys::MACHINES, mac)).await?;
+    let uuid = machine.and_then(|m| m.value.uuid).unwrap_or_default();
+    let is_it = |n: &NodeValue| n.mac == mac || same_board(&n.machine, &uuid);
+    Ok(nodes.into_iter().map(|n| n.value).find(is_it))
+}
+
 /// A member that is alive runs machines of others: it is not switched off by a slip of the hand.
 async fn guard(member: &Member, mac: &str, act: Act) -> Result<(), PowerError> {
     let harmless = matches!(act.action, Action::Status | Action::On);
     if act.force || harmless {
         return Ok(());
     }
-    let nodes = member.record.list::<NodeValue>(keys::NODES).await?;
-    let machine = member.record.get::<MachineValue>(&under(keys::MACHINES, mac)).await?;
-    let uuid = machine.and_then(|m| m.value.uuid).unwrap_or_default();
-    let is_it = |n: &NodeValue| n.mac == mac || same_board(&n.machine, &uuid);
-    let Some(node) = nodes.into_iter().map(|n| n.value).find(is_it) else { return Ok(()) };
+    let Some(node) = member_at(&member.record, mac).await? else { return Ok(()) };
     if member.record.names(keys::ALIVE).await?.contains(&node.id) {
         return Err(PowerError::Alive { name: node.name, action: act.action });
     }

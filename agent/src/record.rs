@@ -300,6 +300,14 @@ impl Record {
     /// # Errors
     /// [`RecordError`]. It may then have been carried out or not.
     pub(crate) async fn commit(&self, change: Change) -> Result<bool, RecordError> {
+        Ok(self.commit_at(change).await?.is_some())
+    }
+
+    /// The same; the revision at which it was written, or `None`.
+    ///
+    /// # Errors
+    /// [`RecordError`]. It may then have been carried out or not.
+    pub(crate) async fn commit_at(&self, change: Change) -> Result<Option<i64>, RecordError> {
         let Change { compares, unchanged, ops } = change;
         let op = |write| match write {
             Write::Delete(key) => TxnOp::delete(key, None),
@@ -314,7 +322,8 @@ impl Record {
         };
         let txn = Txn::new().when(compares).and_then(ops.into_iter().map(op).collect::<Vec<_>>());
         let work = async |client: Client| client.kv_client().txn(txn).await;
-        Ok(self.voters.ask_once("commit", work).await?.succeeded())
+        let answer = self.voters.ask_once("commit", work).await?;
+        Ok(answer.succeeded().then(|| answer.header().map_or(0, |header| header.revision())))
     }
 
     /// A lease of `ttl` seconds. One that was granted unheard runs out by itself.

@@ -121,6 +121,7 @@ async fn live(app: Arc<App>) {
         record::care::keep(Arc::clone(&app), Arc::clone(&member)),
         provision::run(Arc::clone(&app), Arc::clone(&member)),
         audit::keep(Arc::clone(&app), Arc::clone(&member)),
+        crate::tasks::keep(&app, &member),
         trust::renew::keep(Arc::clone(&app), Arc::clone(&member)),
         crate::desired::keep(Arc::clone(&app), Arc::clone(&member)),
     );

@@ -23,6 +23,7 @@
 //! | [`record`] | the cluster's record as a store |
 //! | [`secret`] | texts that are never shown |
 //! | [`settings`] | how a node shall be, and how far that is so |
+//! | [`tasks`] | long work, as tasks |
 //! | [`trust`] | join tokens |
 //! | [`watch`] | word of what changes |
 
@@ -44,6 +45,7 @@ pub mod provision;
 pub mod record;
 pub mod secret;
 pub mod settings;
+pub mod tasks;
 pub mod trust;
 pub mod watch;
 
@@ -158,3 +160,12 @@ pub const AUDIT: &str = "/v1/audit";
 pub const WATCH: &str = "/v1/watch";
 /// `GET`: Prometheus text about this node.
 pub const METRICS: &str = "/metrics";
+/// `GET` list of [`tasks::Task`], the newest first; `?state=&limit=&after=`. `POST` [`tasks::NewTask`] with
+/// `Idempotency-Key`: answers 202, where the task is (`Location`), and [`tasks::Task`].
+pub const TASKS: &str = "/v1/tasks";
+/// `GET` [`tasks::Task`].
+pub const TASK: &str = "/v1/tasks/{id}";
+/// `GET` list of [`tasks::LogLine`], the oldest first; `?after=` a number.
+pub const TASK_LOG: &str = "/v1/tasks/{id}/log";
+/// `POST`: the task shall end early; answers [`tasks::Task`].
+pub const TASK_CANCEL: &str = "/v1/tasks/{id}/cancel";

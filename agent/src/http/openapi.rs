@@ -75,7 +75,11 @@ fn operation(about: &About, schemas: &mut SchemaGenerator) -> Value {
     if about.tagged {
         headers.insert("ETag".into(), header("Version of the resource, for `If-Match`."));
     }
-    let mut ok = json!({ "description": "It was done." });
+    if about.accepted {
+        headers.insert("Location".into(), header("Where that is found which goes on."));
+    }
+    let (status, done) = if about.accepted { ("202", "It goes on.") } else { ("200", "It was done.") };
+    let mut ok = json!({ "description": done });
     if let Some(content) = content(about.answers, schemas) {
         ok["content"] = content;
     }
@@ -87,7 +91,7 @@ fn operation(about: &About, schemas: &mut SchemaGenerator) -> Value {
         "tags": [about.group],
         "summary": about.summary,
         "description": text,
-        "responses": { "200": ok, "default": { "$ref": "#/components/responses/Problem" } },
+        "responses": { status: ok, "default": { "$ref": "#/components/responses/Problem" } },
         "x-maekin-role": about.least.map(Role::word),
     });
     let parameters = parameters(about);
@@ -124,6 +128,14 @@ fn parameters(about: &About) -> Vec<Value> {
         let limit = json!({ "type": "integer", "minimum": 1, "maximum": 1000 });
         all.push(json!({ "name": "limit", "in": "query", "description": "Most entries.", "schema": limit }));
         all.push(query("after", "Name of the entry behind which to go on."));
+    }
+    if about.accepted {
+        let what =
+            "Names the request for a day: sent again with the same key and body, it begins nothing anew.";
+        let name = "Idempotency-Key";
+        all.push(
+            json!({ "name": name, "in": "header", "description": what, "schema": { "type": "string" } }),
+        );
     }
     all.extend(about.queries.iter().map(|(name, what)| query(name, what)));
     if about.tagged && about.method != axum::http::Method::GET {

@@ -87,10 +87,21 @@ impl Page {
 
     /// `part` as an answer; `next` is the name of its last entry where there is more behind it.
     pub(crate) fn answer<T: Serialize>(&self, path: &str, part: &[T], next: Option<&str>) -> Response {
+        self.answer_with(path, part, next, "")
+    }
+
+    /// The same, where the next page is asked for with a further `&name=value`, of plain characters.
+    pub(crate) fn answer_with<T: Serialize>(
+        &self,
+        path: &str,
+        part: &[T],
+        next: Option<&str>,
+        query: &str,
+    ) -> Response {
         let mut response = Json(part).into_response();
         if let Some(next) = next {
             let limit = self.limit.map(|limit| format!("&limit={limit}")).unwrap_or_default();
-            let link = format!("<{path}?after={next}{limit}>; rel=\"next\"");
+            let link = format!("<{path}?after={next}{limit}{query}>; rel=\"next\"");
             if let Ok(value) = HeaderValue::from_str(&link) {
                 response.headers_mut().insert(header::LINK, value);
             }

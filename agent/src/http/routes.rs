@@ -15,6 +15,8 @@
 //! | [`machines`] | machines that asked to boot: seen, let in, told no |
 //! | [`settings`] | how members shall be, and how far that is so |
 //! | [`boot`] | the install master's questions, on the socket only |
+//!
+//! Those of tasks and of who is let in are beside what they are about: [`tasks`], [`trust`].
 
 mod access;
 mod addresses;
@@ -49,6 +51,7 @@ use super::request;
 use super::table::{Op, delete, get, group, patch, post, put, router};
 use super::watch;
 use crate::app::App;
+use crate::tasks::routes as tasks;
 use crate::trust::routes as trust;
 
 /// Largest body of a request, bytes.
@@ -67,6 +70,10 @@ const WATCH_QUERIES: &[(&str, &str)] = &[
     ("kinds", "Kinds of things, with commas between; all that one may watch where it is left out."),
     ("after", "As `Last-Event-ID`, for whoever cannot send that."),
 ];
+
+/// What `GET /v1/tasks` may be asked besides its pages.
+const TASK_QUERIES: &[(&str, &str)] =
+    &[("state", "States with commas between, e.g. `waiting,running`; all where it is left out.")];
 
 /// What is served over HTTPS.
 #[allow(clippy::needless_pass_by_value)] // it is handed over to the router
@@ -180,6 +187,18 @@ pub(crate) fn operations() -> Vec<Op> {
             post(api::NODE_JOIN, "joinWithToken", Admin, "Have this node, which is no member yet, join a cluster.", trust::join)
                 .takes::<api::trust::JoinWith>(),
         ]),
+        group("tasks", [
+            get(api::TASKS, "listTasks", Viewer, "Long work, the newest first.", tasks::list)
+                .lists::<api::tasks::Task>().queries(TASK_QUERIES),
+            post(api::TASKS, "createTask", Operator, "Have long work done; `Idempotency-Key` keeps a request that is sent twice from making two.", tasks::create)
+                .takes::<api::tasks::NewTask>().answers::<api::tasks::Task>().accepted(),
+            get(api::TASK, "getTask", Viewer, "One task.", tasks::one)
+                .answers::<api::tasks::Task>(),
+            get(api::TASK_LOG, "getTaskLog", Viewer, "Its log, the oldest line first.", tasks::log)
+                .lists::<api::tasks::LogLine>(),
+            post(api::TASK_CANCEL, "cancelTask", Operator, "Have a task end early.", tasks::cancel)
+                .answers::<api::tasks::Task>(),
+        ]),
         group("machines", [
             get(api::INSTALL_WINDOW, "getInstallWindow", Viewer, "Whether machines are let in without asking further.", install::window)
                 .answers::<api::install::WindowState>(),
@@ -271,8 +290,23 @@ fn unread(e: BytesRejection) -> ApiError {
     ApiError::new(e.status(), kind, "The body of the request was not read", e.body_text())
 }
 
+/// The body as it came.
+///
+/// # Errors
+/// The answer to give instead.
+pub(crate) fn read(body: Body) -> Result<Bytes, ApiError> {
+    body.map_err(unread)
+}
+
 pub(crate) fn parse<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
-    let body = body.map_err(unread)?;
-    serde_json::from_slice(&body)
+    parse_bytes(&read(body)?)
+}
+
+/// JSON as what it should be.
+///
+/// # Errors
+/// The answer to give instead.
+pub(crate) fn parse_bytes<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    serde_json::from_slice(body)
         .map_err(|e| ApiError::bad_request(format!("the body is not what was expected: {e}")))
 }

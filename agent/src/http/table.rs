@@ -64,6 +64,8 @@ pub(crate) struct About {
     pub(crate) queries: &'static [(&'static str, &'static str)],
     /// Whether it changes only what belongs to the one who asks.
     pub(crate) own: bool,
+    /// Whether its answer is 202: what was asked for goes on behind it.
+    pub(crate) accepted: bool,
     /// Whether a change is written to the audit log.
     audited: bool,
     /// Whether it may take longer than [`LIMIT`]: it limits itself.
@@ -106,6 +108,7 @@ impl Op {
             tagged: false,
             queries: &[],
             own: false,
+            accepted: false,
             endless: false,
         };
         Self { about, handler: on(filter, handler) }
@@ -168,6 +171,12 @@ impl Op {
     /// It changes only what belongs to the one who asks.
     pub(crate) fn own(mut self) -> Self {
         self.about.own = true;
+        self
+    }
+
+    /// Its answer is 202 and where that is found which goes on; a request that is sent twice begins it once.
+    pub(crate) fn accepted(mut self) -> Self {
+        self.about.accepted = true;
         self
     }
 

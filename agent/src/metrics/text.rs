@@ -4,6 +4,7 @@ use std::fmt::Write;
 use std::sync::atomic::Ordering;
 
 use maekin_api::node::Membership;
+use maekin_api::tasks::State;
 
 use super::{RECORD, RECORD_FAILED, process};
 use crate::app::App;
@@ -35,6 +36,15 @@ pub(crate) fn render(app: &App) -> String {
     sample(out, "process_open_fds", &[], process.files);
     head(out, "maekin_watchers", "gauge", "Listeners of GET /v1/watch.");
     sample(out, "maekin_watchers", &[], watch::MOST.saturating_sub(app.watchers.available_permits()));
+    head(out, "maekin_tasks", "gauge", "Tasks of the cluster that are not over, as this node sees them.");
+    let counts = app.tasks.counts();
+    for state in [State::Waiting, State::Running] {
+        sample(out, "maekin_tasks", &[("state", state.word())], counts.get(&state).unwrap_or(&0));
+    }
+    head(out, "maekin_tasks_ended_total", "counter", "Tasks that this node ended, by how.");
+    for state in State::ALL.into_iter().filter(|state| state.over()) {
+        sample(out, "maekin_tasks_ended_total", &[("state", state.word())], counts.get(&state).unwrap_or(&0));
+    }
     head(out, "maekin_audit_waiting", "gauge", "Events of the audit log that the record did not take yet.");
     sample(out, "maekin_audit_waiting", &[], app.audit.waiting());
     text

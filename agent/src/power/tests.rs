@@ -162,7 +162,7 @@ async fn power_of_a_machine_by_the_api() {
     }
 }
 
-async fn a_member_that_works_is_left_alone(record: &crate::record::Record, own: &Target) {
+async fn a_member_that_works_is_left_alone(record: &Record, own: &Target) {
     let node =
         NodeValue { id: "other".into(), name: "node-9".into(), mac: MAC.into(), ..NodeValue::default() };
     let (node_key, alive) = (under(keys::NODES, "other"), under(keys::ALIVE, "other"));
@@ -188,7 +188,7 @@ async fn one_action_at_a_time(app: &App, own: &Target) {
 }
 
 /// Somebody who can write to the record, and has no sealing key, turns the settings to a host of his.
-async fn a_copied_seal_opens_nothing(record: &crate::record::Record, own: &Target, value: &PowerValue) {
+async fn a_copied_seal_opens_nothing(record: &Record, own: &Target, value: &PowerValue) {
     let thief = mock::start(Quirks::default(), None).await;
     let settings = PowerSettings { address: format!("127.0.0.1:{}", thief.port), ..value.settings.clone() };
     let forged = PowerValue { settings, ..value.clone() };

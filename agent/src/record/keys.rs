@@ -67,6 +67,17 @@ pub(crate) const ACCESS: &str = "/maekin/v1/access";
 /// That the record was put back from a copy, a [`super::values::RestoredValue`].
 pub(crate) const RESTORED: &str = "/maekin/v1/restored";
 
+/// Long work, [`crate::tasks::values::TaskValue`] each, under an id that grows with time.
+pub(crate) const TASKS: &str = "/maekin/v1/tasks/";
+/// Which node works at a task, a [`crate::tasks::values::ClaimValue`] each, under the task's id; it vanishes with its lease.
+pub(crate) const TASK_CLAIMS: &str = "/maekin/v1/tasks-claims/";
+/// What [`TASKS`] and [`TASK_CLAIMS`] begin with, and nothing else does: one watch for both.
+pub(crate) const TASKS_AND_CLAIMS: &str = "/maekin/v1/tasks";
+/// Logs of tasks, [`crate::tasks::values::LineValue`] each, under the task's id and the number of the line.
+pub(crate) const TASK_LOGS: &str = "/maekin/v1/task-logs/";
+/// Which task a request made, a [`crate::tasks::values::KeyValue`] each, under the digest of its `Idempotency-Key`.
+pub(crate) const TASK_KEYS: &str = "/maekin/v1/task-keys/";
+
 /// Key of one thing under a prefix. `name` is one of ours (hex digits, a UUID, a hardware address).
 pub(crate) fn under(prefix: &str, name: &str) -> String {
     format!("{prefix}{name}")

@@ -16,7 +16,7 @@ const LONGEST: usize = 1024;
 
 /// What can be watched: its name, where it lies in the record, and who may. A name under a prefix is told; a ticket's is
 /// as good as a password, so that those are not for who only looks.
-const KINDS: [(&str, &str, Role); 17] = [
+const KINDS: [(&str, &str, Role); 18] = [
     ("alive", keys::ALIVE, Role::Viewer),
     ("approvals", keys::APPROVALS, Role::Viewer),
     ("audit", keys::AUDIT, Role::Admin),
@@ -32,6 +32,7 @@ const KINDS: [(&str, &str, Role); 17] = [
     ("roles", keys::ROLES, Role::Viewer),
     ("settings", keys::NODE_SETTINGS, Role::Viewer),
     ("settings-status", keys::NODE_STATUS, Role::Viewer),
+    ("tasks", keys::TASKS, Role::Viewer),
     ("tokens", keys::TOKENS, Role::Admin),
     ("users", keys::USERS, Role::Admin),
 ];
