@@ -90,6 +90,12 @@ pub(crate) enum MembershipError {
     /// No member renewed our certificate.
     #[error("no member renewed this node's certificate: {}", .0.join("; "))]
     Renewal(Vec<String>),
+    /// The old record was not given up.
+    #[error("the record went on without this node, and its own old one cannot be given up")]
+    NotLeft(#[source] Box<restore::RestoreError>),
+    /// The record was put back, and that is not written down.
+    #[error("the record was put back on this node, and that cannot be written down")]
+    Unfinished(#[source] Box<restore::RestoreError>),
     /// Nobody has said which cluster to join.
     #[error("{WAITING}")]
     Waiting,
@@ -146,6 +152,9 @@ pub(crate) struct MembershipFile {
     /// Where other members' APIs are.
     #[serde(default)]
     members: Vec<String>,
+    /// How often the record was put back.
+    #[serde(default)]
+    restored: u64,
 }
 
 impl MembershipFile {
@@ -212,6 +221,8 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     };
     let credentials = renew::ensure_usable(app, credentials, &file.members, &own).await?;
     app.tls.set(tls::member(&app.key, &credentials)?);
+    restore::resume(app).map_err(|e| MembershipError::Unfinished(Box::new(e)))?;
+    let file = MembershipFile::load(&app.settings.membership())?.unwrap_or(file);
     let seal = SealKey::load(&app.settings.pki())?;
     let ca = Ca::load(&app.settings.pki())?.map(Arc::new);
     let makes = matches!(app.config.cluster, ClusterIntent::Create { .. });
@@ -224,6 +235,20 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
         data: etcd::has_data(app),
         others: file.endpoints.iter().any(|url| *url != local),
     };
+    let (mut before, mut file) = (before, file);
+    if before.data && !before.others {
+        // Alone we would be a quorum, whatever went on without us.
+        let later = restore::went_on::ask(app, file.restored).await.unwrap_or_default();
+        if let Some(url) = later {
+            tracing::error!(
+                url,
+                "the record went on there without this node; its old one is kept as etcd.before"
+            );
+            restore::leave(app, &url).await.map_err(|e| MembershipError::NotLeft(Box::new(e)))?;
+            file = MembershipFile { endpoints: vec![url], made: true, ..file };
+            before = etcd::Before { made: true, file: false, data: false, others: true, ..before };
+        }
+    }
     let mut endpoints = file.endpoints.clone();
     match etcd::plan_start(before) {
         etcd::Start::Nothing => {}
@@ -257,6 +282,7 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     }
     app.set_step("writing this node's entry into the record");
     let voters = record.members().await?;
+    let voter = etcd::VoterFile::load(app)?.and(voter);
     voters::write_down(app, voter.as_ref(), &own, &voters)?;
     let votes = voters.iter().any(|v| v.peer_url == etcd::peer_url(app, &own) && !v.learner);
     ensure_node(app, &record, &own, votes, ca.is_some() || seal.is_some()).await?;

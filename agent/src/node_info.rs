@@ -54,7 +54,15 @@ fn alarms(app: &App) -> Vec<Alarm> {
     let mut alarms = app.boot_drives.report().alarms;
     alarms.extend(app.record_care.alarms());
     alarms.extend(crate::reset::alarms(&app.settings, now()));
-    alarms.extend(app.liveness.alarm());
+    alarms.extend(app.liveness.alarm().map(|mut alarm| {
+        if crate::membership::voters::is_learner(app) {
+            alarm.remedy.push_str(
+                " If the node that votes is gone for good, `maekin-agent record promote` on this one says what would \
+                 be lost, and lets it go on alone.",
+            );
+        }
+        alarm
+    }));
     alarms.extend(app.desired.alarms());
     alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.severity)); // stable: each part has its own order
     alarms

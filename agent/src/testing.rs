@@ -100,7 +100,8 @@ fn settings(dir: &Path) -> Settings {
     fs::create_dir_all(dir).unwrap();
     let gossip_port = UdpSocket::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let systemctl = dir.join("systemctl");
-    // Stands in for systemd: starts etcd with the environment that the agent wrote, and ends it.
+    // Stands in for systemd: starts etcd with the environment that the agent wrote, and ends it: as a crash does, or as
+    // systemd does where there is a file `gently`.
     let script = format!(
         "#!/bin/sh\nalive() {{ kill -0 \"$(cat {dir}/etcd.pid 2>/dev/null)\" 2>/dev/null; }}\n\
          case \"$1 $2\" in\n\
@@ -110,7 +111,8 @@ fn settings(dir: &Path) -> Settings {
          setsid etcd >>{dir}/etcd.log 2>&1 </dev/null & echo $! >{dir}/etcd.pid;;\n\
          'stop maekin-etcd.service')\n\
          alive || exit 0\n\
-         pid=$(cat {dir}/etcd.pid); kill -9 $pid; while kill -0 $pid 2>/dev/null; do :; done;;\n\
+         pid=$(cat {dir}/etcd.pid)\n\
+         if [ -e {dir}/gently ]; then kill $pid; else kill -9 $pid; fi; while kill -0 $pid 2>/dev/null; do :; done;;\n\
          esac\n",
         dir = dir.display()
     );

@@ -106,6 +106,11 @@ impl Gossip {
         }
     }
 
+    /// The cluster's key was changed, or is being changed: packets are sealed with `key`, and opened with `others` too.
+    pub fn set_keys(&mut self, cluster: &[u8; 16], key: &[u8], others: &[&[u8]]) {
+        self.seal.set_keys(cluster, key, others);
+    }
+
     /// Says something else of this node from now on.
     pub fn set_status(&mut self, status: Status) {
         self.status = status;

@@ -54,6 +54,8 @@ pub enum SealError {
 /// The cluster's gossip key, for one node.
 pub struct Seal {
     prk: Prk,
+    /// Of keys that others may still, or already, seal with.
+    others: Vec<Prk>,
     own: NodeId,
     generation: u64,
     count: u32,
@@ -96,16 +98,29 @@ impl Seal {
     /// generation.
     #[must_use]
     pub fn new(cluster: &[u8; 16], key: &[u8], own: NodeId, generation: u64) -> Self {
-        let salt = [b"maekin gossip v1".as_slice(), cluster].concat();
-        let prk = Salt::new(HKDF_SHA256, &salt).extract(key);
-        Self { prk, own, generation: generation.min(MAX_GENERATION), count: 0, seen: HashMap::new() }
+        let generation = generation.min(MAX_GENERATION);
+        Self {
+            prk: extract(cluster, key),
+            others: Vec::new(),
+            own,
+            generation,
+            count: 0,
+            seen: HashMap::new(),
+        }
     }
 
-    fn key(&self, sender: NodeId) -> Result<LessSafeKey, SealError> {
+    /// From now on, packets are sealed with `key`, and opened with it or one of `others`: while the cluster's key is
+    /// changed, some have the new one earlier. What was taken stays taken.
+    pub fn set_keys(&mut self, cluster: &[u8; 16], key: &[u8], others: &[&[u8]]) {
+        self.prk = extract(cluster, key);
+        self.others = others.iter().map(|key| extract(cluster, key)).collect();
+    }
+
+    fn key(prk: &Prk, sender: NodeId) -> Result<LessSafeKey, SealError> {
         let info = [sender.0.as_slice()];
         let mut bytes = [0; 32];
         // Both fail for wrong lengths only, which the types exclude.
-        self.prk.expand(&info, Length).and_then(|okm| okm.fill(&mut bytes)).map_err(|_| SealError::Form)?;
+        prk.expand(&info, Length).and_then(|okm| okm.fill(&mut bytes)).map_err(|_| SealError::Form)?;
         UnboundKey::new(&CHACHA20_POLY1305, &bytes).map(LessSafeKey::new).map_err(|_| SealError::Form)
     }
 
@@ -125,8 +140,7 @@ impl Seal {
         packet.extend_from_slice(&self.count.to_be_bytes());
         packet.extend_from_slice(body);
         let (head, text) = packet.split_at_mut(HEAD);
-        let tag = self
-            .key(self.own)?
+        let tag = Self::key(&self.prk, self.own)?
             .seal_in_place_separate_tag(nonce(self.generation, self.count), aad(head, to), text)
             .map_err(|_| SealError::Form)?;
         packet.extend_from_slice(tag.as_ref());
@@ -148,13 +162,17 @@ impl Seal {
         let count = u32::from_be_bytes(count.try_into().map_err(|_| SealError::Form)?);
         let generation = start.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte));
         let sender = NodeId(*id);
-        let mut body = sealed.to_vec();
-        let length = self
-            .key(sender)?
-            .open_in_place(nonce(generation, count), aad(head, self.own), &mut body)
-            .map_err(|_| SealError::Stranger)?
-            .len();
-        body.truncate(length);
+        let open = |prk: &Prk| {
+            let mut body = sealed.to_vec();
+            let length = Self::key(prk, sender)?
+                .open_in_place(nonce(generation, count), aad(head, self.own), &mut body)
+                .map_err(|_| SealError::Stranger)?
+                .len();
+            body.truncate(length);
+            Ok(body)
+        };
+        let all = std::iter::once(&self.prk).chain(&self.others);
+        let body = all.map(open).find(Result::is_ok).unwrap_or(Err(SealError::Stranger))?;
         self.take(sender, generation, count)?;
         Ok(Opened { sender, generation, count, body })
     }
@@ -192,6 +210,11 @@ impl Window {
         self.bits |= 1 << behind;
         Ok(())
     }
+}
+
+fn extract(cluster: &[u8; 16], key: &[u8]) -> Prk {
+    let salt = [b"maekin gossip v1".as_slice(), cluster].concat();
+    Salt::new(HKDF_SHA256, &salt).extract(key)
 }
 
 fn nonce(generation: u64, count: u32) -> Nonce {
@@ -240,6 +263,37 @@ mod tests {
         ];
         for (name, mut seal, packet, want) in rows {
             assert_eq!(seal.open(packet), Err(want), "{name}");
+        }
+    }
+
+    #[test]
+    fn gossip_a_changed_key_is_taken_while_both_are_known() {
+        let (old, new): ([u8; 32], [u8; 32]) = ([5; 32], [6; 32]);
+        let keys = |own: NodeId, key: &[u8], others: &[&[u8]]| {
+            let mut seal = member(own, 1);
+            seal.set_keys(&CLUSTER, key, others);
+            seal
+        };
+        let rows = [
+            ("nobody has the new one", keys(A, &old, &[]), keys(B, &old, &[]), true),
+            ("both have it", keys(A, &old, &[&new]), keys(B, &old, &[&new]), true),
+            ("the sender uses it", keys(A, &new, &[&old]), keys(B, &old, &[&new]), true),
+            ("the receiver uses it", keys(A, &old, &[&new]), keys(B, &new, &[&old]), true),
+            ("the old one is forgotten", keys(A, &new, &[]), keys(B, &new, &[]), true),
+            ("by the receiver alone", keys(A, &old, &[&new]), keys(B, &new, &[]), false),
+            (
+                "one that was removed before has only the old one",
+                keys(A, &old, &[]),
+                keys(B, &new, &[]),
+                false,
+            ),
+        ];
+        for (name, mut from, mut to, opens) in rows {
+            let packet = from.seal(B, b"hello").unwrap();
+            assert_eq!(to.open(&packet).is_ok(), opens, "{name}");
+            to.set_keys(&CLUSTER, &old, &[&new]);
+            let again = if opens { Err(SealError::Replayed) } else { Ok(()) };
+            assert_eq!(to.open(&packet).map(drop), again, "{name}: taken once");
         }
     }
 

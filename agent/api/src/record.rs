@@ -96,4 +96,7 @@ pub struct Restored {
     pub by: String,
     /// From what.
     pub source: String,
+    /// Where that node's voter is asked for the record; empty where it has none any more.
+    #[serde(default)]
+    pub url: String,
 }

@@ -9,7 +9,7 @@ use maekin_api::record::{Backup, Backups, Record, Voter};
 use super::{block_on, own};
 use crate::clock::now;
 use crate::membership::restore;
-use crate::membership::restore::plan::{Source, plan_restore};
+use crate::membership::restore::plan::{Plan, Refusal, Seen, Source, plan_promotion, plan_restore};
 use crate::run;
 use crate::settings::Settings;
 
@@ -39,6 +39,13 @@ pub(crate) enum What {
         #[arg(long)]
         yes: bool,
     },
+    /// Have this node's learner go on alone, when the one node that voted is gone for good. Without --yes: say what would
+    /// be lost.
+    Promote {
+        /// Do it.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Ask for it at this voter from now on: where it was put back, when this node does not find it.
     Find {
         /// e.g. https://10.77.0.3:2379
@@ -62,17 +69,23 @@ pub(crate) fn verb(settings: &Settings, what: What) -> anyhow::Result<()> {
             let backups: Backups = block_on(target.post(api::RECORD_BACKUPS, &()))?;
             show(&backups, false, |backups| backups_text(backups, now()))
         }
-        What::Restore { from, yes } => restore(settings, from.as_deref(), yes),
+        What::Restore { from, yes } => put_back(settings, from.as_deref(), yes, plan_restore),
+        What::Promote { yes } => put_back(settings, None, yes, plan_promotion),
         What::Find { url } => find(settings, url),
     }
 }
 
-/// `record restore`. The agent ends meanwhile, and is started again whatever happens.
-fn restore(settings: &Settings, from: Option<&Path>, yes: bool) -> anyhow::Result<()> {
+/// `record restore` and `record promote`. The agent ends meanwhile, and is started again whatever happens.
+fn put_back(
+    settings: &Settings,
+    from: Option<&Path>,
+    yes: bool,
+    decide: fn(&Seen, u64) -> Result<Plan, Refusal>,
+) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let app = run::offline(settings.clone())?;
     let (seen, _record) = runtime.block_on(restore::look(&app, from))?;
-    let plan = plan_restore(&seen, now())?;
+    let plan = decide(&seen, now())?;
     if let Source::Copy { path, .. } = &plan.source {
         let revision = restore::inspect(path)?;
         println!("{} is whole; revision {revision}", path.display());
@@ -154,6 +167,8 @@ fn voter(voter: &Voter, record: &Record) -> String {
             let errors = s.errors.join(", ");
             format!("{} of {}, {} used  {errors}", bytes(s.size), bytes(record.quota), bytes(s.used))
         }
+        // It answers its own node alone.
+        None if voter.learner => "copies the record, and has no vote".to_owned(),
         None => "DOES NOT ANSWER".to_owned(),
     };
     format!("voter     {name:<16} {part:<8} {}  {}", voter.url, state.trim_end())

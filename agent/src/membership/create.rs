@@ -32,6 +32,7 @@ pub(super) fn ensure(
                 endpoints,
                 made: false,
                 members: vec![],
+                restored: 0,
             };
             file.store(&path)?;
             file

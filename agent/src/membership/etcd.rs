@@ -22,6 +22,10 @@ pub(super) struct VoterFile {
     pub(super) id: String,
     /// The voters that there were when it was added, as etcd wants them: `name=url,...`. Only its first start reads it.
     pub(super) initial: String,
+    /// It copies the record and has no vote, as far as this node has heard. One that got its vote unheard is still a
+    /// whole copy, and is taken for one.
+    #[serde(default)]
+    pub(super) learner: bool,
 }
 
 impl VoterFile {
@@ -30,19 +34,25 @@ impl VoterFile {
     }
 
     pub(super) fn load(app: &App) -> Result<Option<Self>, MembershipError> {
-        let path = Self::path(app);
+        Self::load_from(&Self::path(app))
+    }
+
+    pub(super) fn load_from(path: &std::path::Path) -> Result<Option<Self>, MembershipError> {
         if !path.exists() {
             return Ok(None);
         }
         let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
-        serde_json::from_str(&read_text(&path, 64 << 10)?).map(Some).map_err(damaged)
+        serde_json::from_str(&read_text(path, 64 << 10)?).map(Some).map_err(damaged)
     }
 
     pub(super) fn store(&self, app: &App) -> Result<(), MembershipError> {
-        let path = Self::path(app);
+        self.store_at(&Self::path(app))
+    }
+
+    pub(super) fn store_at(&self, path: &std::path::Path) -> Result<(), MembershipError> {
         let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
         let text = serde_json::to_vec_pretty(self).map_err(damaged)?;
-        Ok(write_atomic(&path, &text, 0o644)?)
+        Ok(write_atomic(path, &text, 0o644)?)
     }
 
     /// Forgets it, and everything that the voter had.

@@ -63,6 +63,7 @@ pub(super) async fn ensure(
         endpoints: reply.endpoints,
         made: true,
         members: invitation.masters.clone(),
+        restored: 0,
     };
     let credentials = Credentials { cert: reply.cert, ca: reply.ca };
     file.store(&app.settings.membership())?;

@@ -1,13 +1,17 @@
-//! Putting the record back when its quorum is lost for good: from this node's own voter where it has one, else from a
-//! copy. A new data directory is made beside the old one, started on the loopback alone and looked into; only when it
+//! Putting the record back when its quorum is lost for good: from this node's own voter or learner where it has one, else
+//! from a copy. A new data directory is made beside the old one, started on the loopback alone and looked into; only when it
 //! holds this cluster's record, with this node as its one voter, the two directories change places in one step. So a
 //! power cut leaves the old one or the new one. The old one is kept.
 //!
 //! | module | job |
 //! | --- | --- |
 //! | [`plan`] | what would be done and lost, or why not (pure) |
+//! | [`learner`] | a learner that is alone: its log, its file |
+//! | [`went_on`] | whether the record went on without a voter that was alone in it |
 
+mod learner;
 pub(crate) mod plan;
+pub(crate) mod went_on;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -29,6 +33,8 @@ use plan::{Plan, Refusal, Seen, Source};
 
 /// The program that turns a copy into a data directory.
 const ETCDUTL: &str = "etcdutl";
+/// Beside the data of a voter that was put back, until that is written down: what it is.
+const NOTE: &str = "put-back.json";
 /// By how much the revision jumps: nobody shall take a new value for one that was lost.
 const BUMP: &str = "1000000";
 
@@ -78,27 +84,46 @@ pub(crate) async fn look(app: &App, from: Option<&Path>) -> Result<(Seen, Option
     let known = MembershipFile::load(&app.settings.membership())?;
     let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)?;
     let (mut quorum, mut record, mut applied) = (None, None, None);
+    let local = etcd::local_url(app);
     if let Some((known, credentials)) = known.as_ref().zip(credentials) {
-        let asked = Record::connect(&known.endpoints, &app.key, &credentials).await?;
+        // Ours is asked too: it may be the only voter by now, where the power went in the middle of this.
+        let others = known.endpoints.iter().filter(|url| **url != local).cloned();
+        let urls: Vec<_> = others.chain([local.clone()]).collect();
+        let asked = Record::connect(&urls, &app.key, &credentials).await?;
         quorum = patiently(&asked).await;
-        let local = etcd::local_url(app);
         applied = asked.statuses().await.into_iter().find(|(url, _)| *url == local).map(|(_, s)| s.revision);
         record = Some(asked);
     }
+    let voter = VoterFile::load(app)?.filter(|_| etcd::has_data(app));
+    let learner = voter.as_ref().is_some_and(|voter| voter.learner);
+    if learner && applied.is_none() && quorum.is_none() {
+        applied = applied_on_disk(app);
+    }
     let copies = backup::list(&backup::dir(&app.settings.state));
     let from = from.map(|path| (path.to_owned(), plan::copy_of(path, &copies)));
-    let local = etcd::local_url(app);
     let others = known.iter().flat_map(|k| &k.endpoints).filter(|url| **url != local).cloned().collect();
     let seen = Seen {
         member: known.is_some() && record.is_some(),
         quorum,
-        voter: VoterFile::load(app)?.is_some() && etcd::has_data(app),
+        voter: voter.is_some(),
+        learner,
         applied,
         from,
         newest: copies.first().map(|c| (backup::dir(&app.settings.state).join(c.name()), c.clone())),
         others,
     };
     Ok((seen, record))
+}
+
+/// How far a learner has come that tells nobody, as it does where it was started while the first node is away: by a
+/// look into a copy of its file, which may be one of a moment at which it was written to.
+fn applied_on_disk(app: &App) -> Option<i64> {
+    let look = app.settings.state.join("etcd.look");
+    let copied = fs::copy(learner::file(app), &look).is_ok();
+    let revision = copied.then(|| revision_of(&look).ok()).flatten();
+    // Written over at the next look where it stays.
+    let _ = fs::remove_file(&look);
+    revision
 }
 
 /// The revision that a quorum answers with. One that has just lost its leader elects another one first.
@@ -132,6 +157,9 @@ fn new_dir(app: &App) -> PathBuf {
 pub(super) async fn prepare(app: &App, plan: &Plan, now: u64) -> Result<Prepared, RestoreError> {
     let links = maekin_host::links::probe_links().unwrap_or_default();
     let own = own_address(&app.config, &links).ok_or(MembershipError::NoAddress)?;
+    if plan.source == Source::Learner {
+        learner::carry_out_log(app, &own).await?;
+    }
     etcd::stop(app).await?;
     let new = new_dir(app);
     remove_tree(&new)?;
@@ -143,6 +171,11 @@ pub(super) async fn prepare(app: &App, plan: &Plan, now: u64) -> Result<Prepared
     };
     let outcome = outcome.await;
     etcd::stop(app).await?;
+    let outcome = match outcome {
+        // It goes with the directory, so that whoever starts after a power cut knows what became of it.
+        Ok(prepared) => prepared.voter.store_at(&new.join(NOTE)).map(|()| prepared).map_err(Into::into),
+        Err(e) => Err(e),
+    };
     if outcome.is_err() {
         remove_tree(&new)?;
     }
@@ -151,17 +184,23 @@ pub(super) async fn prepare(app: &App, plan: &Plan, now: u64) -> Result<Prepared
 
 fn build(app: &App, plan: &Plan, own: &Own, now: u64) -> Result<(), RestoreError> {
     let new = new_dir(app);
-    let path = match &plan.source {
+    let (path, digest) = match &plan.source {
         Source::Voter => return Ok(copy_tree(&etcd::data(app), &new)?),
-        Source::Copy { path, .. } => path,
+        // etcd makes no voter of a learner that is alone (it ends with "removed all voters"); of its file it does. That
+        // one has no digest at its end, as a copy has.
+        Source::Learner => (&learner::file(app), "--skip-hash-check=true"),
+        Source::Copy { path, .. } => (path, "--skip-hash-check=false"),
     };
-    file::verify(path)?;
+    if plan.source != Source::Learner {
+        file::verify(path)?;
+    }
     let peer = etcd::peer_url(app, own);
     // A token of its own makes it another cluster for the voters that there were: they cannot mix.
     let token = format!("{}-{now}", app.node_id);
     let restore = Cmd::new(ETCDUTL)
         .args(["snapshot", "restore"])
         .arg(path)
+        .arg(digest)
         .arg("--data-dir")
         .arg(&new)
         .args(["--name", &app.node_id, "--initial-cluster", &format!("{}={peer}", app.node_id)])
@@ -218,7 +257,10 @@ async fn examine(app: &App, plan: &Plan, own: &Own, now: u64) -> Result<Prepared
     record.commit(change.put(keys::RESTORED, &value)?).await?;
     let revision = record.revision().await?;
     let id = format!("{:016x}", voter.id);
-    Ok(Prepared { voter: VoterFile { id, initial: format!("{}={peer}", app.node_id) }, revision })
+    Ok(Prepared {
+        voter: VoterFile { id, initial: format!("{}={peer}", app.node_id), learner: false },
+        revision,
+    })
 }
 
 /// The one step after which the new record is this node's. What it had is kept as `etcd.before`.
@@ -237,10 +279,28 @@ pub(super) fn swap(app: &App) -> Result<(), RestoreError> {
     Ok(fs::rename(&new, &old).map_err(failed("cannot rename", &new))?)
 }
 
-/// Writes down where the record is now. An agent that starts before that finds it all the same: it goes by the data.
+/// Writes down where the record is now.
 pub(super) fn finish(app: &App, prepared: &Prepared) -> Result<(), RestoreError> {
-    prepared.voter.store(app)?;
-    point(app, etcd::local_url(app))
+    take_note(app, &prepared.voter)
+}
+
+fn take_note(app: &App, voter: &VoterFile) -> Result<(), RestoreError> {
+    voter.store(app)?;
+    point(app, etcd::local_url(app))?;
+    let note = etcd::data(app).join(NOTE);
+    Ok(fs::remove_file(&note).map_err(failed("cannot remove", &note))?)
+}
+
+/// The same at a start after a power cut came before it: else the node would ask the voters that there were, and go on
+/// with their record where one of them is back.
+///
+/// # Errors
+/// [`RestoreError`].
+pub(super) fn resume(app: &App) -> Result<(), RestoreError> {
+    match VoterFile::load_from(&etcd::data(app).join(NOTE))? {
+        Some(voter) => take_note(app, &voter),
+        None => Ok(()),
+    }
 }
 
 /// From its next start on, this node's agent asks for the record at `url`.
@@ -258,6 +318,12 @@ pub(crate) fn point(app: &App, url: String) -> Result<(), RestoreError> {
 /// # Errors
 /// [`RestoreError`]; the next try goes on.
 pub(crate) async fn give_up(app: &App, record: &Record, url: &str) -> Result<(), RestoreError> {
+    leave(app, url).await?;
+    Ok(record.set_endpoints(&[url.to_owned()]).await?)
+}
+
+/// The same before the record is asked for.
+pub(super) async fn leave(app: &App, url: &str) -> Result<(), RestoreError> {
     etcd::stop(app).await?;
     let (data, old) = (etcd::data(app), app.settings.state.join("etcd.before"));
     if data.exists() {
@@ -265,8 +331,7 @@ pub(crate) async fn give_up(app: &App, record: &Record, url: &str) -> Result<(),
         fs::rename(&data, &old).map_err(failed("cannot rename", &data))?;
     }
     VoterFile::remove(app)?;
-    point(app, url.to_owned())?;
-    Ok(record.set_endpoints(&[url.to_owned()]).await?)
+    point(app, url.to_owned())
 }
 
 fn remove_tree(path: &Path) -> Result<(), FileError> {
@@ -286,11 +351,15 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> F
 /// # Errors
 /// [`RestoreError`] where it is damaged.
 pub(crate) fn inspect(path: &Path) -> Result<i64, RestoreError> {
+    file::verify(path)?;
+    revision_of(path)
+}
+
+fn revision_of(path: &Path) -> Result<i64, RestoreError> {
     #[derive(Deserialize)]
     struct Status {
         revision: i64,
     }
-    file::verify(path)?;
     let status: Status = Cmd::new(ETCDUTL).args(["snapshot", "status", "-w", "json"]).arg(path).json()?;
     Ok(status.revision)
 }

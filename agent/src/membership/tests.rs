@@ -26,6 +26,7 @@ mod reinstall;
 mod removed;
 mod survives;
 mod tickets;
+mod two;
 
 /// Longest time that a node may take to become a member.
 const LIMIT: Duration = Duration::from_secs(60);

@@ -1,4 +1,7 @@
-//! The record's voters: one on one node, three from three nodes, five from seven, made and replaced by themselves.
+//! The record's voters: one on one node, three from three nodes, five from seven, made and replaced by themselves. Where
+//! one alone votes and there is another member, that one runs a *learner*: it copies every change within moments, has no
+//! vote, and waits. It gets its vote when there are members enough for three, or by a person's word when the first node
+//! is gone for good ([`super::restore`]).
 //!
 //! The leader changes the list, one step at a time, and each step finds out by itself how far the last one came
 //! ([`plan_voters`]). Each member looks whether it is in the list, and runs a voter where it is ([`plan_own`]). So a
@@ -44,6 +47,21 @@ struct Seen<'a> {
     gone: &'a BTreeSet<String>,
     /// Failure domains by id of the member, where they are known.
     domains: &'a BTreeMap<String, String>,
+    /// Ids of the members that are there to vote, and for nothing else.
+    witnesses: &'a BTreeSet<String>,
+    /// Id of the member that leads.
+    own: &'a str,
+    /// The members have been the same for long.
+    settled: bool,
+}
+
+/// The label of a member that votes and takes no other work.
+const WITNESS: &str = "witness";
+
+/// The members that are labelled so. Pure.
+fn witnesses(roles: &BTreeMap<String, Vec<String>>) -> BTreeSet<String> {
+    let is = |roles: &Vec<String>| roles.iter().any(|role| role == WITNESS);
+    roles.iter().filter(|(_, roles)| is(roles)).map(|(id, _)| id.clone()).collect()
 }
 
 /// The label that names a member's failure domain: `rack=r1`.
@@ -64,54 +82,98 @@ fn wanted(members: usize) -> usize {
     }
 }
 
+/// Whether a learner that runs gets its vote: where that leads to an odd number with those that can follow it, since two
+/// voters are worse than one. Pure.
+fn grows(votes: usize, free: usize, wanted: usize) -> bool {
+    let reachable = wanted.min(votes + 1 + free);
+    let odd = reachable - usize::from(reachable.is_multiple_of(2));
+    // One more than wanted: another one is to go for it.
+    wanted > 1 && (votes >= wanted || votes < odd)
+}
+
+/// What is to be done about the learner.
+enum Learner {
+    /// There is none, or it stays one for now and is in nobody's way.
+    Stands,
+    /// It has to be waited for.
+    Awaited,
+    /// A step.
+    Do(Step),
+}
+
+/// Decides that. Pure.
+fn plan_learner(seen: &Seen<'_>, node: Option<&NodeValue>, learner: &Voter, free: usize) -> Learner {
+    let votes = seen.voters.iter().filter(|v| !v.learner).count();
+    let Some(node) = node else { return Learner::Do(Step::Remove { id: learner.id }) };
+    let runs = !learner.name.is_empty() && seen.alive.contains(&node.id);
+    match (runs, seen.gone.contains(&node.id)) {
+        (true, _) if grows(votes, free, wanted(seen.nodes.len())) => {
+            Learner::Do(Step::Promote { id: learner.id })
+        }
+        (false, true) if free > 0 => Learner::Do(Step::Remove { id: learner.id }),
+        (true, _) | (false, true) => Learner::Stands,
+        (false, false) => Learner::Awaited, // its agent starts it
+    }
+}
+
 /// The next step; `None` while there is nothing to do, or it has to be waited. A voter that is alive is taken out only
-/// for another one in a better place that has its vote already, and none where the rest would be no quorum. Pure.
+/// for another one in a better place that has its vote already, or as the second of two, and none where the rest would be
+/// no quorum. Pure.
 fn plan_voters(seen: &Seen<'_>) -> Option<Step> {
     let node_of = |v: &Voter| seen.nodes.iter().find(|n| n.peer_url == v.peer_url);
-    // etcd takes one learner at a time, so it comes first.
-    if let Some(learner) = seen.voters.iter().find(|v| v.learner) {
-        return match node_of(learner) {
-            None => Some(Step::Remove { id: learner.id }),
-            Some(node) if seen.gone.contains(&node.id) => Some(Step::Remove { id: learner.id }),
-            Some(node) if !learner.name.is_empty() && seen.alive.contains(&node.id) => {
-                Some(Step::Promote { id: learner.id })
-            }
-            Some(_) => None, // its agent starts it
-        };
-    }
-    let alive = |v: &&Voter| node_of(v).is_some_and(|n| seen.alive.contains(&n.id));
-    let healthy = seen.voters.iter().filter(alive).count();
-    let rest_is_quorum = healthy > (seen.voters.len().saturating_sub(1)) / 2;
+    let votes: Vec<&Voter> = seen.voters.iter().filter(|v| !v.learner).collect();
     let places = Places::of(seen, &node_of);
     let mut free: Vec<_> =
         seen.nodes.iter().filter(|n| !n.peer_url.is_empty() && seen.alive.contains(&n.id)).collect();
     free.retain(|n| seen.voters.iter().all(|v| v.peer_url != n.peer_url));
-    free.sort_by_key(|n| (places.crowd(&n.id), n.joined_at, n.id.clone()));
-    let lost = |v: &&Voter| node_of(v).is_none();
-    if let Some(voter) = seen.voters.iter().find(lost).filter(|_| rest_is_quorum) {
+    free.sort_by_key(|n| (places.crowd(&n.id), !seen.witnesses.contains(&n.id), n.joined_at, n.id.clone()));
+    // etcd takes one learner at a time, so it comes first.
+    let learner = seen.voters.iter().find(|v| v.learner);
+    if let Some(learner) = learner {
+        match plan_learner(seen, node_of(learner), learner, free.len()) {
+            Learner::Do(step) => return Some(step),
+            Learner::Awaited => return None,
+            Learner::Stands => {}
+        }
+    }
+    let next = free.first().filter(|_| learner.is_none());
+    let next = next.map(|n| Step::Add { node: n.id.clone(), peer_url: n.peer_url.clone() });
+    let stands_in =
+        learner.and_then(|v| node_of(v)).is_some_and(|n| seen.alive.contains(&n.id)) || next.is_some();
+    let healthy = votes.iter().filter(|v| node_of(v).is_some_and(|n| seen.alive.contains(&n.id))).count();
+    let rest_is_quorum = healthy > votes.len().saturating_sub(1) / 2;
+    let lost = |v: &&&Voter| node_of(v).is_none();
+    if let Some(voter) = votes.iter().find(lost).filter(|_| rest_is_quorum) {
         return Some(Step::Remove { id: voter.id });
     }
     let wanted = wanted(seen.nodes.len());
-    let next = free.first().map(|n| Step::Add { node: n.id.clone(), peer_url: n.peer_url.clone() });
-    if seen.voters.len() < wanted {
-        // Two voters are worse than one: begin only where the number can be reached.
-        return next.filter(|_| seen.voters.len() + free.len() >= wanted);
+    if votes.len() == 1 {
+        return next; // a copy at least; whether it becomes a voter is decided when it runs
     }
-    let away = |v: &&Voter| node_of(v).is_some_and(|n| seen.gone.contains(&n.id));
-    if let Some(away) = seen.voters.iter().find(away).filter(|_| rest_is_quorum && next.is_some()) {
+    // Two voters are worse than one: begin only where the number can be reached.
+    if votes.len() < wanted && votes.len() + free.len() >= wanted {
+        return next;
+    }
+    let away = |v: &&&Voter| node_of(v).is_some_and(|n| seen.gone.contains(&n.id));
+    if let Some(away) = votes.iter().find(away).filter(|_| rest_is_quorum && stands_in && wanted > 1) {
         return Some(Step::Remove { id: away.id });
     }
-    if healthy < seen.voters.len() {
+    if healthy < votes.len() || votes.len() < wanted || learner.is_some() {
         return None;
     }
+    if wanted == 1 {
+        // Two members are left of more, and each of their voters needs the other: one of them begins anew as a learner.
+        let spare = votes.iter().find(|v| node_of(v).is_some_and(|n| n.id != seen.own));
+        return spare.filter(|_| votes.len() == 2 && seen.settled).map(|v| Step::Remove { id: v.id });
+    }
     // Everybody is well: one voter that stands where others of them stand moves to where none does.
-    let crowded = seen.voters.iter().filter_map(|v| Some((places.voters_at(&node_of(v)?.id)?, v)));
+    let crowded = votes.iter().filter_map(|v| Some((places.voters_at(&node_of(v)?.id)?, v)));
     let (crowd, from) = crowded.max_by_key(|(crowd, v)| (*crowd, node_of(v).map(|n| n.joined_at)))?;
-    if seen.voters.len() > wanted {
-        return (seen.voters.len() == wanted + 1 && crowd > 1).then_some(Step::Remove { id: from.id });
+    if votes.len() > wanted {
+        return (votes.len() == wanted + 1 && crowd > 1).then_some(Step::Remove { id: from.id });
     }
     let to = places.voters_at(&free.first()?.id)?;
-    next.filter(|_| wanted > 1 && crowd >= to + 2)
+    next.filter(|_| crowd >= to + 2)
 }
 
 /// How many voters stand in each failure domain that is known.
@@ -160,22 +222,30 @@ fn plan_own(file: Option<&VoterFile>, data: bool, own: (&str, &str), voters: &[V
         // Its node has another address now, which is no reason to lose what it has.
         let known = |v: &&Voter| file.is_some_and(|f| f.id == hex(v.id)) || (data && v.name == node_id);
         return match (file, voters.iter().find(known)) {
-            (Some(file), Some(v)) if file.id == hex(v.id) => OwnStep::Run(file.clone()),
-            (_, Some(v)) => OwnStep::Run(VoterFile { id: hex(v.id), initial: initial(node_id, voters) }),
+            (Some(file), Some(v)) if file.id == hex(v.id) => {
+                OwnStep::Run(VoterFile { learner: v.learner, ..file.clone() })
+            }
+            (_, Some(v)) => OwnStep::Run(VoterFile {
+                id: hex(v.id),
+                initial: initial(node_id, voters),
+                learner: v.learner,
+            }),
             (Some(_), None) => OwnStep::End,
             (None, None) if data => OwnStep::End,
             (None, None) => OwnStep::Nothing,
         };
     };
     let initial = initial(node_id, voters);
-    let id = hex(mine.id);
+    let (id, learner) = (hex(mine.id), mine.learner);
     match file {
-        Some(file) if file.id == id => OwnStep::Run(file.clone()),
+        Some(file) if file.id == id => OwnStep::Run(VoterFile { learner, ..file.clone() }),
         // The voter that made the record or restored it, or a file that was lost. One that votes was started, and what
         // it has is never erased: it may be all that there is.
-        _ if data && !mine.learner && !mine.name.is_empty() => OwnStep::Run(VoterFile { id, initial }),
-        None if data && !mine.name.is_empty() => OwnStep::Run(VoterFile { id, initial }),
-        _ => OwnStep::Fresh(VoterFile { id, initial }),
+        _ if data && !mine.learner && !mine.name.is_empty() => {
+            OwnStep::Run(VoterFile { id, initial, learner })
+        }
+        None if data && !mine.name.is_empty() => OwnStep::Run(VoterFile { id, initial, learner }),
+        _ => OwnStep::Fresh(VoterFile { id, initial, learner }),
     }
 }
 
@@ -183,6 +253,11 @@ fn plan_own(file: Option<&VoterFile>, data: bool, own: (&str, &str), voters: &[V
 fn initial(node_id: &str, voters: &[Voter]) -> String {
     let name = |v: &Voter| if v.name.is_empty() { node_id.to_owned() } else { v.name.clone() };
     voters.iter().map(|v| format!("{}={}", name(v), v.peer_url)).collect::<Vec<_>>().join(",")
+}
+
+/// Whether this node's voter has no vote, as far as it has heard.
+pub(crate) fn is_learner(app: &App) -> bool {
+    VoterFile::load(app).ok().flatten().is_some_and(|voter| voter.learner)
 }
 
 /// Writes down at once which voter is ours, so that a power cut finds it written.
@@ -212,13 +287,13 @@ fn plan_endpoints(local: Option<String>, own_id: &str, nodes: &[NodeValue]) -> V
 /// Keeps this node's voter, its list of voters, and, where it leads, the voters of the cluster as they shall be.
 pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
     let mut started = None;
-    let mut away = BTreeMap::new();
+    let mut watched = Watched::default();
     loop {
         let looked = member.record.look(&app.node_id).await;
         app.liveness.looked(&looked);
         match looked {
             Ok(look) => {
-                turn(&app, &member, &look, &mut started, &mut away).await;
+                turn(&app, &member, &look, &mut started, &mut watched).await;
                 crate::trust::follow(&app, &member, &look).await;
             }
             Err(e) => {
@@ -230,18 +305,12 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
     }
 }
 
-async fn turn(
-    app: &App,
-    member: &Member,
-    look: &Look,
-    started: &mut Option<String>,
-    away: &mut BTreeMap<String, Instant>,
-) {
+async fn turn(app: &App, member: &Member, look: &Look, started: &mut Option<String>, watched: &mut Watched) {
     if let Err(e) = tend(app, member, look, started).await {
         tracing::warn!(error = %chain(&e), "this node's voter of the record");
     }
     if app.leads()
-        && let Err(e) = lead(&member.record, look, away).await
+        && let Err(e) = lead(&app.node_id, &member.record, look, watched).await
     {
         tracing::info!(error = %chain(&e), "voters of the record");
     }
@@ -292,7 +361,7 @@ async fn tend(
     }
     let endpoints = plan_endpoints(votes.then(|| etcd::local_url(app)), &app.node_id, &look.nodes());
     let members = look.nodes().into_iter().filter(|n| n.id != app.node_id).map(|n| n.url).collect();
-    remember(app, record, endpoints, members).await
+    remember(app, record, endpoints, members, look.restored).await
 }
 
 /// Asks at these addresses from now on, and at the next start.
@@ -301,31 +370,54 @@ async fn remember(
     record: &Record,
     endpoints: Vec<String>,
     members: Vec<String>,
+    restored: u64,
 ) -> Result<(), MembershipError> {
     let path = app.settings.membership();
     let Some(file) = MembershipFile::load(&path)? else { return Ok(()) };
-    if endpoints.is_empty() || (file.endpoints == endpoints && file.members == members) {
+    let new = MembershipFile { endpoints, members, restored, ..file.clone() };
+    if new.endpoints.is_empty() || new == file {
         return Ok(());
     }
-    tracing::info!(?endpoints, "voters of the record");
-    record.set_endpoints(&endpoints).await?;
-    MembershipFile { endpoints, members, ..file }.store(&path)
+    tracing::info!(endpoints = ?new.endpoints, "voters of the record");
+    record.set_endpoints(&new.endpoints).await?;
+    new.store(&path)
+}
+
+/// What the leading member has seen for a while.
+#[derive(Default)]
+struct Watched {
+    /// Members that give no sign of life, and since when.
+    away: BTreeMap<String, Instant>,
+    /// The members, and since when they have been just these.
+    members: Option<(BTreeSet<String>, Instant)>,
+}
+
+impl Watched {
+    /// Takes in a look: who is gone, and whether the members have been the same for long.
+    fn see(&mut self, nodes: &[NodeValue], alive: &BTreeSet<String>) -> (BTreeSet<String>, bool) {
+        self.away.retain(|id, _| !alive.contains(id));
+        for node in nodes.iter().filter(|n| !alive.contains(&n.id)) {
+            self.away.entry(node.id.clone()).or_insert_with(Instant::now);
+        }
+        let ids: BTreeSet<_> = nodes.iter().map(|n| n.id.clone()).collect();
+        let since = match self.members.take() {
+            Some((before, since)) if before == ids => since,
+            _ => Instant::now(),
+        };
+        self.members = Some((ids, since));
+        let long = |since: &Instant| since.elapsed() >= GONE;
+        let gone = self.away.iter().filter(|(_, since)| long(since)).map(|(id, _)| id.clone()).collect();
+        (gone, long(&since))
+    }
 }
 
 /// One look at the cluster's voters, and at most one change.
-async fn lead(
-    record: &Record,
-    look: &Look,
-    away: &mut BTreeMap<String, Instant>,
-) -> Result<(), MembershipError> {
+async fn lead(own: &str, record: &Record, look: &Look, watched: &mut Watched) -> Result<(), MembershipError> {
     let (voters, nodes, alive) = (&look.voters, look.nodes(), &look.alive);
-    away.retain(|id, _| !alive.contains(id));
-    for node in nodes.iter().filter(|n| !alive.contains(&n.id)) {
-        away.entry(node.id.clone()).or_insert_with(Instant::now);
-    }
-    let gone = away.iter().filter(|(_, since)| since.elapsed() >= GONE).map(|(id, _)| id.clone()).collect();
-    let domains = domains(&look.roles);
-    let step = plan_voters(&Seen { voters, nodes: &nodes, alive, gone: &gone, domains: &domains });
+    let (gone, settled) = watched.see(&nodes, alive);
+    let (domains, witnesses) = (domains(&look.roles), witnesses(&look.roles));
+    let (gone, domains, witnesses) = (&gone, &domains, &witnesses);
+    let step = plan_voters(&Seen { voters, nodes: &nodes, alive, gone, domains, witnesses, own, settled });
     match &step {
         None => return Ok(()),
         Some(Step::Add { peer_url, .. }) => record.add_learner(peer_url).await?,
@@ -345,7 +437,7 @@ pub(super) async fn once(
 ) -> Result<(), MembershipError> {
     let look = member.record.look(&app.node_id).await?;
     tend(app, member, &look, started).await?;
-    lead(&member.record, &look, &mut BTreeMap::new()).await
+    lead(&app.node_id, &member.record, &look, &mut Watched::default()).await
 }
 
 #[cfg(test)]

@@ -95,7 +95,8 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
                 tracing::info!(?done, "backup of the record");
                 app.record_care.backup_failed("");
                 let voters = member.record.members_as_known().await.unwrap_or_default();
-                pause = if voters.len() > 1 { EVERY } else { EVERY_ALONE };
+                let votes = voters.iter().filter(|v| !v.learner).count();
+                pause = if votes > 1 { EVERY } else { EVERY_ALONE };
             }
             Err(e) => {
                 let error = chain(&e);

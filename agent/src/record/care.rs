@@ -118,7 +118,13 @@ fn plan_superseded<'a>(own: &str, counts: &'a [(String, u64)]) -> Option<&'a str
 pub(crate) async fn yield_to_restored(app: &App, record: &Record) {
     let local = format!("https://127.0.0.1:{}", app.settings.record_port);
     let counts = record.restored_at_each().await;
-    if let Some(url) = plan_superseded(&local, &counts) {
+    let elsewhere = alone(record, &local, &counts).await;
+    let elsewhere = match elsewhere {
+        // A voter that is alone knows no other to compare with: the members' APIs do.
+        Some(own) => membership::restore::went_on::ask(app, own).await.unwrap_or_default(),
+        None => None,
+    };
+    if let Some(url) = plan_superseded(&local, &counts).or(elsewhere.as_deref()) {
         tracing::error!(
             url,
             "the record was put back there; this node's old one is given up, and kept as etcd.before"
@@ -127,6 +133,13 @@ pub(crate) async fn yield_to_restored(app: &App, record: &Record) {
             tracing::error!(error = %chain(&e), "this node's old record was not given up");
         }
     }
+}
+
+/// How often our record was put back, where our voter is its only one.
+async fn alone(record: &Record, local: &str, counts: &[(String, u64)]) -> Option<u64> {
+    let [(url, own)] = counts else { return None };
+    let voters = record.members_as_known().await.ok().filter(|_| url == local)?;
+    (voters.iter().filter(|v| !v.learner).count() == 1).then_some(*own)
 }
 
 /// Watches, tells, and looks after it where this member leads, for as long as it is polled.
@@ -193,6 +206,13 @@ pub(crate) async fn report(app: &App, member: Option<&Member>) -> api::Record {
         restored: restored.map(|r| api::Restored {
             count: r.value.count,
             at: r.value.at,
+            // Any voter of it will do, its own first.
+            url: nodes
+                .iter()
+                .filter(|n| !n.value.record_url.is_empty())
+                .max_by_key(|n| n.value.id == r.value.by)
+                .map(|n| n.value.record_url.clone())
+                .unwrap_or_default(),
             by: r.value.by,
             source: r.value.source,
         }),

@@ -10,7 +10,7 @@ use etcd_client::{Client, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnRe
 use serde::de::DeserializeOwned;
 
 use super::keys::{self, under};
-use super::values::{LeaderValue, NodeValue, ReplacedValue, RolesValue, WindowValue};
+use super::values::{LeaderValue, NodeValue, ReplacedValue, RestoredValue, RolesValue, WindowValue};
 use crate::trust::values::RemovedValue;
 
 use super::voters::{LIMIT, Voter, to_voter};
@@ -33,6 +33,8 @@ pub(crate) struct Overview {
     pub(crate) window: Option<WindowValue>,
     /// Who leads.
     pub(crate) leader: Option<LeaderValue>,
+    /// How often the record was put back.
+    pub(crate) restored: u64,
 }
 
 impl Overview {
@@ -71,6 +73,7 @@ fn questions(node_id: &str) -> Txn {
         TxnOp::get(keys::REMOVED, all()),
         TxnOp::get(keys::WINDOW, None),
         TxnOp::get(keys::LEADER, None),
+        TxnOp::get(keys::RESTORED, None),
     ])
 }
 
@@ -79,7 +82,8 @@ fn overview(answer: &TxnResponse) -> Result<Overview, RecordError> {
     let mut parts = parts(answer);
     let mut part = || parts.next().unwrap_or_default();
     let (replaced, nodes, roles, alive, removed) = (part(), part(), part(), part(), part());
-    let (window, leader) = (part(), part());
+    let (window, leader, restored) = (part(), part(), part());
+    let restored = restored.first().map(value::<RestoredValue>).transpose()?;
     Ok(Overview {
         nodes: nodes.iter().map(decode).collect::<Result<_, RecordError>>()?,
         alive: alive.iter().map(|kv| name(kv, keys::ALIVE)).collect(),
@@ -88,6 +92,7 @@ fn overview(answer: &TxnResponse) -> Result<Overview, RecordError> {
         replaced: replaced.first().map(value).transpose()?,
         window: window.first().map(value).transpose()?,
         leader: leader.first().map(value).transpose()?,
+        restored: restored.map_or(0, |restored| restored.count),
     })
 }
 

@@ -14,6 +14,8 @@ pub(crate) struct Seen {
     pub(crate) quorum: Option<i64>,
     /// This node has a voter with data.
     pub(crate) voter: bool,
+    /// It is a learner: it copied the record and had no vote.
+    pub(crate) learner: bool,
     /// How far that one has come, where it tells.
     pub(crate) applied: Option<i64>,
     /// The copy that a person named, with its revision and age where they are known.
@@ -29,6 +31,8 @@ pub(crate) struct Seen {
 pub(crate) enum Source {
     /// This node's own voter: it has everything that reached it.
     Voter,
+    /// This node's learner: the same, but it was never counted in a quorum.
+    Learner,
     /// A copy.
     Copy { path: PathBuf, copy: Option<Copy> },
 }
@@ -37,6 +41,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Voter => f.write_str("this node's own voter"),
+            Self::Learner => f.write_str("this node's learner"),
             Self::Copy { path, .. } => write!(f, "{}", path.display()),
         }
     }
@@ -53,6 +58,11 @@ pub(crate) enum Refusal {
     /// This node belongs to no cluster.
     #[error("this node is not a member of a cluster; run this on one that is")]
     NoMember,
+    /// There is no learner to promote.
+    #[error(
+        "this node runs no learner of the record; `maekin-agent record restore` says what it can be put back from here"
+    )]
+    NoLearner,
     /// There is nothing to put back.
     #[error(
         "this node has no voter and no copy of the record; run this on another member, or name a copy with --from"
@@ -90,10 +100,32 @@ pub(crate) fn plan_restore(seen: &Seen, now: u64) -> Result<Plan, Refusal> {
     }
     let source = match (&seen.from, seen.voter, &seen.newest) {
         (Some((path, copy)), ..) => Source::Copy { path: path.clone(), copy: copy.clone() },
+        (None, true, _) if seen.learner => Source::Learner,
         (None, true, _) => Source::Voter,
         (None, false, Some((path, copy))) => Source::Copy { path: path.clone(), copy: Some(copy.clone()) },
         (None, false, None) => return Err(Refusal::Nothing),
     };
+    Ok(plan_from(source, seen, now))
+}
+
+/// Decides the same for a person who wants this node's learner to go on alone. Pure.
+///
+/// # Errors
+/// [`Refusal`].
+pub(crate) fn plan_promotion(seen: &Seen, now: u64) -> Result<Plan, Refusal> {
+    if !seen.member {
+        return Err(Refusal::NoMember);
+    }
+    if let Some(revision) = seen.quorum {
+        return Err(Refusal::Quorum(revision));
+    }
+    if !seen.voter || !seen.learner {
+        return Err(Refusal::NoLearner);
+    }
+    Ok(plan_from(Source::Learner, seen, now))
+}
+
+fn plan_from(source: Source, seen: &Seen, now: u64) -> Plan {
     let age = |at: u64| crate::cli::record::age_of(now, at);
     let lost = match (&source, seen.applied) {
         (Source::Voter, Some(revision)) => format!(
@@ -102,12 +134,19 @@ pub(crate) fn plan_restore(seen: &Seen, now: u64) -> Result<Plan, Refusal> {
         (Source::Voter, None) => {
             "what the other voters agreed on in the last moment, without this one, is lost".to_owned()
         }
+        (Source::Learner, Some(revision)) => format!(
+            "this node's copy goes up to revision {revision}; what the first node said yes to after that is lost"
+        ),
+        (Source::Learner, None) => {
+            "what the first node said yes to in the last moment, before it reached this node, is lost"
+                .to_owned()
+        }
         (Source::Copy { copy: Some(copy), .. }, _) => {
             format!("everything that changed since revision {}, which is {} old", copy.revision, age(copy.at))
         }
         (Source::Copy { copy: None, .. }, _) => "everything that changed since that copy was made".to_owned(),
     };
-    Ok(Plan { source, must_not_run: seen.others.clone(), lost })
+    Plan { source, must_not_run: seen.others.clone(), lost }
 }
 
 impl fmt::Display for Plan {
@@ -118,7 +157,12 @@ impl fmt::Display for Plan {
             let head = if n == 0 { "Must be off:   " } else { "               " };
             writeln!(f, "{head}the voter at {url}")?;
         }
-        if !self.must_not_run.is_empty() {
+        if self.source == Source::Learner {
+            writeln!(
+                f,
+                "               One that runs, and is only cut off from here, goes on with a record of its own: there would\n               be two, and what is changed in its one is lost when it hears of this one. Switch that node off, or\n               be sure that it is destroyed. When it comes back later, it gives its own up by itself."
+            )?;
+        } else if !self.must_not_run.is_empty() {
             writeln!(
                 f,
                 "               Together they would go on with the old record, beside the new one. Switch these nodes off,\n               or be sure that they are lost; they may come back one at a time afterwards."
@@ -160,11 +204,36 @@ mod tests {
                 Seen { voter: true, newest: newest.clone(), ..seen.clone() },
                 Ok(Source::Voter),
             ),
+            (
+                "a learner, and a copy",
+                Seen { voter: true, learner: true, newest: newest.clone(), ..seen.clone() },
+                Ok(Source::Learner),
+            ),
             ("a copy", Seen { newest: newest.clone(), ..seen.clone() }, Ok(own)),
             ("a copy is named", Seen { voter: true, newest, from, ..seen }, Ok(theirs)),
         ];
         for (name, seen, want) in rows {
             assert_eq!(plan_restore(&seen, 4600).map(|p| p.source), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn record_only_a_learner_without_a_quorum_is_promoted() {
+        let seen = Seen { member: true, voter: true, learner: true, applied: Some(77), ..Seen::default() };
+        let rows = [
+            ("a learner alone", seen.clone(), Ok(Source::Learner)),
+            ("the first node answers", Seen { quorum: Some(80), ..seen.clone() }, Err(Refusal::Quorum(80))),
+            ("it votes", Seen { learner: false, ..seen.clone() }, Err(Refusal::NoLearner)),
+            ("its data is gone", Seen { voter: false, ..seen.clone() }, Err(Refusal::NoLearner)),
+            ("no member", Seen { member: false, ..seen.clone() }, Err(Refusal::NoMember)),
+        ];
+        for (name, seen, want) in rows {
+            assert_eq!(plan_promotion(&seen, 0).map(|p| p.source), want, "{name}");
+        }
+        let seen = Seen { others: vec!["https://10.77.0.1:2379".into()], ..seen };
+        let said = plan_promotion(&seen, 0).unwrap().to_string();
+        for want in ["up to revision 77", "is lost", "the voter at https://10.77.0.1:2379", "there would\n"] {
+            assert!(said.contains(want), "{want} in:\n{said}");
         }
     }
 

@@ -39,15 +39,59 @@ fn the_record_gets_its_voters_one_step_at_a_time() {
     let three = || vec![voter(1), voter(2), voter(3)];
     let rows: Vec<Row> = vec![
         ("one node", vec![voter(1)], &[1], &[1], &[], None),
-        ("two nodes", vec![voter(1)], &[1, 2], &[1, 2], &[], None),
+        ("two nodes: the second copies the record", vec![voter(1)], &[1, 2], &[1, 2], &[], add(2)),
+        ("two nodes, the second copies", vec![voter(1), learner(2)], &[1, 2], &[1, 2], &[], None),
+        ("two nodes, the second is away", vec![voter(1)], &[1, 2], &[1], &[], None),
+        (
+            "the second is away for long: its copy stays its",
+            vec![voter(1), learner(2)],
+            &[1, 2],
+            &[1],
+            &[2],
+            None,
+        ),
+        ("a third comes", vec![voter(1), learner(2)], &[1, 2, 3], &[1, 2, 3], &[], promote(2)),
         ("three nodes", vec![voter(1)], &[1, 2, 3], &[1, 2, 3], &[], add(2)),
+        ("three, one of them away: a copy", vec![voter(1)], &[1, 2, 3], &[1, 2], &[], add(2)),
         (
             "three, one of them away: two voters would be worse",
-            vec![voter(1)],
+            vec![voter(1), learner(2)],
             &[1, 2, 3],
             &[1, 2],
             &[],
             None,
+        ),
+        (
+            "the copy is gone for long, and nobody to take its place",
+            vec![voter(1), unstarted(2)],
+            &[1, 2, 3],
+            &[1],
+            &[2, 3],
+            None,
+        ),
+        (
+            "seven nodes, the others away: four voters would be worse than three",
+            vec![voter(1), voter(2), voter(3), learner(4)],
+            &[1, 2, 3, 4, 5, 6, 7],
+            &[1, 2, 3, 4],
+            &[],
+            None,
+        ),
+        (
+            "one of the three is gone: the copy will take its place",
+            vec![voter(1), voter(2), voter(3), learner(4)],
+            &[1, 2, 3, 4, 5, 6, 7],
+            &[1, 2, 4],
+            &[3],
+            remove(3),
+        ),
+        (
+            "after that",
+            vec![voter(1), voter(2), learner(4)],
+            &[1, 2, 3, 4, 5, 6, 7],
+            &[1, 2, 4],
+            &[3],
+            promote(4),
         ),
         ("a learner that was not started", vec![voter(1), unstarted(2)], &[1, 2, 3], &[1, 2, 3], &[], None),
         ("a learner that runs", vec![voter(1), learner(2)], &[1, 2, 3], &[1, 2, 3], &[], promote(2)),
@@ -91,11 +135,92 @@ fn the_record_gets_its_voters_one_step_at_a_time() {
     for (name, voters, members, alive, gone, want) in rows {
         let nodes: Vec<_> = members.iter().map(|n| node(*n)).collect();
         let ids = |ns: &[u64]| ns.iter().map(|n| format!("n{n}")).collect::<BTreeSet<_>>();
-        let none = BTreeMap::new();
-        let seen =
-            Seen { voters: &voters, nodes: &nodes, alive: &ids(alive), gone: &ids(gone), domains: &none };
+        let seen = Seen {
+            voters: &voters,
+            nodes: &nodes,
+            alive: &ids(alive),
+            gone: &ids(gone),
+            domains: &BTreeMap::new(),
+            witnesses: &BTreeSet::new(),
+            own: "n1",
+            settled: false,
+        };
         assert_eq!(plan_voters(&seen), want, "{name}");
     }
+}
+
+#[test]
+fn record_two_voters_that_are_left_become_one_and_a_copy() {
+    let learning = vec![voter(2), learner(1)];
+    /// Name; voters; of the two members alive; the members are the same for long; the leading one; step.
+    type Row = (&'static str, Vec<Voter>, &'static [u64], bool, u64, Option<Step>);
+    let two = || vec![voter(1), voter(2)];
+    let rows: [Row; 7] = [
+        ("the third was removed a moment ago", two(), &[1, 2], false, 1, None),
+        ("for long: the other's voter goes", two(), &[1, 2], true, 1, remove(2)),
+        ("led by the other", two(), &[1, 2], true, 2, remove(1)),
+        ("one of them is away", two(), &[1], true, 1, None),
+        ("then it copies", vec![voter(2)], &[1, 2], true, 2, add(1)),
+        ("and that is all", learning, &[1, 2], true, 2, None),
+        ("a copy beside two voters", vec![voter(1), voter(2), unstarted(2)], &[1, 2], true, 1, None),
+    ];
+    for (name, voters, alive, settled, own, want) in rows {
+        let nodes = [node(1), node(2)];
+        let alive = alive.iter().map(|n| format!("n{n}")).collect();
+        let seen = Seen {
+            voters: &voters,
+            nodes: &nodes,
+            alive: &alive,
+            gone: &BTreeSet::new(),
+            domains: &BTreeMap::new(),
+            witnesses: &BTreeSet::new(),
+            own: &format!("n{own}"),
+            settled,
+        };
+        assert_eq!(plan_voters(&seen), want, "{name}");
+    }
+}
+
+#[test]
+fn record_a_witness_is_the_first_to_get_a_vote() {
+    let roles = BTreeMap::from([
+        ("n2".to_owned(), vec!["storage".to_owned()]),
+        ("n4".to_owned(), vec!["witness".to_owned(), "rack=r1".to_owned()]),
+    ]);
+    assert_eq!(witnesses(&roles), BTreeSet::from(["n4".to_owned()]));
+    // Name; members; voters; step.
+    let rows = [
+        ("two nodes and a witness", 4, vec![voter(1)], add(4)),
+        ("the witness votes", 4, vec![voter(1), voter(4)], add(2)),
+        ("three vote", 4, vec![voter(1), voter(2), voter(3)], None),
+    ];
+    for (name, members, voters, want) in rows {
+        let nodes: Vec<_> = (1..=members).map(node).collect();
+        let alive = nodes.iter().map(|n| n.id.clone()).collect();
+        let seen = Seen {
+            voters: &voters,
+            nodes: &nodes,
+            alive: &alive,
+            gone: &BTreeSet::new(),
+            domains: &domains(&roles),
+            witnesses: &witnesses(&roles),
+            own: "n1",
+            settled: true,
+        };
+        assert_eq!(plan_voters(&seen), want, "{name}");
+    }
+}
+
+#[test]
+fn record_the_members_are_the_same_for_long_only_without_a_change() {
+    let mut watched = Watched::default();
+    let alive = BTreeSet::from(["n1".to_owned()]);
+    assert_eq!(watched.see(&[node(1), node(2)], &alive), (BTreeSet::new(), false));
+    let long_ago = Instant::now().checked_sub(GONE).expect("this machine runs for longer");
+    watched.members.as_mut().expect("was seen").1 = long_ago;
+    watched.away.insert("n2".to_owned(), long_ago);
+    assert_eq!(watched.see(&[node(1), node(2)], &alive), (BTreeSet::from(["n2".to_owned()]), true));
+    assert!(!watched.see(&[node(1), node(3)], &alive).1, "another one came");
 }
 
 #[test]
@@ -109,8 +234,16 @@ fn no_plan_ever_leaves_fewer_than_a_quorum_alive() {
             let voters: Vec<_> = pick(voting).map(voter).collect();
             let living: BTreeSet<_> = pick(alive).map(|n| format!("n{n}")).collect();
             let gone = pick(!alive & (sets - 1)).map(|n| format!("n{n}")).collect();
-            let none = BTreeMap::new();
-            let seen = Seen { voters: &voters, nodes: &nodes, alive: &living, gone: &gone, domains: &none };
+            let seen = Seen {
+                voters: &voters,
+                nodes: &nodes,
+                alive: &living,
+                gone: &gone,
+                domains: &BTreeMap::new(),
+                witnesses: &BTreeSet::new(),
+                own: "n1",
+                settled: false,
+            };
             if let Some(Step::Remove { id }) = plan_voters(&seen) {
                 assert!(
                     !living.contains(&format!("n{id}")),
@@ -126,27 +259,29 @@ fn no_plan_ever_leaves_fewer_than_a_quorum_alive() {
 #[test]
 fn a_member_runs_the_voter_that_it_has_in_the_list() {
     let initial = "n1=https://10.77.0.1:2380,n2=https://10.77.0.2:2380";
-    let file = |id: u64| VoterFile { id: format!("{id:016x}"), initial: initial.into() };
+    let file = |id: u64| VoterFile { id: format!("{id:016x}"), initial: initial.into(), learner: false };
+    let copy = |id: u64| VoterFile { learner: true, ..file(id) };
     let list = || vec![voter(1), voter(2)];
     /// Name, what is written down, whether there is data, the list, step.
     type Row = (&'static str, Option<VoterFile>, bool, Vec<Voter>, OwnStep);
-    let rows: [Row; 14] = [
+    let rows: [Row; 15] = [
         ("no voter", None, false, vec![voter(1)], OwnStep::Nothing),
-        ("added", None, false, vec![voter(1), unstarted(2)], OwnStep::Fresh(file(2))),
+        ("added", None, false, vec![voter(1), unstarted(2)], OwnStep::Fresh(copy(2))),
         (
             "added, and died before it was written down",
             None,
             true,
             vec![voter(1), unstarted(2)],
-            OwnStep::Fresh(file(2)),
+            OwnStep::Fresh(copy(2)),
         ),
         (
             "written down, and died before it was started",
-            Some(file(2)),
+            Some(copy(2)),
             false,
             vec![voter(1), unstarted(2)],
-            OwnStep::Run(file(2)),
+            OwnStep::Run(copy(2)),
         ),
+        ("got its vote", Some(copy(2)), true, list(), OwnStep::Run(file(2))),
         ("runs", Some(file(2)), true, list(), OwnStep::Run(file(2))),
         ("made the record", None, true, list(), OwnStep::Run(file(2))),
         (
@@ -154,7 +289,7 @@ fn a_member_runs_the_voter_that_it_has_in_the_list() {
             Some(file(7)),
             true,
             vec![voter(1), unstarted(2)],
-            OwnStep::Fresh(file(2)),
+            OwnStep::Fresh(copy(2)),
         ),
         ("taken out", Some(file(2)), true, vec![voter(1)], OwnStep::End),
         ("taken out, and its id was lost", None, true, vec![voter(1)], OwnStep::End),
@@ -178,7 +313,7 @@ fn a_member_runs_the_voter_that_it_has_in_the_list() {
             None,
             true,
             vec![voter(1), learner(2)],
-            OwnStep::Run(file(2)),
+            OwnStep::Run(copy(2)),
         ),
         (
             "the node has another address now",
@@ -222,13 +357,22 @@ fn record_voters_are_spread_over_the_racks_that_are_known() {
         ("after that", "aaab", vec![voter(1), voter(2), voter(4)], None),
         ("all in one rack, and nobody elsewhere", "aaaa", vec![voter(1), voter(2), voter(3)], None),
         ("all in one rack, and one not known where", "aaa-", vec![voter(1), voter(2), voter(3)], None),
-        ("one voter stays where it is", "ab", vec![voter(1)], None),
+        ("one voter stays where it is", "ab", vec![voter(1), learner(2)], None),
     ];
     for (name, places, voters, want) in rows {
         let nodes: Vec<_> = (1..=places.len() as u64).map(node).collect();
         let alive = nodes.iter().map(|n| n.id.clone()).collect();
         let (gone, domains) = (BTreeSet::new(), racks(places));
-        let seen = Seen { voters: &voters, nodes: &nodes, alive: &alive, gone: &gone, domains: &domains };
+        let seen = Seen {
+            voters: &voters,
+            nodes: &nodes,
+            alive: &alive,
+            gone: &gone,
+            domains: &domains,
+            witnesses: &BTreeSet::new(),
+            own: "n1",
+            settled: true,
+        };
         assert_eq!(plan_voters(&seen), want, "{name}");
     }
 }
@@ -247,8 +391,16 @@ fn record_spreading_ends() {
             let mut voters = vec![voter(1)];
             let gone = BTreeSet::new();
             for step in 0.. {
-                let seen =
-                    Seen { voters: &voters, nodes: &nodes, alive: &alive, gone: &gone, domains: &domains };
+                let seen = Seen {
+                    voters: &voters,
+                    nodes: &nodes,
+                    alive: &alive,
+                    gone: &gone,
+                    domains: &domains,
+                    witnesses: &BTreeSet::new(),
+                    own: "n1",
+                    settled: true,
+                };
                 match plan_voters(&seen) {
                     None => break,
                     Some(Step::Add { node, .. }) => voters.push(learner(node[1..].parse().unwrap())),

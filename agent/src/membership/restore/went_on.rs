@@ -1,0 +1,88 @@
+//! Whether the record went on without us. A voter that was alone in its record is a quorum by itself, whatever happened
+//! elsewhere while it was off: so before it serves, and every minute while it does, its node asks the other members' APIs
+//! how often the record was put back. Whoever has the greater number is right.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use maekin_api::RECORD;
+use maekin_api::record::Record as Told;
+use maekin_host::pin;
+use tokio::task::JoinSet;
+
+use super::super::{MembershipError, MembershipFile};
+use crate::app::App;
+use crate::http::client::Target;
+use crate::pki::ca::fingerprint;
+use crate::pki::identity::Credentials;
+use crate::tls;
+
+/// How long all of them have: a node whose neighbours are off starts no later than that.
+const LIMIT: Duration = Duration::from_secs(3);
+/// Most members that are asked.
+const MOST: usize = 8;
+
+/// Where the record is, by what one member told, where that is a later one than ours. Pure.
+fn plan_later(told: &Told, own: u64) -> Option<(u64, String)> {
+    let restored = told.restored.as_ref().filter(|_| told.quorum)?;
+    (restored.count > own && restored.url.starts_with("https://"))
+        .then(|| (restored.count, restored.url.clone()))
+}
+
+/// Where the record is that went on without ours, which was put back so many times; `None` where nobody knows of one.
+///
+/// # Errors
+/// [`MembershipError`] when our own files are unusable.
+pub(crate) async fn ask(app: &App, own: u64) -> Result<Option<String>, MembershipError> {
+    let members = MembershipFile::members(&app.settings.membership());
+    let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)?;
+    let Some(credentials) = credentials.filter(|_| !members.is_empty()) else { return Ok(None) };
+    let (shown, key) = tls::shown(&app.key, &credentials)?;
+    let config =
+        pin::client_config_as(&fingerprint(&credentials.ca)?, shown, key).map_err(tls::TlsError::from)?;
+    let config = Arc::new(config);
+    let mut asking = JoinSet::new();
+    for url in members.into_iter().take(MOST) {
+        let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
+        let target = Target::Tls(address, Arc::clone(&config));
+        asking.spawn(async move { target.get::<Told>(RECORD).await.ok() });
+    }
+    let mut later = None;
+    let all = async {
+        while let Some(told) = asking.join_next().await {
+            let told = told.ok().flatten();
+            later = later.take().max(told.and_then(|told| plan_later(&told, own)));
+        }
+    };
+    // Whoever has not answered by then is not there.
+    let _ = tokio::time::timeout(LIMIT, all).await;
+    Ok(later.map(|(_, url)| url))
+}
+
+#[cfg(test)]
+mod tests {
+    use maekin_api::record::Restored;
+
+    use super::*;
+
+    #[test]
+    fn record_a_later_one_is_one_that_was_put_back_more_often() {
+        let told = |quorum, count, url: &str| Told {
+            quorum,
+            restored: (count > 0).then(|| Restored { count, url: url.to_owned(), ..Restored::default() }),
+            ..Told::default()
+        };
+        let at = "https://10.77.0.2:2379";
+        let rows = [
+            ("never put back", told(true, 0, at), 0, None),
+            ("once, and ours never", told(true, 1, at), 0, Some((1, at.to_owned()))),
+            ("ours too", told(true, 1, at), 1, None),
+            ("ours later", told(true, 1, at), 2, None),
+            ("it is lost itself", told(false, 1, at), 0, None),
+            ("by a release that does not say where", told(true, 1, ""), 0, None),
+        ];
+        for (name, told, own, want) in rows {
+            assert_eq!(plan_later(&told, own), want, "{name}");
+        }
+    }
+}
