@@ -138,8 +138,7 @@ fn plan_voters(seen: &Seen<'_>) -> Option<Step> {
     }
     let next = free.first().filter(|_| learner.is_none());
     let next = next.map(|n| Step::Add { node: n.id.clone(), peer_url: n.peer_url.clone() });
-    let stands_in =
-        learner.and_then(|v| node_of(v)).is_some_and(|n| seen.alive.contains(&n.id)) || next.is_some();
+    let stands_in = learner.and_then(&node_of).is_some_and(|n| seen.alive.contains(&n.id)) || next.is_some();
     let healthy = votes.iter().filter(|v| node_of(v).is_some_and(|n| seen.alive.contains(&n.id))).count();
     let rest_is_quorum = healthy > votes.len().saturating_sub(1) / 2;
     let lost = |v: &&&Voter| node_of(v).is_none();
