@@ -4,6 +4,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`backup`] | copies of it on every member |
+//! | [`both`] | two values in one question |
 //! | [`care`] | how it is as a store: told, and looked after |
 //! | [`housekeeping`] | compaction, defragmentation, room |
 //! | [`keys`] | where things lie |
@@ -18,6 +19,7 @@
 
 pub(crate) mod alive;
 pub(crate) mod backup;
+mod both;
 pub(crate) mod care;
 pub(crate) mod housekeeping;
 pub(crate) mod keys;

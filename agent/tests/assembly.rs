@@ -7,6 +7,7 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use maekin_api::nodes::NodeState;
 use maekin_host::wait;
 use maekin_lab::rack::{EVERY, Rack};
 use maekin_lab::seeded::Seeded;
@@ -140,4 +141,44 @@ fn assembly_whoever_loses_power_in_a_long_sweep() {
     sweep(100..124, 3, |seed| assemble(3, Fails::Some(1), seed));
     sweep(200..208, 2, |seed| assemble(5, Fails::Some(2), seed));
     sweep(300..308, 3, |seed| assemble(if seed % 2 == 0 { 3 } else { 5 }, Fails::All, seed));
+}
+
+/// Raises many nodes; two of them lose their power; all see each other.
+fn many(nodes: usize, limit: Duration) {
+    let begun = Instant::now();
+    let mut rack = Rack::raised(agent(), nodes, 50, limit).expect("a whole rack");
+    let whole = begun.elapsed();
+    let writers = Writers::start(3, &rack.apis()[..3], 50);
+    let victims: Vec<usize> = Seeded::new(50).some(2, nodes - 3).into_iter().map(|n| n + 3).collect();
+    victims.iter().for_each(|n| rack.cut_power(*n));
+    writers.progress(20, LIMIT).expect("writes are acknowledged");
+    for n in victims {
+        rack.power_on(n).expect("it starts");
+    }
+    let again = rack.whole(limit).expect("the cluster is whole again");
+    for node in &rack.nodes {
+        let ready = || {
+            let seen = node.api().nodes().ok()?;
+            (seen.len() == nodes && seen.iter().all(|info| info.state == NodeState::Ready)).then_some(())
+        };
+        let what = format!("{} to see all others", node.name);
+        wait::until(&what, LIMIT, EVERY, ready).unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
+    }
+    let verdict = writers.finish(&rack.nodes[nodes - 1].api()).expect("one history");
+    eprintln!("{nodes} nodes: whole after {whole:.1?}, whole again after {again:.1?}; {verdict:?}");
+}
+
+#[test]
+fn assembly_twelve_nodes() {
+    if maekin_lab::possible("assembly_twelve_nodes") {
+        many(12, LIMIT);
+    }
+}
+
+#[test]
+#[ignore = "long: 50 agents and a few minutes"]
+fn assembly_fifty_nodes() {
+    if maekin_lab::possible("assembly_fifty_nodes") {
+        many(50, Duration::from_secs(900));
+    }
 }

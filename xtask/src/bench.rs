@@ -1,5 +1,7 @@
 //! The figures of `docs/performance.md`: measured here and now, and written there as tables.
 
+mod api;
+mod cluster;
 mod dhcp;
 mod http;
 mod lab;
@@ -100,6 +102,10 @@ pub(crate) enum Part {
     Dhcp,
     /// A rack that installs at once, beside plain HTTP and multicast.
     Rack,
+    /// A cluster at rest: traffic, memory, processor; how soon a death is noticed.
+    Cluster,
+    /// Reads and writes through the API, beside etcd.
+    Api,
 }
 
 /// Measures, and writes the page. Where only one part is measured, the other's figures are those of its last time.
@@ -109,9 +115,15 @@ pub(crate) fn run(only: Option<Part>) -> anyhow::Result<()> {
         Some(Part::Http) => return http::run(),
         Some(Part::Dhcp) => return dhcp::run(),
         Some(Part::Rack) => return rack::run(),
-        None => (tftp::run()?, http::run()?, dhcp::run()?, rack::run()?),
-        _ => ((), (), (), ()),
-    };
+        Some(Part::Cluster) => return cluster::run(),
+        Some(Part::Api) => return api::run(),
+        None => {
+            for part in [tftp::run, http::run, dhcp::run, rack::run, cluster::run, api::run] {
+                part()?;
+            }
+        }
+        _ => {}
+    }
     packages::ensure(&[Purpose::Compile, Purpose::Image, Purpose::Rack])?;
     room::check(&room::rack(3, 2048))?;
     build::image(&[])?;

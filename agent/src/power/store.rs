@@ -65,10 +65,21 @@ fn info(value: PowerValue, machine: Option<&MachineValue>) -> PowerInfo {
 /// # Errors
 /// [`PowerError::NotFound`], [`PowerError::Record`].
 pub(crate) async fn show(record: &Record, mac: &str) -> Result<Versioned<PowerInfo>, PowerError> {
-    let Versioned { value, revision, created, lease } = get(record, mac).await?;
-    let machine = record.get::<MachineValue>(&under(keys::MACHINES, mac)).await?;
-    let value = info(value, machine.as_ref().map(|m| &m.value));
+    super::settings::check_mac(mac)?; // never let what a stranger sent into a key
+    let (found, machine) = both(record, mac).await?;
+    let Versioned { value, revision, created, lease } =
+        found.ok_or_else(|| PowerError::NotFound(mac.to_owned()))?;
+    let value = info(value, machine.as_ref());
     Ok(Versioned { value, revision, created, lease })
+}
+
+/// The settings of a machine, and what is known of it.
+async fn both(
+    record: &Record,
+    mac: &str,
+) -> Result<(Option<Versioned<PowerValue>>, Option<MachineValue>), PowerError> {
+    let (power, machine) = record.get_both(&under(keys::POWER, mac), &under(keys::MACHINES, mac)).await?;
+    Ok((power, machine.map(|found: Versioned<MachineValue>| found.value)))
 }
 
 /// The settings of one machine.
@@ -106,8 +117,8 @@ pub(crate) async fn set(
     expected: &Expected,
 ) -> Result<PowerInfo, PowerError> {
     let value = plan_value(member.seal.as_ref(), mac, set)?;
-    change_expected(&member.record, mac, expected, |_| Ok(Some(value.clone()))).await?;
-    Ok(show(&member.record, mac).await?.value)
+    let machine = change_expected(&member.record, mac, expected, |_| Ok(Some(value.clone()))).await?;
+    Ok(info(value, machine.as_ref()))
 }
 
 /// Forgets how a machine is switched.
@@ -153,30 +164,30 @@ async fn change(
     mac: &str,
     plan: impl Fn(Option<&PowerValue>) -> Result<Option<PowerValue>, PowerError>,
 ) -> Result<(), PowerError> {
-    change_expected(record, mac, &Expected::Whatever, plan).await
+    change_expected(record, mac, &Expected::Whatever, plan).await.map(drop)
 }
 
-/// The same, of the `expected` value only.
+/// The same, of the `expected` value only; what is known of the machine.
 async fn change_expected(
     record: &Record,
     mac: &str,
     expected: &Expected,
     plan: impl Fn(Option<&PowerValue>) -> Result<Option<PowerValue>, PowerError>,
-) -> Result<(), PowerError> {
+) -> Result<Option<MachineValue>, PowerError> {
     super::settings::check_mac(mac)?;
     let key = under(keys::POWER, mac);
     for _ in 0..TRIES {
-        let old = record.get::<PowerValue>(&key).await?;
+        let (old, machine) = both(record, mac).await?;
         expected.check(old.as_ref().map_or(0, |old| old.revision))?;
         let new = plan(old.as_ref().map(|old| &old.value))?;
         let change = Change::default().if_unchanged(&key, old.as_ref().map_or(0, |old| old.revision));
         let change = match &new {
             Some(value) => change.put(&key, value)?,
             None if old.is_some() => change.delete(&key),
-            None => return Ok(()),
+            None => return Ok(machine),
         };
         if record.commit(change).await? {
-            return Ok(());
+            return Ok(machine);
         }
     }
     Err(PowerError::Contended)
