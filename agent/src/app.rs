@@ -24,6 +24,7 @@ use crate::install::inventory::Budget;
 use crate::leader::Standing;
 use crate::liveness;
 use crate::metrics::Metrics;
+use crate::network;
 use crate::node_info::Own;
 use crate::pki::ca::Ca;
 use crate::pki::identity::NodeKey;
@@ -74,6 +75,8 @@ pub(crate) struct App {
     pub(crate) record_care: Care,
     /// How far this node is with its settings.
     pub(crate) desired: desired::Keeper,
+    /// The network, and the trial of another one.
+    pub(crate) network: network::Keeper,
     /// What was counted.
     pub(crate) metrics: Metrics,
     /// Places for those who listen to what changes.
@@ -130,6 +133,7 @@ impl App {
         let boot_drives = Arc::new(Keeper::new(&settings.state, config.disks.len()));
         let started_from = boot.as_ref().and_then(|_| boot_drives::started_from(config.install_id));
         let power = power::Engine::default();
+        let network = network::Keeper::new(config.network.clone());
         let progress = RwLock::new(Progress { step: "starting".to_owned(), ..Progress::default() });
         let standing = watch::Sender::default();
         Self {
@@ -151,6 +155,7 @@ impl App {
             tasks: tasks::Keeper::default(),
             record_care: Care::default(),
             desired: desired::Keeper::default(),
+            network,
             metrics: Metrics::default(),
             watchers: Arc::new(Semaphore::new(http::watch::MOST)),
             progress,
@@ -193,6 +198,15 @@ impl App {
     /// From now on, this node is a member.
     pub(crate) fn set_member(&self, member: Member) {
         self.write().member = Some(Arc::new(member));
+    }
+
+    /// This node has to become a member anew, as after a start: why.
+    pub(crate) fn set_away(&self, why: &str) {
+        tracing::warn!(why, "membership");
+        let mut progress = self.write();
+        progress.member = None;
+        why.clone_into(&mut progress.step);
+        progress.last_error.clear();
     }
 
     /// This node is a member no longer: why.

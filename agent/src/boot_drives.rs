@@ -49,6 +49,7 @@ use self::memory::Memory;
 use self::observe::Seen;
 use crate::app::App;
 use crate::errors::chain;
+pub(crate) use watch::boot_id;
 
 /// What both threads and the API share.
 #[derive(Debug)]

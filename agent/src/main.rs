@@ -49,6 +49,7 @@ mod liveness;
 mod local_pool;
 mod membership;
 mod metrics;
+mod network;
 mod node_info;
 mod pki;
 mod power;

@@ -6,6 +6,7 @@
 //! | [`create`] | making a cluster |
 //! | [`join`] | asking to be let into one |
 //! | [`etcd`] | this node's voter of the record: files, start, end |
+//! | [`moved`] | a voter whose node has another address now |
 //! | [`voters`] | which members have one |
 //! | [`restore`] | putting the record back when its quorum is lost for good |
 //! | [`signer`] | who can sign others in |
@@ -13,6 +14,7 @@
 mod create;
 pub(crate) mod etcd;
 mod join;
+mod moved;
 pub(crate) mod restore;
 pub(crate) mod signer;
 pub(crate) mod voters;
@@ -214,7 +216,7 @@ pub(crate) async fn run(app: Arc<App>) {
 async fn attempt(app: &App) -> Result<Member, MembershipError> {
     app.set_step("waiting for an address on the cluster's network");
     let links = probe_links().unwrap_or_default();
-    let own = own_address(&app.config, &links).ok_or(MembershipError::NoAddress)?;
+    let own = own_address(&app.network.in_force(), &links).ok_or(MembershipError::NoAddress)?;
     let (credentials, file) = match &app.config.cluster {
         ClusterIntent::Create { name } => create::ensure(app, name, &own)?,
         intent => join::ensure(app, Invitation::current(&app.settings, intent)?, &own).await?,
@@ -281,7 +283,7 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
         provision::ensure_recorded(&record, wish).await?;
     }
     app.set_step("writing this node's entry into the record");
-    let voters = record.members().await?;
+    let voters = moved::announce(app, &record, &own, record.members().await?).await?;
     let voter = etcd::VoterFile::load(app)?.and(voter);
     voters::write_down(app, voter.as_ref(), &own, &voters)?;
     let votes = voters.iter().any(|v| v.peer_url == etcd::peer_url(app, &own) && !v.learner);

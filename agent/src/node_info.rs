@@ -13,7 +13,7 @@ use maekin_rootfs::boot_state::Firmware;
 use maekin_rootfs::cidr::Cidr;
 use maekin_rootfs::glob::name_matches;
 use maekin_rootfs::node::Interface as Wanted;
-use maekin_rootfs::node::NodeConfig;
+use maekin_rootfs::node::Network;
 
 use crate::app::App;
 use crate::clock::now;
@@ -21,7 +21,7 @@ use crate::clock::now;
 /// Everything `GET /v1/node` tells.
 pub(crate) fn collect(app: &App) -> Node {
     let links = probe_links().unwrap_or_default();
-    let own = own_address(&app.config, &links).map(|own| own.address);
+    let own = own_address(&app.network.in_force(), &links).map(|own| own.address);
     let boot = app.boot.as_ref();
     let text =
         |pick: fn(&maekin_rootfs::boot_state::BootState) -> &str| boot.map_or("unknown", pick).to_owned();
@@ -82,10 +82,10 @@ pub(crate) struct Own {
     pub(crate) interface: String,
 }
 
-/// Our place on the cluster's network: the first interface of the node file; without one, the first that has an
+/// Our place on the cluster's network: the first interface of that; without one, the first that has an
 /// address. `None` while it has no address. Pure.
-pub(crate) fn own_address(config: &NodeConfig, links: &[Link]) -> Option<Own> {
-    let first = config.network.interfaces.first();
+pub(crate) fn own_address(network: &Network, links: &[Link]) -> Option<Own> {
+    let first = network.interfaces.first();
     let mut candidates = links.iter().filter(|link| first.is_none_or(|wanted| matches(wanted, link)));
     if let Some(fixed) = first.and_then(|i| i.addresses.first()).and_then(|a| a.parse::<Cidr>().ok()) {
         let link = candidates.next().cloned().unwrap_or_default();

@@ -186,7 +186,7 @@ async fn attempt(
 /// The interface of the cluster's network, which machines boot from; empty where it has none.
 fn default_interface(app: &App) -> String {
     let links = probe_links().unwrap_or_default();
-    own_address(&app.config, &links).map(|own| own.interface).unwrap_or_default()
+    own_address(&app.network.in_force(), &links).map(|own| own.interface).unwrap_or_default()
 }
 
 /// In words.

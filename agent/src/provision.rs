@@ -121,7 +121,8 @@ fn ensure_blocking(
     leads: bool,
 ) -> Result<(), ProvisionError> {
     let links = probe_links().unwrap_or_default();
-    let own = own_address(&app.config, &links).filter(|own| !own.interface.is_empty());
+    let network = app.network.in_force();
+    let own = own_address(&network, &links).filter(|own| !own.interface.is_empty());
     let own = own.ok_or(ProvisionError::NoInterface)?;
     let release = mount_release(app)?;
     let place = Place {
@@ -133,7 +134,7 @@ fn ensure_blocking(
         state: &app.settings.state,
     };
     let wanted = Wanted { settings, nodes, alive, leads };
-    let config = plan_config(&app.config, &place, &wanted).ok_or(ProvisionError::Elsewhere)?;
+    let config = plan_config(&network, &place, &wanted).ok_or(ProvisionError::Elsewhere)?;
     let text = toml::to_string(&config)?;
     let path = app.settings.pxe_config();
     let same = path.exists() && read_text(&path, 1 << 20)? == text;

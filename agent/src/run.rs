@@ -23,7 +23,9 @@ use crate::http::client::Target;
 use crate::http::{routes, server};
 use crate::pki::identity::NodeKey;
 use crate::settings::Settings;
-use crate::{audit, boot_drives, leader, liveness, local_pool, membership, provision, record, tls, trust};
+use crate::{
+    audit, boot_drives, leader, liveness, local_pool, membership, network, provision, record, tls, trust,
+};
 
 /// Threads of the agent: it waits more than it works.
 const WORKERS: usize = 2;
@@ -64,6 +66,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     tokio::spawn(prepare_pool(Arc::clone(&app)));
     boot_drives::start(&app);
     tokio::spawn(liveness::run(Arc::clone(&app)));
+    tokio::spawn(network::run(Arc::clone(&app)));
     tokio::spawn(live(Arc::clone(&app)));
     let mut end = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
@@ -108,22 +111,33 @@ fn load_boot(path: &Path) -> Option<BootState> {
     serde_json::from_str(&text).inspect_err(|e| tracing::warn!(error = %e, "boot state not understood")).ok()
 }
 
-/// A node's life: into the cluster, then everything that only a member does.
+/// A node's life: into the cluster, then everything that only a member does; anew when it has another address.
 async fn live(app: Arc<App>) {
-    membership::run(Arc::clone(&app)).await;
-    let Ok(member) = app.member() else { return };
-    announce(&app, &member);
+    loop {
+        membership::run(Arc::clone(&app)).await;
+        let Ok(member) = app.member() else { return };
+        announce(&app, &member);
+        tokio::select! {
+            () = work(&app, &member) => return,
+            () = network::moved(&app, &member) => app.set_away("this node's address has changed"),
+        }
+    }
+}
+
+/// What a member does.
+async fn work(app: &Arc<App>, member: &Arc<Member>) {
     tokio::join!(
         record::alive::keep(member.record.clone(), app.node_id.clone()),
-        leader::keep(Arc::clone(&app), Arc::clone(&member)),
-        membership::voters::keep(Arc::clone(&app), Arc::clone(&member)),
-        record::backup::keep(Arc::clone(&app), Arc::clone(&member)),
-        record::care::keep(Arc::clone(&app), Arc::clone(&member)),
-        provision::run(Arc::clone(&app), Arc::clone(&member)),
-        audit::keep(Arc::clone(&app), Arc::clone(&member)),
-        crate::tasks::keep(&app, &member),
-        trust::renew::keep(Arc::clone(&app), Arc::clone(&member)),
-        crate::desired::keep(Arc::clone(&app), Arc::clone(&member)),
+        leader::keep(Arc::clone(app), Arc::clone(member)),
+        membership::voters::keep(Arc::clone(app), Arc::clone(member)),
+        record::backup::keep(Arc::clone(app), Arc::clone(member)),
+        record::care::keep(Arc::clone(app), Arc::clone(member)),
+        provision::run(Arc::clone(app), Arc::clone(member)),
+        audit::keep(Arc::clone(app), Arc::clone(member)),
+        crate::tasks::keep(app, member),
+        trust::renew::keep(Arc::clone(app), Arc::clone(member)),
+        crate::desired::keep(Arc::clone(app), Arc::clone(member)),
+        network::share(Arc::clone(app), Arc::clone(member)),
     );
 }
 

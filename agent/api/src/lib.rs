@@ -15,6 +15,7 @@
 //! | [`install`] | install window, installations under way |
 //! | [`join`] | how a node becomes a member |
 //! | [`machine`] | machines that boot from the network: what they tell, what they are told |
+//! | [`network`] | a node's network, and the trial of another one |
 //! | [`node`] | one node about itself |
 //! | [`nodes`] | the members and how they are |
 //! | [`power`] | power of machines, through their management controllers |
@@ -37,6 +38,7 @@ pub mod cluster;
 pub mod install;
 pub mod join;
 pub mod machine;
+pub mod network;
 pub mod node;
 pub mod nodes;
 pub mod power;
@@ -136,6 +138,12 @@ pub const SETTINGS: &str = "/v1/settings";
 /// One of them, by host name or id. `GET` [`settings::NodeSettingsObject`]; `PUT` [`settings::NodeSettings`] and `PATCH`
 /// with a merge patch of it (RFC 7386) answer the same.
 pub const NODE_SETTINGS: &str = "/v1/nodes/{name}/settings";
+/// `GET` [`network::NodeNetwork`]: a member's network as it is, and the last trial of another one.
+pub const NODE_NETWORK: &str = "/v1/nodes/{name}/network";
+/// `POST` [`network::Decide`]: the network that it tries is good; answers [`network::NodeNetwork`].
+pub const NODE_NETWORK_CONFIRM: &str = "/v1/nodes/{name}/network/confirm";
+/// `POST` [`network::Decide`]: it is not; answers [`network::NodeNetwork`].
+pub const NODE_NETWORK_REVERT: &str = "/v1/nodes/{name}/network/revert";
 /// `GET` and `PUT` [`provision::Provision`]: what the install masters hand out; every member takes it up.
 pub const PROVISION: &str = "/v1/provision";
 /// `GET`: 200 and the text `ok` when the agent serves. Needs no authentication and tells nothing else.

@@ -35,6 +35,7 @@ pub(super) fn all(app: &Arc<App>, member: &Arc<Member>) -> Vec<Arc<dyn Applier>>
         Arc::new(time::Time { settings: app.settings.clone() }),
         Arc::new(ssh::Ssh { settings: app.settings.clone() }),
         Arc::new(roles::Roles { app: Arc::clone(app), member: Arc::clone(member) }),
+        Arc::new(crate::network::NetworkApplier { app: Arc::clone(app) }),
         Arc::new(console::Console { settings: app.settings.clone() }),
     ]
 }

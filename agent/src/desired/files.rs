@@ -73,7 +73,7 @@ pub(super) fn follow_node_file(
     paths: &[&str],
     tell: impl FnOnce() -> Result<(), ApplyError>,
 ) -> Result<bool, ApplyError> {
-    let wishes = plan_wishes(&node_file::current(settings)?, paths)?;
+    let wishes = plan_wishes(&crate::network::applied(settings, node_file::current(settings)?), paths)?;
     settle(settings, name, &wishes, tell)
 }
 

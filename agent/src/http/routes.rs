@@ -51,6 +51,7 @@ use super::request;
 use super::table::{Op, delete, get, group, patch, post, put, router};
 use super::watch;
 use crate::app::App;
+use crate::network::routes as network;
 use crate::tasks::routes as tasks;
 use crate::trust::routes as trust;
 
@@ -155,6 +156,12 @@ pub(crate) fn operations() -> Vec<Op> {
                 .takes::<api::settings::NodeSettings>().answers::<api::settings::NodeSettingsObject>().tagged(),
             patch(api::NODE_SETTINGS, "changeNodeSettings", Operator, "The same by a merge patch (RFC 7386): null takes a setting back to as installed.", settings::patch)
                 .takes::<api::settings::NodeSettings>().answers::<api::settings::NodeSettingsObject>().tagged(),
+            get(api::NODE_NETWORK, "getNodeNetwork", Viewer, "A member's network as it is, and the last trial of another one.", network::get)
+                .answers::<api::network::NodeNetwork>(),
+            post(api::NODE_NETWORK_CONFIRM, "confirmNodeNetwork", Admin, "Keep the network that a member tries.", network::confirm)
+                .takes::<api::network::Decide>().answers::<api::network::NodeNetwork>(),
+            post(api::NODE_NETWORK_REVERT, "revertNodeNetwork", Admin, "Have it put back the one before now.", network::revert)
+                .takes::<api::network::Decide>().answers::<api::network::NodeNetwork>(),
             get(api::PROVISION, "getProvision", Viewer, "What the install masters hand out.", provision::get)
                 .answers::<api::provision::Provision>().tagged(),
             put(api::PROVISION, "setProvision", Admin, "Say what they shall hand out.", provision::put)
@@ -253,6 +260,8 @@ pub(crate) fn operations() -> Vec<Op> {
 #[rustfmt::skip] // a table
 fn internal() -> Vec<Op> {
     group("internal", [
+        get(api::network::OWN, "getOwnNetwork", Admin, "This node's network and its trial.", network::own),
+        put(api::network::OWN, "setOwnNetwork", Admin, "Try another network on this node.", network::set).takes::<api::network::SetNetwork>(),
         post(api::boot::DECIDE, "decide", Admin, "What a machine shall boot.", boot::decide).unaudited(),
         get(api::addresses::ADDRESSES, "getAddresses", Admin, "Which machine has which address.", addresses::get),
         post(api::addresses::ADDRESSES, "setAddresses", Admin, "Write that.", addresses::write).up_to(REPORT).unaudited(),

@@ -64,6 +64,6 @@ pub(super) fn find(app: &App) -> Result<Option<Place>, LivenessError> {
 
 /// Where this node hears gossip; `None` while it has no address.
 pub(super) fn address(app: &App) -> Option<SocketAddr> {
-    let own = own_address(&app.config, &probe_links().unwrap_or_default())?;
+    let own = own_address(&app.network.in_force(), &probe_links().unwrap_or_default())?;
     Some(SocketAddr::new(own.address, app.settings.gossip_port))
 }

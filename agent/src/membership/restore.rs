@@ -156,7 +156,7 @@ fn new_dir(app: &App) -> PathBuf {
 /// Makes the new data directory and looks into it.
 pub(super) async fn prepare(app: &App, plan: &Plan, now: u64) -> Result<Prepared, RestoreError> {
     let links = maekin_host::links::probe_links().unwrap_or_default();
-    let own = own_address(&app.config, &links).ok_or(MembershipError::NoAddress)?;
+    let own = own_address(&app.network.in_force(), &links).ok_or(MembershipError::NoAddress)?;
     if plan.source == Source::Learner {
         learner::carry_out_log(app, &own).await?;
     }

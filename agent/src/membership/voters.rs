@@ -120,12 +120,12 @@ fn plan_learner(seen: &Seen<'_>, node: Option<&NodeValue>, learner: &Voter, free
 /// for another one in a better place that has its vote already, or as the second of two, and none where the rest would be
 /// no quorum. Pure.
 fn plan_voters(seen: &Seen<'_>) -> Option<Step> {
-    let node_of = |v: &Voter| seen.nodes.iter().find(|n| n.peer_url == v.peer_url);
+    let node_of = |v: &Voter| seen.nodes.iter().find(|n| super::moved::is_of(v, n));
     let votes: Vec<&Voter> = seen.voters.iter().filter(|v| !v.learner).collect();
     let places = Places::of(seen, &node_of);
     let mut free: Vec<_> =
         seen.nodes.iter().filter(|n| !n.peer_url.is_empty() && seen.alive.contains(&n.id)).collect();
-    free.retain(|n| seen.voters.iter().all(|v| v.peer_url != n.peer_url));
+    free.retain(|n| !seen.voters.iter().any(|v| super::moved::is_of(v, n)));
     free.sort_by_key(|n| (places.crowd(&n.id), !seen.witnesses.contains(&n.id), n.joined_at, n.id.clone()));
     // etcd takes one learner at a time, so it comes first.
     let learner = seen.voters.iter().find(|v| v.learner);

@@ -1,4 +1,5 @@
 use super::*;
+use maekin_rootfs::node::NodeConfig;
 use maekin_rootfs::node::{ClusterIntent, Network};
 
 fn config(interfaces: Vec<Wanted>) -> NodeConfig {
@@ -69,7 +70,7 @@ fn the_first_interface_carries_the_cluster() {
         ("no such interface", vec![name("eth7")], vec![a()], None),
     ];
     for (label, interfaces, links, want) in rows {
-        let got = own_address(&config(interfaces), &links);
+        let got = own_address(&config(interfaces).network, &links);
         let want = want.map(|(ip, name)| (ip.parse::<IpAddr>().unwrap(), name.to_owned()));
         assert_eq!(got.map(|own| (own.address, own.interface)), want, "{label}");
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use maekin_host::links::Link;
 use maekin_image::manifest::PUBLIC_KEY_PATH;
 use maekin_rootfs::cidr::Cidr;
-use maekin_rootfs::node::NodeConfig;
+use maekin_rootfs::node::Network;
 use serde::Serialize;
 
 use crate::node_info::Own;
@@ -74,9 +74,9 @@ pub(super) struct Wanted<'a> {
 }
 
 /// The configuration; `None` where this node is not on the network that is served.
-pub(super) fn plan_config(config: &NodeConfig, place: &Place<'_>, wanted: &Wanted<'_>) -> Option<PxeConfig> {
+pub(super) fn plan_config(network: &Network, place: &Place<'_>, wanted: &Wanted<'_>) -> Option<PxeConfig> {
     let settings = wanted.settings;
-    let own = own_network(config, place)?;
+    let own = own_network(network, place)?;
     let pool = [settings.pool_start, settings.pool_end];
     if !pool.iter().all(|ip| own.contains(IpAddr::V4(*ip))) {
         return None;
@@ -94,7 +94,7 @@ pub(super) fn plan_config(config: &NodeConfig, place: &Place<'_>, wanted: &Wante
         pool_start: settings.pool_start,
         pool_end: settings.pool_end,
         router: settings.router,
-        dns: config.network.dns.iter().filter_map(v4).collect(),
+        dns: network.dns.iter().filter_map(v4).collect(),
         masters: masters(place.node_id, own, wanted),
         release_dir: place.release.dir.clone(),
         root_path: place.release.root.clone(),
@@ -106,8 +106,8 @@ pub(super) fn plan_config(config: &NodeConfig, place: &Place<'_>, wanted: &Wante
 }
 
 /// Our address on the cluster's network with its prefix: as the node file has it, else as the kernel has it.
-fn own_network(config: &NodeConfig, place: &Place<'_>) -> Option<Cidr> {
-    let fixed = config.network.interfaces.first().and_then(|i| i.addresses.first());
+fn own_network(network: &Network, place: &Place<'_>) -> Option<Cidr> {
+    let fixed = network.interfaces.first().and_then(|i| i.addresses.first());
     if let Some(fixed) = fixed {
         return fixed.parse().ok();
     }
@@ -136,6 +136,7 @@ fn v4(ip: &IpAddr) -> Option<Ipv4Addr> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use maekin_rootfs::node::NodeConfig;
 
     fn config() -> NodeConfig {
         toml::from_str(
@@ -178,7 +179,7 @@ mod tests {
         let alive = nodes.iter().map(|n| n.id.clone()).filter(|id| id != "dead").collect();
         let settings = settings();
         let wanted = Wanted { settings: &settings, nodes, alive: &alive, leads };
-        let config = plan_config(config, &place, &wanted)?;
+        let config = plan_config(&config.network, &place, &wanted)?;
         Some(toml::to_string(&config).unwrap().parse().unwrap())
     }
 

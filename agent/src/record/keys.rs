@@ -47,6 +47,11 @@ pub(crate) const AGAIN: &str = "/maekin/v1/again/";
 /// Members that were, [`super::values::ReplacedValue`] each.
 pub(crate) const REPLACED: &str = "/maekin/v1/replaced/";
 
+/// How members' networks are, a [`crate::network::values::NetworkValue`] each.
+pub(crate) const NETWORK: &str = "/maekin/v1/network/";
+/// What people say to their trials, a [`crate::network::values::VerdictValue`] each.
+pub(crate) const NETWORK_VERDICTS: &str = "/maekin/v1/network-verdicts/";
+
 /// Who leads, a [`super::values::LeaderValue`]; it vanishes with its lease.
 pub(crate) const LEADER: &str = "/maekin/v1/leader";
 /// What the install masters hand out, a [`super::values::ProvisionValue`].

@@ -123,9 +123,16 @@ pub(crate) async fn remove(
             .put(keys::CRL, &crl)?
             .put(&under(keys::REMOVED, &tombstone.id), &tombstone)?
             .delete(&key);
-        for prefix in
-            [keys::ALIVE, keys::ROLES, keys::AGAIN, keys::CERTS, keys::NODE_SETTINGS, keys::NODE_STATUS]
-        {
+        for prefix in [
+            keys::ALIVE,
+            keys::ROLES,
+            keys::AGAIN,
+            keys::CERTS,
+            keys::NODE_SETTINGS,
+            keys::NODE_STATUS,
+            keys::NETWORK,
+            keys::NETWORK_VERDICTS,
+        ] {
             change = change.delete(&under(prefix, &tombstone.id));
         }
         if record.commit(without_tickets(member, &target.value, change).await?).await? {

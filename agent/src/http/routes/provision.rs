@@ -30,7 +30,8 @@ pub(super) async fn put(
     body: Body,
 ) -> Result<Json<Provision>, ApiError> {
     let wish: Provision = parse(body)?;
-    let fixed = app.config.network.interfaces.first().and_then(|i| i.addresses.first());
+    let network = app.network.in_force();
+    let fixed = network.interfaces.first().and_then(|i| i.addresses.first());
     let network = fixed.and_then(|address| address.parse().ok());
     match provision::set(&app.member()?.record, &wish, network, &wanted.optional()).await {
         Ok(()) => Ok(Json(wish)),
