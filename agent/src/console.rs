@@ -7,12 +7,14 @@
 //! | [`view`] | the screen, 80 by 24 (pure) |
 //! | [`paint`] | the difference between two screens, as bytes for a terminal (pure) |
 //! | [`clock`] | the node's clock, and setting it |
+//! | [`network`] | another address of this node |
 //! | [`policy`] | what the menu may give |
 //! | [`presence`] | a new password, by a press of the power button |
 //! | [`worker`] | asks the agent, checks passwords, reads logs, beside the loop |
 
 mod clock;
 mod model;
+mod network;
 mod paint;
 pub(crate) mod policy;
 mod presence;

@@ -4,7 +4,10 @@ use std::collections::BTreeMap;
 
 use maekin_api::cluster::{Cluster, MemberState};
 use maekin_api::install::{Install, SeenMachine};
+use maekin_api::network::NodeNetwork;
 use maekin_api::node::Node;
+
+use maekin_rootfs::node::Network;
 
 use super::clock::Clock;
 use super::policy::Policy;
@@ -17,6 +20,8 @@ pub(super) struct Snapshot {
     pub(super) node: Option<Node>,
     /// The cluster; absent while this node is no member, or the record does not answer.
     pub(super) cluster: Option<Cluster>,
+    /// This node's network and its trial; absent while the agent does not answer.
+    pub(super) network: Option<NodeNetwork>,
     pub(super) installs: Vec<Install>,
     pub(super) machines: Vec<SeenMachine>,
     /// Why something above is absent.
@@ -83,6 +88,20 @@ pub(super) struct Prompt {
 pub(super) enum PromptKind {
     /// The admin password, for a shell.
     Password,
+    /// The admin password, for another network.
+    NetworkPassword,
+    /// The address that the node shall have.
+    Address,
+    /// The router that it shall have.
+    Router {
+        /// What was said before.
+        address: String,
+    },
+    /// The word that confirms it: `try`.
+    NetworkSure {
+        /// The network.
+        network: Box<Network>,
+    },
     /// The word that confirms it: `reboot` or `poweroff`.
     Confirm(&'static str),
     /// The code of a machine that is let in, or told no.

@@ -8,6 +8,7 @@ mod entry;
 
 pub(super) use entry::{COUNT, MINUTES};
 
+use maekin_api::network::TrialState;
 use maekin_api::node::Membership;
 use maekin_host::tty::Key;
 
@@ -33,6 +34,8 @@ pub(super) enum Event {
     Logs(Vec<String>),
     /// A password was checked.
     Password { console: usize, right: bool },
+    /// A password was checked, for another network.
+    Unlocked { console: usize, right: bool },
     /// What came of a request.
     Said(String),
     /// A join token was made.
@@ -98,6 +101,11 @@ pub(super) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
                 vec![]
             }
         }
+        Event::Unlocked { console, right: true } => {
+            model.message.clear();
+            ask(model, console, PromptKind::Address)
+        }
+        Event::Unlocked { right: false, .. } => entry::refuse(model, "The password is another one."),
         Event::Said(text) => {
             model.message = text;
             vec![]
@@ -259,12 +267,42 @@ fn letter(model: &mut Model, console: usize, c: char) -> Vec<Effect> {
         (Page::Join, 'j') => ask(model, console, PromptKind::Token),
         (Page::Join, 'k') if member(&model.snapshot) => vec![Effect::Ask(Job::MakeToken)],
         (Page::Join, 'k') => entry::refuse(model, "Only a member can let others in."),
+        (Page::Network, 'e') => set_network(model, console),
+        (Page::Network, 'c' | 'v') => decide_network(model, c == 'c'),
         (Page::Time, 't') => set_clock(model, console),
         (Page::Support, 'w') => write_bundle(model, console),
         (Page::Password, 'n') => new_password(model, console),
         (page, 'r') => vec![look(page).map_or(Effect::Repaint, Effect::Ask)],
         _ => vec![Effect::Repaint],
     }
+}
+
+/// Begins to ask for another address.
+fn set_network(model: &mut Model, console: usize) -> Vec<Effect> {
+    match &model.snapshot.network {
+        None => entry::refuse(model, "The network is not known: the agent does not answer."),
+        Some(_) if trying(&model.snapshot) => {
+            entry::refuse(model, "A network is being tried: c keeps it, v puts the one before back.")
+        }
+        Some(_) if model.snapshot.locked => ask(model, console, PromptKind::NetworkPassword),
+        Some(_) => ask(model, console, PromptKind::Address),
+    }
+}
+
+fn decide_network(model: &mut Model, confirm: bool) -> Vec<Effect> {
+    let Some(network) = model.snapshot.network.as_ref().filter(|_| trying(&model.snapshot)) else {
+        return entry::refuse(model, "No network is being tried.");
+    };
+    let generation = network.trial.as_ref().map(|trial| trial.generation);
+    let id = network.id.clone();
+    "Told the agent ...".clone_into(&mut model.message);
+    vec![Effect::Ask(Job::DecideNetwork { id, generation, confirm })]
+}
+
+/// Whether a network is being tried on this node.
+pub(super) fn trying(snapshot: &Snapshot) -> bool {
+    let trial = snapshot.network.as_ref().and_then(|network| network.trial.as_ref());
+    trial.is_some_and(|trial| trial.state == TrialState::Trying)
 }
 
 fn set_clock(model: &mut Model, console: usize) -> Vec<Effect> {

@@ -136,7 +136,7 @@ pub(super) fn most_scroll(model: &Model, now: u64) -> usize {
 fn sheet(model: &Model, now: u64) -> Sheet {
     match model.page {
         Page::Status => pages::status(&model.snapshot, now),
-        Page::Network => pages::network(&model.snapshot),
+        Page::Network => pages::network(&model.snapshot, now),
         Page::Cluster => cluster::members(model, now),
         Page::Window => install::page(&model.snapshot, now),
         Page::Logs => pages::logs(&model.logs),

@@ -10,19 +10,20 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use maekin_api as api;
 use maekin_api::install::{Deny, Install, OpenWindow, Progress, SeenMachine, Terms, WindowState};
+use maekin_api::network::{Decide, NodeNetwork, SetNetwork, TrialState};
 use maekin_api::node::{Membership, Node};
 use maekin_api::trust::{JoinWith, MadeToken, NewToken};
 use maekin_host::block;
 use maekin_host::cmd::Cmd;
 use maekin_host::file::read_text;
-use maekin_rootfs::node::NodeConfig;
+use maekin_rootfs::node::{Network, NodeConfig};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::clock::{self, Clock};
 use super::model::{Bundle, Snapshot, Sticks};
 use super::policy::Policy;
 use super::presence;
-use super::update::Event;
+use super::update::{Event, trying};
 use crate::cli::machines::plain;
 use crate::cli::window_text;
 use crate::clock::now;
@@ -35,6 +36,8 @@ use crate::support;
 /// How often the agent is asked while somebody is there; a job that is done asks at once. Each time costs a handful of
 /// questions to the record, and there is a console on every node.
 pub(super) const EVERY: Duration = Duration::from_secs(5);
+/// How often while a network is tried: there is less than a minute.
+const SECONDS: Duration = Duration::from_secs(2);
 /// How often it is asked where something goes on, and nobody touched a key for long.
 const WATCHED: Duration = Duration::from_secs(10);
 /// How often it is asked where nobody looks and nothing goes on: on most nodes at most times.
@@ -65,6 +68,12 @@ pub(super) enum Job {
     Decide { code: String, yes: bool },
     /// Is this the admin password?
     Password { console: usize, password: String },
+    /// The same, for another network.
+    Unlock { console: usize, password: String },
+    /// Try another network.
+    SetNetwork { network: Box<Network> },
+    /// Keep the one that is tried, or put the one before back.
+    DecideNetwork { id: String, generation: Option<u64>, confirm: bool },
     /// Run a program.
     Run(Cmd),
     /// Join a cluster by this token.
@@ -174,6 +183,9 @@ fn pace(snapshot: &Snapshot, quiet: Duration, now: u64) -> Duration {
         || snapshot.cluster.as_ref().is_none_or(|cluster| cluster.install_window.open)
         || snapshot.machines.iter().any(|machine| now < machine.last_seen.saturating_add(WAITING))
         || snapshot.installs.iter().any(|install| under_way(&install.progress));
+    if trying(snapshot) {
+        return SECONDS;
+    }
     match (quiet < THERE, busy) {
         (true, _) => EVERY,
         (false, true) => WATCHED,
@@ -197,6 +209,29 @@ async fn carry_out(long: &Long, target: &Target, job: Job) -> Option<Event> {
                 tokio::time::sleep(PENALTY).await;
             }
             Some(Event::Password { console, right })
+        }
+        Job::Unlock { console, password } => {
+            let right = check(&long.settings, &password);
+            if !right {
+                tokio::time::sleep(PENALTY).await;
+            }
+            Some(Event::Unlocked { console, right })
+        }
+        Job::SetNetwork { network } => {
+            let tried: Result<NodeNetwork, _> =
+                target.put(api::network::OWN, &SetNetwork { network: *network }).await;
+            Some(Event::Said(match tried {
+                Ok(now) => trial_text(&now),
+                Err(e) => chain(&e),
+            }))
+        }
+        Job::DecideNetwork { id, generation, confirm } => {
+            let path = if confirm { api::NODE_NETWORK_CONFIRM } else { api::NODE_NETWORK_REVERT };
+            let path = path.replace("{name}", &id);
+            Some(Event::Said(match target.post::<NodeNetwork>(&path, &Decide { generation }).await {
+                Ok(now) => trial_text(&now),
+                Err(e) => chain(&e),
+            }))
         }
         Job::Run(command) => command.run().err().map(|e| Event::Said(chain(&e))),
         Job::Join { token } => {
@@ -231,6 +266,17 @@ async fn carry_out(long: &Long, target: &Target, job: Job) -> Option<Event> {
             });
             None
         }
+    }
+}
+
+fn trial_text(now: &NodeNetwork) -> String {
+    match now.trial.as_ref().map(|trial| (trial.state, trial.seconds_left, &trial.why)) {
+        None => "The network is as it was.".to_owned(),
+        Some((TrialState::Trying, left, _)) => {
+            format!("Tried: c keeps it; otherwise it goes back in {} s.", left.unwrap_or(0))
+        }
+        Some((TrialState::Confirmed, ..)) => "The network is kept.".to_owned(),
+        Some((TrialState::Reverted, _, why)) => format!("The network before is back: {why}"),
     }
 }
 
@@ -301,6 +347,8 @@ async fn look(settings: &Settings, target: &Target) -> Snapshot {
             return snapshot;
         }
     }
+    // Of an older agent there is none to be had.
+    snapshot.network = target.get::<NodeNetwork>(api::network::OWN).await.ok();
     let member = snapshot.node.as_ref().is_some_and(|n| matches!(n.membership, Membership::Member { .. }));
     if !member {
         return snapshot;

@@ -9,6 +9,7 @@ use maekin_host::tty::Key;
 
 use super::super::clock::parse_time;
 use super::super::model::{Bundle, Model, Presence, Prompt, PromptKind};
+use super::super::network;
 use super::super::worker::Job;
 use super::{Effect, ask};
 use crate::reset::SHORTEST;
@@ -57,6 +58,20 @@ fn entered(model: &mut Model, prompt: Prompt) -> Vec<Effect> {
             "Checking the password ...".clone_into(&mut model.message);
             vec![Effect::Ask(Job::Password { console, password: typed })]
         }
+        PromptKind::NetworkPassword => {
+            "Checking the password ...".clone_into(&mut model.message);
+            vec![Effect::Ask(Job::Unlock { console, password: typed })]
+        }
+        PromptKind::Address => match network::check_address(typed.trim()) {
+            Ok(()) => ask(model, console, PromptKind::Router { address: typed.trim().to_owned() }),
+            Err(why) => refuse(model, &why),
+        },
+        PromptKind::Router { address } => router(model, console, &address, typed.trim()),
+        PromptKind::NetworkSure { network } if typed == "try" => {
+            "The network is being tried; c on this page keeps it.".clone_into(&mut model.message);
+            vec![Effect::Ask(Job::SetNetwork { network })]
+        }
+        PromptKind::NetworkSure { .. } => refuse(model, "Nothing was changed: `try` was not typed."),
         PromptKind::Code { yes } => {
             let code = typed.trim().to_owned();
             if code.is_empty() {
@@ -107,6 +122,18 @@ fn entered(model: &mut Model, prompt: Prompt) -> Vec<Effect> {
             vec![Effect::Power(word)]
         }
         PromptKind::Confirm(word) => refuse(model, &format!("Nothing was done: `{word}` was not typed.")),
+    }
+}
+
+/// The last question before another network is tried.
+fn router(model: &mut Model, console: usize, address: &str, router: &str) -> Vec<Effect> {
+    let (Some(network), Some(node)) = (&model.snapshot.network, &model.snapshot.node) else {
+        return refuse(model, "Nothing was changed: the agent does not answer.");
+    };
+    match network::plan(&network.network, &node.interfaces, address, router) {
+        Ok(wanted) if wanted == network.network => refuse(model, "Nothing was changed: it is so already."),
+        Ok(wanted) => ask(model, console, PromptKind::NetworkSure { network: Box::new(wanted) }),
+        Err(why) => refuse(model, &why),
     }
 }
 

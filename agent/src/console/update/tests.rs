@@ -55,6 +55,8 @@ fn keys_do_what_the_menu_says() {
     type Row = (&'static str, bool, &'static str, &'static [&'static str], Page);
     let rows: &[Row] = &[
         ("network by digit", false, "2", &[], Page::Network),
+        ("no network without the agent", false, "2e", &[], Page::Network),
+        ("nothing to keep", false, "2c", &[], Page::Network),
         ("cluster by arrows", false, ">>\n", &[], Page::Cluster),
         ("arrows go round", false, ">>>>>>>>>>>>>\n", &[], Page::Status),
         ("time looks at the clock", false, "9", &["Ask(Clock)"], Page::Time),

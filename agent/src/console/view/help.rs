@@ -11,6 +11,7 @@ const KEYS: &[(&str, &str)] = &[
     ("Enter", "ends an answer; an empty one takes what stands in brackets"),
     ("Ctrl-U", "empties an answer"),
     ("", ""),
+    ("Network: e c v", "try another address; keep it; put the one before back"),
     ("Install: o c", "open the install window for so long and so many, close it"),
     ("Install: a n", "let a machine in, or tell it no, by the code on its screen"),
     ("Join: j k", "join by a token; make a token that lets one node in"),

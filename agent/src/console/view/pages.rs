@@ -2,6 +2,7 @@
 
 use maekin_api::cluster::{Cluster, MemberState};
 use maekin_api::install::Progress;
+use maekin_api::network::{NodeNetwork, TrialState};
 use maekin_api::node::{LocalPool, Node};
 
 use super::super::model::Snapshot;
@@ -111,7 +112,7 @@ fn members(cluster: &Cluster) -> Vec<Line> {
 }
 
 /// Interfaces and addresses.
-pub(super) fn network(snapshot: &Snapshot) -> Sheet {
+pub(super) fn network(snapshot: &Snapshot, now: u64) -> Sheet {
     let Some(node) = &snapshot.node else { return Sheet { head: vec![], body: problem(&snapshot.problem) } };
     let head =
         vec![rule(&format!("{:<16} {:<18} {:<6} {}", "Interface", "Hardware address", "Link", "Addresses"))];
@@ -128,12 +129,45 @@ pub(super) fn network(snapshot: &Snapshot) -> Sheet {
         body.extend(below.map(|a| Line::plain(format!("{:>width$}", a, width = (44 + a.len()).min(79)))));
     }
     body.push(Line::plain(""));
+    body.extend(snapshot.network.iter().flat_map(|own| trial(own, node.time, now)));
     body.push(rule("The API of this node"));
     body.extend(node.urls.iter().map(|url| Line::plain(format!(" {url}"))));
     if node.urls.is_empty() {
         body.push(Line::warn(" no address yet"));
     }
     Sheet { head, body }
+}
+
+/// The trial of another network; how one is begun.
+fn trial(own: &NodeNetwork, read: u64, now: u64) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let Some(trial) = &own.trial else {
+        let text = "another address (e): it goes back by itself unless it is confirmed";
+        return vec![Line::plain(field("Change", text)), Line::plain("")];
+    };
+    let changes = |lines: &mut Vec<Line>| {
+        for change in trial.changes.iter().take(4) {
+            lines.extend(fields("", change, Line::plain));
+        }
+    };
+    match trial.state {
+        TrialState::Trying => {
+            let left = trial.seconds_left.unwrap_or(0).saturating_sub(now.saturating_sub(read)).min(60);
+            let text = format!("a network is being tried; it goes back in {left} s: c keeps it, v does not");
+            lines.extend(fields("TRIAL", &text, Line::warn));
+            changes(&mut lines);
+        }
+        TrialState::Confirmed => {
+            lines.extend(fields("Change", &format!("{}; another one: e", trial.why), Line::plain));
+        }
+        TrialState::Reverted => {
+            lines.extend(fields("Put back", &trial.why, Line::bad));
+            changes(&mut lines);
+            lines.extend(fields("", "another one: e", Line::plain));
+        }
+    }
+    lines.push(Line::plain(""));
+    lines
 }
 
 /// The end of the journal; what is longer than a line goes on below it, indented.

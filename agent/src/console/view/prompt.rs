@@ -2,6 +2,7 @@
 
 use super::super::clock::time_text;
 use super::super::model::{Model, PromptKind};
+use super::super::network;
 use super::super::update::{COUNT, MINUTES};
 use super::pages::wrap;
 use super::{Line, WIDTH};
@@ -31,6 +32,22 @@ pub(super) fn line(model: &Model, now: u64) -> Line {
     let stars = "*".repeat(typed.chars().count());
     match &prompt.kind {
         PromptKind::Password => Line::bold(asked("Admin password (Enter, or Esc to leave):", &stars)),
+        PromptKind::NetworkPassword => {
+            Line::bold(asked("Admin password, to change the network (Esc to leave):", &stars))
+        }
+        PromptKind::Address => {
+            let text = format!("Address with prefix, or dhcp (Enter: {}):", super::cut(&has(model).0, 24));
+            Line::bold(asked(&text, typed))
+        }
+        PromptKind::Router { .. } => {
+            let text = format!("Router, or - for none (Enter: {} stays):", super::cut(&has(model).1, 24));
+            Line::bold(asked(&text, typed))
+        }
+        PromptKind::NetworkSure { network } => {
+            let (address, router) = network::now(network);
+            let text = format!("{address}, router {router}: to try it, type `try`:");
+            Line::warn(asked(&super::cut(&text, 70), typed))
+        }
         PromptKind::Code { yes } => {
             let word = if *yes { "let in" } else { "tell no" };
             let text = format!("Code of the machine to {word} (Enter, or Esc to leave):");
@@ -66,6 +83,11 @@ pub(super) fn line(model: &Model, now: u64) -> Line {
             Line::warn(asked(&format!("To {word} {name}, type `{word}` and Enter (Esc to leave):"), typed))
         }
     }
+}
+
+/// Address and router that the node has.
+fn has(model: &Model) -> (String, String) {
+    model.snapshot.network.as_ref().map(|own| network::now(&own.network)).unwrap_or_default()
 }
 
 /// A message that does not fit the line: as many lines as it takes, within bounds. Empty for one that fits.
