@@ -10,6 +10,7 @@ use crate::session::Wish;
 use crate::show::{Form, Look};
 use crate::verbs::daily::{Approve, Pair, Power, Window};
 use crate::verbs::login::{Contexts, Login};
+use crate::verbs::network::Network;
 
 const AFTER: &str = "\
 On a node, root needs no login. Elsewhere: `maekin login https://NODE:8443`.
@@ -119,6 +120,9 @@ pub(crate) enum Verb {
         /// Say what would change, and change nothing.
         #[arg(long)]
         dry_run: bool,
+        /// Where a node's network changes: wait until it answers under the new one, and confirm it.
+        #[arg(long, conflicts_with = "dry_run")]
+        confirm: bool,
     },
     /// Delete things by name.
     #[command(alias = "rm")]
@@ -176,6 +180,11 @@ pub(crate) enum Verb {
     Pair {
         #[command(subcommand)]
         what: Pair,
+    },
+    /// Keep the network that a node tries, or have the one before put back.
+    Network {
+        #[command(subcommand)]
+        what: Network,
     },
     /// Switch machines on and off.
     Power(Power),

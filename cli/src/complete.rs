@@ -139,6 +139,7 @@ fn candidates(
         ("approve" | "deny", _) => &["machines"],
         ("power", 1..) => &["power", "machines"],
         ("reinstall", _) => &["nodes"],
+        ("network", _) if path.len() > 1 => &["nodes"],
         ("pair", _) if path.len() > 1 => &["pairings"],
         _ => &[],
     };

@@ -10,6 +10,7 @@
 //! | [`watch`] | things as they change |
 //! | [`status`] | the cluster on a page |
 //! | [`daily`] | machines let in, power, the install window, reinstallation, healing |
+//! | [`network`] | the trial of a node's network |
 //! | [`login`] | who one is, on which cluster |
 
 mod apply;
@@ -19,6 +20,7 @@ mod delete;
 mod find;
 mod get;
 pub(crate) mod login;
+pub(crate) mod network;
 mod status;
 mod watch;
 
@@ -95,12 +97,13 @@ pub(crate) fn with(session: &Session, args: &Args, stage: &mut Stage<'_>) -> Res
         Verb::Create { resource, words, file } => {
             create::create(session, resource, words, file.as_deref(), look, stage)
         }
-        Verb::Apply { resource, name, file, dry_run } => {
+        Verb::Apply { resource, name, file, dry_run, confirm } => {
             let (word, inner) = match resource.as_deref().and_then(|word| word.split_once('/')) {
                 Some((word, name)) => (Some(word), Some(name)),
                 None => (resource.as_deref(), name.as_deref()),
             };
-            apply::apply(session, word, inner, file, *dry_run, stage)
+            let how = apply::How { dry: *dry_run, confirm: *confirm };
+            apply::apply(session, word, inner, file, how, stage)
         }
         Verb::Delete { resource, names, yes } => delete::delete(session, resource, names, *yes, stage),
         Verb::Watch { resource, names, interval, r#for, poll } => {
@@ -115,6 +118,7 @@ pub(crate) fn with(session: &Session, args: &Args, stage: &mut Stage<'_>) -> Res
             daily::window(session, what.as_ref().unwrap_or(&daily::Window::Show), look, stage)
         }
         Verb::Pair { what } => daily::pair(session, what, look, stage),
+        Verb::Network { what } => network::network(session, what, stage),
         Verb::Power(args) => daily::power(session, args, stage),
         Verb::Reinstall { name, withdraw, yes } => daily::reinstall(session, name, *withdraw, *yes, stage),
         Verb::Heal { disk, consent } => daily::heal(session, disk.as_deref(), consent.as_deref(), stage),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use serde_json::Value;
 
-use super::{create, find};
+use super::{create, find, network};
 use crate::diff;
 use crate::fault::{Code, Fault};
 use crate::read;
@@ -14,6 +14,18 @@ use crate::session::{Session, refused};
 use crate::show::clean::clean;
 use crate::stage::Stage;
 use crate::wire::client::Ask;
+
+/// Settings of a node, whose network is tried first.
+const SETTINGS: &str = "/v1/nodes/{}/settings";
+
+/// How it is done.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct How {
+    /// Say what would change, and change nothing.
+    pub(super) dry: bool,
+    /// Confirm networks that change, as soon as their nodes answer.
+    pub(super) confirm: bool,
+}
 
 /// A thing and how it shall be.
 #[derive(Debug)]
@@ -29,7 +41,7 @@ pub(super) fn apply(
     word: Option<&str>,
     name: Option<&str>,
     files: &[PathBuf],
-    dry: bool,
+    how: How,
     stage: &mut Stage<'_>,
 ) -> Result<(), Fault> {
     let mut wanted = Vec::new();
@@ -52,7 +64,7 @@ pub(super) fn apply(
         return Err(Fault::usage("nothing to apply", "the files hold no document"));
     }
     for one in &wanted {
-        put(session, one, dry, stage)?;
+        put(session, one, how, stage)?;
     }
     Ok(())
 }
@@ -86,7 +98,7 @@ fn plain(word: &str, name: Option<&str>, spec: Value) -> Result<Wanted, String> 
     }
 }
 
-fn put(session: &Session, wanted: &Wanted, dry: bool, stage: &mut Stage<'_>) -> Result<(), Fault> {
+fn put(session: &Session, wanted: &Wanted, how: How, stage: &mut Stage<'_>) -> Result<(), Fault> {
     let Wanted { resource, name, spec } = wanted;
     let path = fill(resource.apply.unwrap_or_default(), name);
     let what = if name.is_empty() { resource.name.to_owned() } else { format!("{}/{name}", resource.name) };
@@ -105,7 +117,7 @@ fn put(session: &Session, wanted: &Wanted, dry: bool, stage: &mut Stage<'_>) -> 
         writeln!(stage.out, "{shown} unchanged")?;
         return Ok(());
     }
-    if dry {
+    if how.dry {
         writeln!(stage.out, "{shown} would change:")?;
         for line in changes {
             writeln!(stage.out, "  {line}")?;
@@ -121,8 +133,20 @@ fn put(session: &Session, wanted: &Wanted, dry: bool, stage: &mut Stage<'_>) -> 
         }
         _ => Ask { if_match: before.etag, ..Ask::with("PUT", path, spec) },
     };
-    session.ask(&ask, &what, stage)?;
+    let (now, _) = session.ask(&ask, &what, stage)?;
     writeln!(stage.out, "{shown} {}", if is.is_null() { "created" } else { "changed" })?;
+    let network = changes.iter().any(|line| line.contains("network"));
+    if resource.apply != Some(SETTINGS) || !network {
+        return Ok(());
+    }
+    if how.confirm {
+        return network::confirm_when_there(session, name, now["generation"].as_u64(), stage);
+    }
+    writeln!(
+        stage.err,
+        "{shown}: the network goes back by itself within a minute, unless: maekin network confirm {}",
+        clean(name)
+    )?;
     Ok(())
 }
 
