@@ -213,6 +213,26 @@ impl Api {
         read(answer).context(what)
     }
 
+    /// Any request with a JSON body.
+    ///
+    /// # Errors
+    /// When the node does not answer, refuses, or answers something that is no `T`.
+    pub fn send<T: DeserializeOwned>(
+        &self,
+        method: &str,
+        path: &str,
+        body: &impl Serialize,
+    ) -> anyhow::Result<T> {
+        let url = format!("{}{path}", self.url);
+        let request = match method {
+            "PATCH" => self.agent.patch(url),
+            "PUT" => self.agent.put(url),
+            _ => self.agent.post(url),
+        };
+        let request = request.header("Authorization", &self.authorization);
+        read(request.send_json(body)).with_context(|| format!("{method} {}{path}", self.url))
+    }
+
     fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> anyhow::Result<T> {
         let request =
             self.agent.post(format!("{}{path}", self.url)).header("Authorization", &self.authorization);
