@@ -19,8 +19,10 @@ use crate::record::{Change, Record, RecordError, Versioned, keys};
 const TTL: i64 = 30;
 /// How long before that it stops by itself: for clocks that do not run at the same speed, and work in hand.
 const MARGIN: Duration = Duration::from_secs(2);
-/// How often it renews, and how often others look.
+/// How often others look whether the post is vacant, and how soon a try that failed is repeated.
 const EVERY: Duration = Duration::from_secs(2);
+/// How often it renews: five times in its tenure. Each time is a question to the record.
+const RENEW_EVERY: Duration = Duration::from_secs(5);
 /// How long one voter may take to renew, so that the next can still be asked.
 const RENEW: Duration = Duration::from_secs(8);
 /// How long the post is vacant before a member without a voter takes it.
@@ -87,8 +89,12 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
             Some((lease, epoch)) => renew(&app, &member.record, lease, epoch).await,
             None => stand(&app, &member.record, &mut vacant_since).await,
         };
+        let mut pause = EVERY;
         match outcome {
-            Ok(now_held) => held = now_held,
+            Ok(now_held) => {
+                held = now_held;
+                pause = if held.is_some() { RENEW_EVERY } else { EVERY };
+            }
             Err(e) => {
                 // What we hold may hold still: it is tried again, and until then the tenure runs out by itself.
                 tracing::info!(error = %chain(&e), "election of the leader");
@@ -100,7 +106,7 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
                 });
             }
         }
-        tokio::time::sleep(EVERY).await;
+        tokio::time::sleep(pause).await;
     }
 }
 
@@ -143,8 +149,8 @@ async fn stand(
         }
         None => vacant_since.get_or_insert_with(Instant::now).elapsed(),
     };
-    let nodes = record.get::<NodeValue>(&keys::under(keys::NODES, &app.node_id)).await?;
-    let votes = nodes.is_some_and(|own| !own.value.record_url.is_empty());
+    // Only a vacant post makes a difference between members: else this is one question less, every time on every node.
+    let votes = seen.is_none() && votes(app, record).await?;
     match plan(&app.node_id, votes, seen.as_ref(), vacant) {
         Step::Resume { lease, epoch } => return renew(app, record, lease, epoch).await,
         Step::Campaign => {
@@ -162,6 +168,12 @@ async fn stand(
     }
     app.set_standing(|standing| *standing = Standing { tenure: None, leader: seen.map(|seen| seen.value) });
     Ok(None)
+}
+
+/// Whether this node has a voter, by its entry.
+async fn votes(app: &App, record: &Record) -> Result<bool, RecordError> {
+    let own = record.get::<NodeValue>(&keys::under(keys::NODES, &app.node_id)).await?;
+    Ok(own.is_some_and(|own| !own.value.record_url.is_empty()))
 }
 
 fn us(app: &App) -> LeaderValue {
@@ -208,7 +220,7 @@ mod tests {
         assert!(standing.tenure(until - Duration::from_millis(1)).is_some());
         assert!(standing.tenure(until).is_none(), "also when nobody came to say so");
         assert!(
-            RENEW < Duration::from_secs(TTL.unsigned_abs()) - MARGIN,
+            RENEW_EVERY + RENEW < Duration::from_secs(TTL.unsigned_abs()) - MARGIN,
             "a second voter can be asked in time"
         );
     }
