@@ -19,6 +19,8 @@ use crate::switch::{Switch, address};
 pub const EVERY: Duration = Duration::from_millis(100);
 /// How long one question may take that is asked again when it fails.
 const SHORT: Duration = Duration::from_secs(3);
+/// Up to so many nodes find each other by ARP; more of them are told, see [`Switch::introduce`].
+const ARP: usize = 16;
 /// How many lines of each agent's log an error carries.
 const LINES: usize = 25;
 
@@ -47,6 +49,10 @@ impl Rack {
             let node = Node::new(n, seed, rack.dir.path(), address(n))?;
             rack.switch.plug(n, node.net(), node.address)?;
             rack.nodes.push(node);
+        }
+        if nodes > ARP {
+            let all: Vec<_> = (0..nodes).map(|n| (n, address(n))).collect();
+            rack.nodes.iter().try_for_each(|node| rack.switch.introduce(node.index, node.net(), &all))?;
         }
         Ok(rack)
     }

@@ -36,6 +36,12 @@ const RULES: &str = "table bridge lab {
 }
 ";
 
+/// The hardware address of node `n`.
+fn mac(n: usize) -> String {
+    let [high, low] = u16::try_from(n).unwrap_or(u16::MAX).to_be_bytes();
+    format!("02:6c:61:62:{high:02x}:{low:02x}")
+}
+
 /// See the module.
 pub struct Switch {
     dir: PathBuf,
@@ -104,10 +110,25 @@ impl Switch {
     pub fn plug(&self, n: usize, node: &Namespace, at: Ipv4Addr) -> anyhow::Result<()> {
         let (port, id) = (port(n), node.id());
         self.ip(&[
-            format!("link add {port} type veth peer name e0 netns {id}"),
+            format!("link add {port} type veth peer name e0 address {} netns {id}", mac(n)),
             format!("link set {port} master b0 up"),
         ])?;
         let lines = ["link set lo up".to_owned(), "link set e0 up".to_owned(), move_to(at)];
+        let path = self.dir.join(format!("ip-{n}"));
+        node.run(move || batch(&path, &lines))
+    }
+
+    /// Tells node `n` the hardware addresses of these others. The kernel keeps what it finds out by ARP in one table for all
+    /// networks, of 1,024 entries (`gc_thresh3`, arp(7)), and fifty nodes that all know each other are more; what it was told
+    /// does not count.
+    ///
+    /// # Errors
+    /// When ip(8) does not work.
+    pub fn introduce(&self, n: usize, node: &Namespace, others: &[(usize, Ipv4Addr)]) -> anyhow::Result<()> {
+        let line = |(other, at): &(usize, Ipv4Addr)| {
+            format!("neighbour replace {at} lladdr {} dev e0 nud permanent", mac(*other))
+        };
+        let lines: Vec<_> = others.iter().filter(|(other, _)| *other != n).map(line).collect();
         let path = self.dir.join(format!("ip-{n}"));
         node.run(move || batch(&path, &lines))
     }
