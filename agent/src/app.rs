@@ -7,13 +7,14 @@ use axum::http::StatusCode;
 use maekin_api::node::{LocalPool, Membership};
 use maekin_rootfs::boot_state::BootState;
 use maekin_rootfs::node::NodeConfig;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use uuid::Uuid;
 
 use crate::audit;
 use crate::boot_drives::{self, Keeper};
 use crate::clock::now;
 use crate::desired;
+use crate::discovery;
 use crate::http;
 use crate::http::auth::Auth;
 use crate::http::error::ApiError;
@@ -67,6 +68,12 @@ pub(crate) struct App {
     pub(crate) budget: Budget,
     /// What is to be written down about who asked for what.
     pub(crate) audit: audit::Log,
+    /// The agent ends, to begin anew.
+    pub(crate) over: Notify,
+    /// Nodes on the wires.
+    pub(crate) discovery: discovery::Keeper,
+    /// Word of what changes on this node alone.
+    pub(crate) news: http::watch::Board,
     /// Who is let in, and who no longer.
     pub(crate) trust: Trust,
     /// Long work, as this node sees it.
@@ -114,6 +121,14 @@ pub(crate) fn node_id(install: Uuid) -> String {
     Uuid::new_v5(&install, b"node").to_string()
 }
 
+/// The same after it has left so many clusters: whoever was removed does not come back under its id.
+fn node_id_after(install: Uuid, times: u32) -> String {
+    match times {
+        0 => node_id(install),
+        times => Uuid::new_v5(&install, format!("node {times}").as_bytes()).to_string(),
+    }
+}
+
 /// The id of the cluster that an installation makes.
 pub(crate) fn cluster_id(install: Uuid) -> String {
     Uuid::new_v5(&install, b"cluster").to_string()
@@ -129,7 +144,7 @@ impl App {
         tls: TlsSlot,
         auth: Auth,
     ) -> Self {
-        let node_id = node_id(config.install_id);
+        let node_id = node_id_after(config.install_id, crate::trust::leaving::times(&settings));
         let boot_drives = Arc::new(Keeper::new(&settings.state, config.disks.len()));
         let started_from = boot.as_ref().and_then(|_| boot_drives::started_from(config.install_id));
         let power = power::Engine::default();
@@ -151,6 +166,9 @@ impl App {
             known: Cache::default(),
             budget: Budget::default(),
             audit: audit::Log::default(),
+            over: Notify::default(),
+            discovery: discovery::Keeper::default(),
+            news: http::watch::Board::default(),
             trust: Trust::default(),
             tasks: tasks::Keeper::default(),
             record_care: Care::default(),
@@ -259,6 +277,11 @@ impl App {
                 last_error: p.last_error.clone(),
             },
         })
+    }
+
+    /// Whether this node tried to join, and nobody let it in.
+    pub(crate) fn joining_failed(&self) -> bool {
+        self.read(|p| p.member.is_none() && !p.last_error.is_empty())
     }
 
     /// The code that the console shows while somebody wants to let this node in.

@@ -16,6 +16,7 @@
 //! | [`sealed`] | secrets in the record, under the cluster's sealing key |
 //! | [`desired`] | settings of nodes: how this one shall be, and making it so |
 //! | [`install`] | which machine may install itself; join secrets (pure decisions, thin stores) |
+//! | [`discovery`] | nodes that wait, found on the network by multicast DNS |
 //! | [`trust`] | who is let in, and who no longer: join tokens |
 //! | [`tasks`] | long work, by whichever node is there |
 //! | [`power`] | power of machines: Wake-on-LAN, IPMI, Redfish |
@@ -41,6 +42,7 @@ mod cli;
 mod clock;
 mod console;
 mod desired;
+mod discovery;
 mod errors;
 mod http;
 mod install;
@@ -149,6 +151,12 @@ enum Verb {
         #[arg(long)]
         yes: bool,
     },
+    /// Have this node leave its cluster, forget it, and wait to be let in again.
+    Leave {
+        /// It is meant.
+        #[arg(long)]
+        yes: bool,
+    },
     /// Have this node, which is no member yet, join a cluster.
     Join {
         /// What `maekin-agent token create` printed on a member; `-`: read it from standard input.
@@ -233,6 +241,7 @@ fn main() -> ExitCode {
         Verb::Token { what } => cli::token::run(&args.settings, &what),
         Verb::Pair { what } => cli::token::pair(&args.settings, &what),
         Verb::Remove { name, yes } => cli::token::remove(&args.settings, &name, yes),
+        Verb::Leave { yes } => cli::token::leave(&args.settings, yes),
         Verb::Join { token } => cli::token::join(&args.settings, &token),
         Verb::Machines { json } => cli::machines::list(&args.settings, json),
         Verb::Approve { machine, terms } => cli::machines::approve(&args.settings, &machine, terms),

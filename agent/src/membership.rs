@@ -195,14 +195,19 @@ pub(crate) async fn run(app: Arc<App>) {
     loop {
         match attempt(&app).await {
             Ok(member) => {
+                crate::trust::leaving::forget_intent(&app.settings);
                 app.set_member(member);
                 return;
             }
             Err(MembershipError::Record(e)) => {
                 // It refuses removed members without a word; the others' APIs have one.
                 let gone = crate::trust::whether_removed(&app).await;
+                if gone.is_some() && crate::trust::leaving::resume(&app) {
+                    return;
+                }
                 app.set_error(&gone.unwrap_or_else(|| chain(&e)));
             }
+            Err(MembershipError::Removed(_)) if crate::trust::leaving::resume(&app) => return,
             Err(MembershipError::Waiting) => app.set_step(WAITING),
             Err(e) => app.set_error(&chain(&e)),
         }

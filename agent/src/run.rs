@@ -49,6 +49,7 @@ pub(crate) fn run(settings: Settings) -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
+    trust::leaving::finish(&settings)?;
     let config = load_config(&settings.node_file())?;
     let boot = load_boot(&settings.boot_state());
     let key = NodeKey::ensure(&settings.pki())?;
@@ -67,12 +68,14 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     boot_drives::start(&app);
     tokio::spawn(liveness::run(Arc::clone(&app)));
     tokio::spawn(network::run(Arc::clone(&app)));
+    tokio::spawn(crate::discovery::run(Arc::clone(&app)));
     tokio::spawn(live(Arc::clone(&app)));
     let mut end = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     tokio::select! {
         _ = end.recv() => {}
         _ = interrupt.recv() => {}
+        () = app.over.notified() => {} // systemd starts it again
     }
     notify(&[NotifyState::Stopping]);
     Ok(())

@@ -8,6 +8,7 @@
 //! | [`pairing`] | a code of six digits, compared on two consoles |
 //! | [`issue`], [`renew`] | certificates of nodes: made, renewed |
 //! | [`removal`], [`crl`] | members that are none any more, and what they had |
+//! | [`leaving`] | a member that leaves by itself |
 //! | [`known`] | which certificates are good for something |
 //! | [`clock`] | a clock that is certainly wrong |
 //! | [`events`] | refusals, where they are found again |
@@ -19,6 +20,7 @@ pub(crate) mod events;
 pub(crate) mod invitation;
 pub(crate) mod issue;
 pub(crate) mod known;
+pub(crate) mod leaving;
 pub(crate) mod pairing;
 pub(crate) mod proof;
 pub(crate) mod removal;

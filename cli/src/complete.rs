@@ -140,6 +140,7 @@ fn candidates(
         ("power", 1..) => &["power", "machines"],
         ("reinstall", _) => &["nodes"],
         ("network", _) if path.len() > 1 => &["nodes"],
+        ("pair", _) if path.get(1).is_some_and(|verb| verb == "begin") => &["discovered"],
         ("pair", _) if path.len() > 1 => &["pairings"],
         _ => &[],
     };
@@ -203,7 +204,7 @@ mod tests {
 
     #[test]
     fn cli_words_are_completed_by_where_they_stand() {
-        let rows: [(&[&str], &[&str], &[&str]); 18] = [
+        let rows: [(&[&str], &[&str], &[&str]); 19] = [
             (&["desc"], &["describe"], &[]),
             (&["get", "bo"], &["boot-drives", "boot-settings"], &[]),
             (&["delete", ""], &["installs", "users"], &["machines", "audit"]),
@@ -221,6 +222,7 @@ mod tests {
             (&["window", "o"], &["open"], &[]),
             (&["power", "on", "power-"], &["power-1", "power-2"], &[]),
             (&["pair", "approve", ""], &["pairings-1"], &["begin"]),
+            (&["pair", "begin", ""], &["discovered-1"], &["pairings-1"]),
             (&["power", ""], &["cycle", "netboot", "off", "on", "status"], &[]),
         ];
         let names = |resource: &'static Resource| {

@@ -20,6 +20,7 @@
 //! | [`ip`] | interfaces up and down, their addresses, routes and neighbours |
 //! | [`net`] | UDP sockets bound to one interface, addresses of an interface |
 //! | [`net6`] | the same for IPv6 |
+//! | [`mdns`] | sockets for multicast DNS |
 //! | [`burst`] | many datagrams with one call |
 //! | [`pin`] | TLS to a server whose CA is known by its fingerprint |
 //! | [`tty`] | several consoles as one: raw mode, one writer, keys from all |
@@ -57,6 +58,7 @@ pub mod links;
 pub mod lldp;
 pub mod md;
 pub mod md_sysfs;
+pub mod mdns;
 pub mod mount;
 pub mod net;
 pub mod net6;

@@ -24,6 +24,8 @@ pub struct Answer {
     pub after: String,
     /// The join token of the cluster that the node becomes a member of; none: it makes one, and installs others.
     pub token: Option<String>,
+    /// It waits to be let into a cluster by a person.
+    pub waits: bool,
     /// TOML put behind everything else, for what is meant to be refused.
     pub extra: String,
 }
@@ -39,6 +41,7 @@ impl Answer {
             consent: Vec::new(),
             after: "reboot".to_owned(),
             token: None,
+            waits: false,
             extra: String::new(),
         }
     }
@@ -60,7 +63,7 @@ impl Answer {
         );
         for nic in &spec.nics {
             let network = match nic {
-                Nic::Rack { .. } if self.token.is_none() => {
+                Nic::Rack { .. } if self.token.is_none() && !self.waits => {
                     format!("addresses = {}", list(&[FIRST_ADDRESS.to_owned()]))
                 }
                 Nic::Rack { .. } | Nic::Tap { .. } | Nic::Host { .. } => "dhcp = true".to_owned(),
@@ -70,6 +73,7 @@ impl Answer {
         }
         let _ = match &self.token {
             Some(token) => write!(text, "[cluster]\nmode = \"join\"\ntoken = {}\n\n", quote(token)),
+            None if self.waits => write!(text, "[cluster]\nmode = \"wait\"\n\n"),
             None => write!(
                 text,
                 "[cluster]\nmode = \"create\"\nname = \"rack\"\n\n[provision]\npool_start = {}\npool_end = {}\n\n",

@@ -8,9 +8,10 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use maekin_api::boot_drives::BootDrives;
 use maekin_api::cluster::Cluster;
+use maekin_api::discovery::Discovered;
 use maekin_api::install::{Deny, Install, OpenWindow, Reinstall, SeenMachine, Terms, WindowState};
 use maekin_api::node::Node;
-use maekin_api::trust::{MadeToken, NewToken, TokenInfo};
+use maekin_api::trust::{MadeToken, NewPairing, NewToken, PairingInfo, TokenInfo};
 use maekin_host::wait;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -158,6 +159,39 @@ impl Api {
     /// As [`Api::node`].
     pub fn join_tokens(&self) -> anyhow::Result<Vec<TokenInfo>> {
         self.get(maekin_api::JOIN_TOKENS)
+    }
+
+    /// `GET /v1/discovered`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn discovered(&self) -> anyhow::Result<Vec<Discovered>> {
+        self.get(maekin_api::DISCOVERED)
+    }
+
+    /// `GET /v1/pairings`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn pairings(&self) -> anyhow::Result<Vec<PairingInfo>> {
+        self.get(maekin_api::PAIRINGS)
+    }
+
+    /// `POST /v1/pairings`, with a node by its name.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn begin_pairing(&self, node: &str) -> anyhow::Result<PairingInfo> {
+        let new = NewPairing { node: node.to_owned(), ..NewPairing::default() };
+        self.post(maekin_api::PAIRINGS, &new)
+    }
+
+    /// `POST /v1/pairings/{code}/approve`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn approve_pairing(&self, code: &str) -> anyhow::Result<()> {
+        self.post(&maekin_api::PAIRING_APPROVE.replace("{code}", code), &())
     }
 
     /// `POST /v1/nodes/{name}/reinstall`.

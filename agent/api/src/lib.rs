@@ -12,6 +12,7 @@
 //! | [`boot`] | install master asks agent: what shall this machine boot |
 //! | [`boot_drives`] | whether either boot drive alone would start a node |
 //! | [`cluster`] | the cluster and its members |
+//! | [`discovery`] | nodes that were heard on the wire |
 //! | [`install`] | install window, installations under way |
 //! | [`join`] | how a node becomes a member |
 //! | [`machine`] | machines that boot from the network: what they tell, what they are told |
@@ -35,6 +36,7 @@ pub mod audit;
 pub mod boot;
 pub mod boot_drives;
 pub mod cluster;
+pub mod discovery;
 pub mod install;
 pub mod join;
 pub mod machine;
@@ -112,6 +114,8 @@ pub const JOIN: &str = "/v1/join";
 pub const JOIN_TOKENS: &str = "/v1/join-tokens";
 /// `DELETE`: a token lets nobody in any more.
 pub const JOIN_TOKEN: &str = "/v1/join-tokens/{id}";
+/// `GET` list of [`discovery::Discovered`]: nodes that wait to be let in, and other clusters, as this member hears them.
+pub const DISCOVERED: &str = "/v1/discovered";
 /// Pairings that this node's console shows. `GET` list of [`trust::PairingInfo`]; on a member, `POST` [`trust::NewPairing`]
 /// begins one, answers [`trust::PairingInfo`].
 pub const PAIRINGS: &str = "/v1/pairings";
@@ -127,6 +131,9 @@ pub const NODE_PAIRING_REVEAL: &str = "/v1/node/pairing/reveal";
 pub const NODE_PAIRING_TOKEN: &str = "/v1/node/pairing/token";
 /// `POST` [`trust::JoinWith`]: this node, which is no member yet, shall join a cluster.
 pub const NODE_JOIN: &str = "/v1/node/join";
+/// `POST` [`trust::Leave`]: this node leaves its cluster, forgets it, and waits to be let in again; answers
+/// [`trust::RemovedNode`].
+pub const NODE_LEAVE: &str = "/v1/node/leave";
 /// `POST` [`trust::RenewRequest`], answers [`trust::RenewReply`]. Needs a certificate of this cluster, which may have run
 /// out, and no other authentication.
 pub const CERTIFICATE: &str = "/v1/certificate";

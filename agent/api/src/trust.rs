@@ -143,12 +143,24 @@ pub struct RemovedNode {
     pub at: u64,
 }
 
-/// Body of `POST` [`crate::PAIRINGS`].
+/// Body of `POST` [`crate::NODE_LEAVE`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+pub struct Leave {
+    /// The word `leave`.
+    pub confirm: String,
+}
+
+/// Body of `POST` [`crate::PAIRINGS`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct NewPairing {
-    /// Where the waiting node's API is, `address:port`.
+    /// Where the waiting node's API is, `address:port`; absent where it is named.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub address: String,
+    /// Its host name, or the first digits of its id, at least four, as [`crate::DISCOVERED`] tells them.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub node: String,
 }
 
 /// What a member offers to a node that waits.

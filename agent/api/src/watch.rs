@@ -17,6 +17,14 @@ pub const RESET: &str = "reset";
 /// [`crate::problem::Problem`].
 pub const LOST: &str = "lost";
 
+/// Kind of the nodes that were heard on the wires of the asked node. Events of this kind and the next two are of this
+/// node alone: they have no id, and are not told again.
+pub const DISCOVERED: &str = "discovered";
+/// Kind of the pairings of the asked node.
+pub const PAIRINGS: &str = "pairings";
+/// Kind of the record as a store: its voters, its copies, what is wrong with it.
+pub const RECORD: &str = "record";
+
 /// Something was made, changed or deleted.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "WatchChange")]

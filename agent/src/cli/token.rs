@@ -4,14 +4,20 @@ use std::io::{BufRead, Read};
 
 use clap::Subcommand;
 use maekin_api as api;
+use maekin_api::discovery::{Discovered, DiscoveredState};
 use maekin_api::trust::token::{LONGEST, parse_token};
 use maekin_api::trust::{
-    JoinWith, MadeToken, NewPairing, NewToken, PairingInfo, RemovedNode, TokenInfo, TokenState,
+    JoinWith, Leave, MadeToken, NewPairing, NewToken, PairingInfo, RemovedNode, TokenInfo, TokenState,
 };
 
 use super::{block_on, own};
 use crate::clock::now;
+use crate::http::client::{ClientError, Target};
 use crate::settings::Settings;
+use crate::trust::leaving;
+
+/// What a node that is no member answers.
+const NO_MEMBER: &str = "urn:maekin:not-a-member";
 
 /// What to do with join tokens.
 #[derive(Debug, Clone, Subcommand)]
@@ -73,12 +79,12 @@ pub(crate) fn run(settings: &Settings, what: &What) -> anyhow::Result<()> {
 /// What to do about a pairing.
 #[derive(Debug, Clone, Subcommand)]
 pub(crate) enum Pair {
-    /// On a member: begin one with the node at this address.
+    /// On a member: begin one with this node.
     Begin {
-        /// Where its API is, like 10.77.0.9:8443.
-        address: String,
+        /// Its name or id as `list` shows them, or where its API is, like 10.77.0.9:8443.
+        node: String,
     },
-    /// Show those of this node.
+    /// Show those of this node, and on a member the nodes that wait on its wires.
     List,
     /// The code on the other console is the same; first on the node that waits, then on the member.
     Approve {
@@ -96,8 +102,11 @@ pub(crate) enum Pair {
 pub(crate) fn pair(settings: &Settings, what: &Pair) -> anyhow::Result<()> {
     let target = own(settings);
     match what {
-        Pair::Begin { address } => {
-            let new = NewPairing { address: address.clone() };
+        Pair::Begin { node } => {
+            let new = match node.parse::<std::net::SocketAddr>() {
+                Ok(_) => NewPairing { address: node.clone(), ..NewPairing::default() },
+                Err(_) => NewPairing { node: node.clone(), ..NewPairing::default() },
+            };
             let open: PairingInfo = block_on(target.post(api::PAIRINGS, &new))?;
             println!("code {} for {}: say yes on its console, then here", open.code, open.name);
         }
@@ -105,11 +114,35 @@ pub(crate) fn pair(settings: &Settings, what: &Pair) -> anyhow::Result<()> {
             for open in block_on(target.get::<Vec<PairingInfo>>(api::PAIRINGS))? {
                 println!("{}  {}  {}", open.code, open.name, open.address);
             }
+            discovered(&target)?;
         }
         Pair::Approve { code } => {
             block_on(target.post::<()>(&api::PAIRING_APPROVE.replace("{code}", code), &()))?;
         }
         Pair::Deny { code } => block_on(target.post::<()>(&api::PAIRING_DENY.replace("{code}", code), &()))?,
+    }
+    Ok(())
+}
+
+/// What was heard on the wires; a node that is no member listens to nothing.
+fn discovered(target: &Target) -> anyhow::Result<()> {
+    let heard: Vec<Discovered> = match block_on(target.get(api::DISCOVERED)) {
+        Ok(heard) => heard,
+        Err(e) => match e.downcast_ref() {
+            Some(ClientError::Problem(problem)) if problem.kind == NO_MEMBER => return Ok(()),
+            _ => return Err(e),
+        },
+    };
+    for node in heard {
+        let what = match node.state {
+            DiscoveredState::Waiting => "waits".to_owned(),
+            DiscoveredState::Member => format!("member of {} ({})", node.cluster, node.ca),
+        };
+        let at = node.addresses.join(" ");
+        println!(
+            "{}  {:<20} {what}, release {}, at {at} on {}",
+            node.id, node.name, node.release, node.interface
+        );
     }
     Ok(())
 }
@@ -124,6 +157,20 @@ pub(crate) fn remove(settings: &Settings, name: &str, yes: bool) -> anyhow::Resu
     }
     let removed: RemovedNode = block_on(own(settings).delete(&api::CLUSTER_NODE.replace("{name}", name)))?;
     println!("{} ({}) is no member any more", removed.name, removed.id);
+    Ok(())
+}
+
+/// `leave`.
+pub(crate) fn leave(settings: &Settings, yes: bool) -> anyhow::Result<()> {
+    if !yes {
+        anyhow::bail!(
+            "this node would be no member any more: its voter, its keys and its copies of the record are erased, and it \
+             waits to be let in again. Say so with --yes"
+        );
+    }
+    let with = Leave { confirm: leaving::WORD.to_owned() };
+    let removed: RemovedNode = block_on(own(settings).post_slow(api::NODE_LEAVE, &with))?;
+    println!("{} left its cluster; `maekin-agent status` says in a moment that it waits", removed.name);
     Ok(())
 }
 

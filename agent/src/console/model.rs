@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use maekin_api::cluster::{Cluster, MemberState};
+use maekin_api::cluster::Cluster;
+use maekin_api::discovery::{Discovered, DiscoveredState};
 use maekin_api::install::{Install, SeenMachine};
 use maekin_api::network::NodeNetwork;
 use maekin_api::node::Node;
+use maekin_api::nodes::NodeState;
+use maekin_api::trust::PairingInfo;
 
 use maekin_rootfs::node::Network;
 
@@ -24,12 +27,33 @@ pub(super) struct Snapshot {
     pub(super) network: Option<NodeNetwork>,
     pub(super) installs: Vec<Install>,
     pub(super) machines: Vec<SeenMachine>,
+    /// How each member is, by its id.
+    pub(super) standings: BTreeMap<String, Standing>,
+    /// Nodes that wait on this member's wires, and other clusters.
+    pub(super) discovered: Vec<Discovered>,
+    /// Codes that are to be compared.
+    pub(super) pairings: Vec<PairingInfo>,
     /// Why something above is absent.
     pub(super) problem: String,
     /// Whether a shell needs the admin password.
     pub(super) locked: bool,
     /// What the menu may give.
     pub(super) policy: Policy,
+}
+
+impl Snapshot {
+    /// Nodes that wait to be let in.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Discovered> {
+        self.discovered.iter().filter(|node| node.state == DiscoveredState::Waiting)
+    }
+}
+
+/// How a member is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Standing {
+    pub(super) state: NodeState,
+    pub(super) since: u64,
+    pub(super) why: String,
 }
 
 /// A page of the menu.
@@ -127,6 +151,17 @@ pub(super) enum PromptKind {
     Stick,
     /// A join token, for this node.
     Token,
+    /// Which node a pairing is begun with.
+    Pair,
+    /// Which code is the same on both consoles, or is not, where several are shown.
+    PairCode {
+        /// It is.
+        yes: bool,
+    },
+    /// The admin password, for leaving the cluster.
+    LeavePassword,
+    /// The word that confirms that: `leave`.
+    LeaveSure,
     /// A new admin password.
     NewPassword,
     /// The same again.
@@ -200,8 +235,6 @@ pub(super) struct Model {
     pub(super) scroll: usize,
     /// The terminal that was lent to a shell.
     pub(super) shell_on: Option<String>,
-    /// Members by id: the state each was seen in, and since when; 0: since before this console looked.
-    pub(super) seen: BTreeMap<String, (MemberState, u64)>,
     /// The consoles that this is shown on.
     pub(super) consoles: Vec<Console>,
     pub(super) clock: Option<Clock>,
@@ -210,19 +243,4 @@ pub(super) struct Model {
     pub(super) sticks: Option<Sticks>,
     pub(super) bundle: Bundle,
     pub(super) presence: Option<Presence>,
-}
-
-impl Model {
-    /// Takes in how the members are now, and since when.
-    pub(super) fn watch(&mut self, cluster: &Cluster, now: u64) {
-        let first = self.seen.is_empty();
-        self.seen.retain(|id, _| cluster.nodes.iter().any(|member| member.id == *id));
-        for member in &cluster.nodes {
-            let since = if first { 0 } else { now };
-            let seen = self.seen.entry(member.id.clone()).or_insert((member.state, since));
-            if seen.0 != member.state {
-                *seen = (member.state, now);
-            }
-        }
-    }
 }

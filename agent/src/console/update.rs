@@ -36,6 +36,8 @@ pub(super) enum Event {
     Password { console: usize, right: bool },
     /// A password was checked, for another network.
     Unlocked { console: usize, right: bool },
+    /// A password was checked of somebody who wants this node to leave its cluster.
+    MayLeave { console: usize, right: bool },
     /// What came of a request.
     Said(String),
     /// A join token was made.
@@ -79,10 +81,6 @@ pub(super) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
             // So does the kernel when a mirror loses a drive.
             let alarmed = alarms(&snapshot) != alarms(&model.snapshot);
             model.snapshot = *snapshot;
-            if let (Some(cluster), Some(node)) = (model.snapshot.cluster.clone(), &model.snapshot.node) {
-                let now = node.time;
-                model.watch(&cluster, now);
-            }
             let mut effects = if joined || alarmed { vec![Effect::Repaint] } else { vec![] };
             effects.extend(again(model));
             effects
@@ -106,6 +104,15 @@ pub(super) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
             ask(model, console, PromptKind::Address)
         }
         Event::Unlocked { right: false, .. } => entry::refuse(model, "The password is another one."),
+        Event::MayLeave { console, right } => {
+            model.checking = None;
+            model.message.clear();
+            if right {
+                ask(model, console, PromptKind::LeaveSure)
+            } else {
+                entry::refuse(model, "The password is another one.")
+            }
+        }
         Event::Said(text) => {
             model.message = text;
             vec![]
@@ -269,6 +276,10 @@ fn letter(model: &mut Model, console: usize, c: char) -> Vec<Effect> {
         (Page::Join, 'k') => entry::refuse(model, "Only a member can let others in."),
         (Page::Network, 'e') => set_network(model, console),
         (Page::Network, 'c' | 'v') => decide_network(model, c == 'c'),
+        (Page::Join, 'l') => leave(model, console),
+        (Page::Cluster, 'b') if member(&model.snapshot) => ask(model, console, PromptKind::Pair),
+        (Page::Cluster, 'b') => entry::refuse(model, "Only a member can let others in."),
+        (Page::Cluster | Page::Join, 'y' | 'n') => compare(model, console, c == 'y'),
         (Page::Time, 't') => set_clock(model, console),
         (Page::Support, 'w') => write_bundle(model, console),
         (Page::Password, 'n') => new_password(model, console),
@@ -303,6 +314,23 @@ fn decide_network(model: &mut Model, confirm: bool) -> Vec<Effect> {
 pub(super) fn trying(snapshot: &Snapshot) -> bool {
     let trial = snapshot.network.as_ref().and_then(|network| network.trial.as_ref());
     trial.is_some_and(|trial| trial.state == TrialState::Trying)
+}
+
+/// Somebody says that the code on the other console is the same, or that it is not.
+fn compare(model: &mut Model, console: usize, yes: bool) -> Vec<Effect> {
+    match model.snapshot.pairings.as_slice() {
+        [] => entry::refuse(model, "There is no code to compare."),
+        [one] => vec![Effect::Ask(Job::Pair { code: one.code.clone(), yes })],
+        _ => ask(model, console, PromptKind::PairCode { yes }),
+    }
+}
+
+fn leave(model: &mut Model, console: usize) -> Vec<Effect> {
+    if !member(&model.snapshot) {
+        return entry::refuse(model, "This node is no member of a cluster.");
+    }
+    let kind = if model.snapshot.locked { PromptKind::LeavePassword } else { PromptKind::LeaveSure };
+    ask(model, console, kind)
 }
 
 fn set_clock(model: &mut Model, console: usize) -> Vec<Effect> {

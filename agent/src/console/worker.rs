@@ -12,7 +12,8 @@ use maekin_api as api;
 use maekin_api::install::{Deny, Install, OpenWindow, Progress, SeenMachine, Terms, WindowState};
 use maekin_api::network::{Decide, NodeNetwork, SetNetwork, TrialState};
 use maekin_api::node::{Membership, Node};
-use maekin_api::trust::{JoinWith, MadeToken, NewToken};
+use maekin_api::nodes::NodeInfo;
+use maekin_api::trust::{JoinWith, Leave, MadeToken, NewPairing, NewToken, PairingInfo, RemovedNode};
 use maekin_host::block;
 use maekin_host::cmd::Cmd;
 use maekin_host::file::read_text;
@@ -20,7 +21,7 @@ use maekin_rootfs::node::{Network, NodeConfig};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use super::clock::{self, Clock};
-use super::model::{Bundle, Snapshot, Sticks};
+use super::model::{Bundle, Snapshot, Standing, Sticks};
 use super::policy::Policy;
 use super::presence;
 use super::update::{Event, trying};
@@ -32,6 +33,7 @@ use crate::http::auth::verify_password;
 use crate::http::client::{ClientError, Target};
 use crate::settings::Settings;
 use crate::support;
+use crate::trust::leaving::WORD;
 
 /// How often the agent is asked while somebody is there; a job that is done asks at once. Each time costs a handful of
 /// questions to the record, and there is a console on every node.
@@ -78,6 +80,14 @@ pub(super) enum Job {
     Run(Cmd),
     /// Join a cluster by this token.
     Join { token: String },
+    /// Begin a pairing with this node: its name, id or address.
+    BeginPairing { node: String },
+    /// The code on the other console is the same, or it is not.
+    Pair { code: String, yes: bool },
+    /// Is this the admin password? It is asked for somebody who wants this node to leave its cluster.
+    LeavePassword { console: usize, password: String },
+    /// Leave the cluster.
+    Leave,
     /// Make a join token for one node.
     MakeToken,
     /// How is the clock?
@@ -180,6 +190,7 @@ fn pace(snapshot: &Snapshot, quiet: Duration, now: u64) -> Duration {
     let under_way =
         |p: &Progress| matches!(p, Progress::Booting | Progress::Installing { .. } | Progress::Installed);
     let busy = snapshot.node.is_none()
+        || !snapshot.pairings.is_empty()
         || snapshot.cluster.as_ref().is_none_or(|cluster| cluster.install_window.open)
         || snapshot.machines.iter().any(|machine| now < machine.last_seen.saturating_add(WAITING))
         || snapshot.installs.iter().any(|install| under_way(&install.progress));
@@ -204,10 +215,7 @@ async fn carry_out(long: &Long, target: &Target, job: Job) -> Option<Event> {
             Err(e) => format!("{e:#}"),
         })),
         Job::Password { console, password } => {
-            let right = check(&long.settings, &password);
-            if !right {
-                tokio::time::sleep(PENALTY).await;
-            }
+            let right = checked(&long.settings, &password).await;
             Some(Event::Password { console, right })
         }
         Job::Unlock { console, password } => {
@@ -233,6 +241,26 @@ async fn carry_out(long: &Long, target: &Target, job: Job) -> Option<Event> {
                 Err(e) => chain(&e),
             }))
         }
+        Job::LeavePassword { console, password } => {
+            let right = checked(&long.settings, &password).await;
+            Some(Event::MayLeave { console, right })
+        }
+        Job::Leave => {
+            let with = Leave { confirm: WORD.to_owned() };
+            let left = target.post_slow::<RemovedNode>(api::NODE_LEAVE, &with).await;
+            Some(Event::Said(match left {
+                Ok(_) => "This node left its cluster, and begins anew in a moment.".to_owned(),
+                Err(e) => chain(&e),
+            }))
+        }
+        Job::BeginPairing { node } => Some(Event::Said(match begin_pairing(target, node).await {
+            Ok(open) => format!("Compare the code {} with the console of {}.", open.code, open.name),
+            Err(e) => chain(&e),
+        })),
+        Job::Pair { code, yes } => Some(Event::Said(match pair(target, &code, yes).await {
+            Ok(text) => text.to_owned(),
+            Err(e) => chain(&e),
+        })),
         Job::Run(command) => command.run().err().map(|e| Event::Said(chain(&e))),
         Job::Join { token } => {
             let asked = target.post::<()>(api::NODE_JOIN, &JoinWith { token: token.into() }).await;
@@ -298,6 +326,33 @@ fn bundle(long: &Long, device: &Path) {
     }));
 }
 
+async fn checked(settings: &Settings, password: &str) -> bool {
+    let right = check(settings, password);
+    if !right {
+        tokio::time::sleep(PENALTY).await;
+    }
+    right
+}
+
+async fn begin_pairing(target: &Target, node: String) -> Result<PairingInfo, ClientError> {
+    let new = if node.parse::<std::net::SocketAddr>().is_ok() {
+        NewPairing { address: node, ..NewPairing::default() }
+    } else {
+        NewPairing { node, ..NewPairing::default() }
+    };
+    target.post(api::PAIRINGS, &new).await
+}
+
+async fn pair(target: &Target, code: &str, yes: bool) -> Result<&'static str, ClientError> {
+    let (path, said) = if yes {
+        (api::PAIRING_APPROVE, "You said yes; it takes a yes at the other console too.")
+    } else {
+        (api::PAIRING_DENY, "You said no; nobody was let in.")
+    };
+    target.post::<()>(&path.replace("{code}", code), &()).await?;
+    Ok(said)
+}
+
 async fn decide(target: &Target, code: &str, yes: bool) -> anyhow::Result<String> {
     let machine = plain(code)?;
     if yes {
@@ -349,19 +404,26 @@ async fn look(settings: &Settings, target: &Target) -> Snapshot {
     }
     // Of an older agent there is none to be had.
     snapshot.network = target.get::<NodeNetwork>(api::network::OWN).await.ok();
+    snapshot.pairings = target.get(api::PAIRINGS).await.unwrap_or_default();
     let member = snapshot.node.as_ref().is_some_and(|n| matches!(n.membership, Membership::Member { .. }));
     if !member {
         return snapshot;
     }
     let all = async {
         let cluster = target.get(api::CLUSTER).await?;
+        let nodes: Vec<NodeInfo> = target.get(api::NODES).await?;
+        let discovered = target.get(api::DISCOVERED).await?;
         let installs = target.get(api::INSTALLS).await?;
         let machines = target.get(api::MACHINES).await?;
-        Ok::<_, ClientError>((cluster, installs, machines))
+        Ok::<_, ClientError>((cluster, nodes, discovered, installs, machines))
     };
     match all.await {
-        Ok((cluster, installs, machines)) => {
+        Ok((cluster, nodes, discovered, installs, machines)) => {
             snapshot.cluster = Some(cluster);
+            let standing =
+                |node: NodeInfo| (node.id, Standing { state: node.state, since: node.since, why: node.why });
+            snapshot.standings = nodes.into_iter().map(standing).collect();
+            snapshot.discovered = discovered;
             snapshot.installs = installs;
             snapshot.machines = machines;
         }
@@ -372,7 +434,7 @@ async fn look(settings: &Settings, target: &Target) -> Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use super::super::view::tests::quiet;
+    use super::super::view::tests::{pairing, quiet};
     use super::*;
 
     #[test]
@@ -396,6 +458,7 @@ mod tests {
             ("the agent does not answer", Snapshot::default(), gone, WATCHED),
             ("no member yet", Snapshot { cluster: None, ..quiet() }, gone, WATCHED),
             ("the window is open", window(true), gone, WATCHED),
+            ("a code is compared", Snapshot { pairings: vec![pairing()], ..quiet() }, gone, WATCHED),
             ("an installation", install(Progress::Booting), gone, WATCHED),
             ("one that is over", install(Progress::Joined), gone, SELDOM),
             ("one that failed", install(Progress::Failed { reason: String::new() }), gone, SELDOM),

@@ -51,6 +51,7 @@ use super::request;
 use super::table::{Op, delete, get, group, patch, post, put, router};
 use super::watch;
 use crate::app::App;
+use crate::discovery::routes as discovery;
 use crate::network::routes as network;
 use crate::tasks::routes as tasks;
 use crate::trust::routes as trust;
@@ -179,6 +180,8 @@ pub(crate) fn operations() -> Vec<Op> {
                 .takes::<api::trust::RenewRequest>().answers::<api::trust::RenewReply>(),
             delete(api::CLUSTER_NODE, "removeNode", Admin, "Remove a member: what it has is good for nothing from then on.", trust::remove)
                 .answers::<api::trust::RemovedNode>(),
+            get(api::DISCOVERED, "listDiscovered", Viewer, "Nodes that wait to be let in, and other clusters, as this member hears them.", discovery::list)
+                .lists::<api::discovery::Discovered>(),
             get(api::PAIRINGS, "listPairings", Admin, "Pairings that this node's console shows.", trust::pairings)
                 .lists::<api::trust::PairingInfo>(),
             post(api::PAIRINGS, "beginPairing", Admin, "Begin a pairing with a node that waits.", trust::begin_pairing)
@@ -193,6 +196,8 @@ pub(crate) fn operations() -> Vec<Op> {
                 .takes::<api::trust::JoinWith>().unaudited(),
             post(api::NODE_JOIN, "joinWithToken", Admin, "Have this node, which is no member yet, join a cluster.", trust::join)
                 .takes::<api::trust::JoinWith>(),
+            post(api::NODE_LEAVE, "leaveCluster", Admin, "Have this node leave its cluster, forget it, and wait to be let in again.", trust::leave)
+                .takes::<api::trust::Leave>().answers::<api::trust::RemovedNode>(),
         ]),
         group("tasks", [
             get(api::TASKS, "listTasks", Viewer, "Long work, the newest first.", tasks::list)

@@ -2,11 +2,13 @@
 //!
 //! | module | job |
 //! | --- | --- |
+//! | [`local`] | what changes on this node alone |
 //! | [`plan`] | which changes are told, and as what text (pure) |
 //!
 //! A listener that takes nothing is let go, and so is one whose node is cut off: it learns that at the next heartbeat.
 //! Streams end with their connection, after some minutes; listeners go on with `Last-Event-ID`.
 
+mod local;
 mod plan;
 
 use std::sync::Arc;
@@ -19,7 +21,8 @@ use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use maekin_api::watch::{LOST, Mark, READY, RESET};
 use tokio::io::{AsyncWriteExt, DuplexStream};
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{OwnedSemaphorePermit, broadcast};
 use tokio_util::io::ReaderStream;
 
 use super::error::ApiError;
@@ -27,6 +30,8 @@ use super::identity::Identity;
 use crate::app::App;
 use crate::record::watch::{Heard, Watch};
 use crate::record::{Record, RecordError, keys};
+pub(crate) use local::Board;
+use local::News;
 use plan::{Wanted, event};
 
 /// Most listeners of a node at once.
@@ -62,7 +67,8 @@ pub(crate) async fn get(
     let at = known.unwrap_or(now);
     let watch = record.watch(keys::ALL, at.saturating_add(1)).await?;
     let (ours, theirs) = tokio::io::duplex(BUFFER);
-    let listener = Listener { record, wanted, at, out: ours, _place: place };
+    let news = app.news.listen();
+    let listener = Listener { record, news, wanted, at, out: ours, _place: place };
     tokio::spawn(listener.run(first, watch));
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, Body::from_stream(ReaderStream::new(theirs))).into_response())
@@ -70,6 +76,7 @@ pub(crate) async fn get(
 
 struct Listener {
     record: Record,
+    news: broadcast::Receiver<News>,
     wanted: Wanted,
     /// All changes up to this revision were told.
     at: i64,
@@ -87,6 +94,18 @@ impl Listener {
         loop {
             let heard = tokio::select! {
                 heard = watch.next() => heard,
+                news = self.news.recv() => {
+                    // Behind by too many: whatever is watched may be another one.
+                    let text = match news {
+                        Ok(news) => self.wanted.news(&news, self.at),
+                        Err(RecvError::Lagged(_)) => self.wanted.any_news(self.at),
+                        Err(RecvError::Closed) => return, // the agent ends
+                    };
+                    if !text.is_empty() && self.say(&text).await.is_err() {
+                        return;
+                    }
+                    continue;
+                }
                 _ = beat.tick() => {
                     let alive = self.record.revision().await;
                     if self.beat(alive).await.is_err() {

@@ -94,6 +94,7 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
             Ok(done) => {
                 tracing::info!(?done, "backup of the record");
                 app.record_care.backup_failed("");
+                app.news.tell(maekin_api::watch::RECORD, "backups", false);
                 let voters = member.record.members_as_known().await.unwrap_or_default();
                 let votes = voters.iter().filter(|v| !v.learner).count();
                 pause = if votes > 1 { EVERY } else { EVERY_ALONE };

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use maekin_api::alarm::{Alarm, Severity};
 use maekin_api::record as api;
+use maekin_api::watch::RECORD;
 
 use super::snapshot::{Status, StoreAlarm};
 use super::values::{NodeValue, RestoredValue};
@@ -59,7 +60,8 @@ impl Care {
         self.shared.read().unwrap_or_else(PoisonError::into_inner).backup.clone()
     }
 
-    fn found(&self, found: Vec<Found>, now: u64) {
+    /// Says whether other alarms are on now.
+    fn found(&self, found: Vec<Found>, now: u64) -> bool {
         let mut shared = self.shared.write().unwrap_or_else(PoisonError::into_inner);
         let change = follow(&mut shared.since, found, now);
         for alarm in change.alarms.iter().filter(|a| change.raised.contains(&a.id)) {
@@ -69,6 +71,7 @@ impl Care {
             tracing::info!(alarm = id, "cleared");
         }
         shared.alarms = change.alarms;
+        !change.raised.is_empty() || !change.cleared.is_empty()
     }
 }
 
@@ -167,7 +170,9 @@ async fn look(app: &App, record: &Record, now: u64) -> Vec<(String, Status)> {
     let problem = app.record_care.backup_problem();
     let current = backup::report(&app.settings.state, &problem).current_at;
     let age = current.map(|at| now.saturating_sub(at)).ok_or(app.record_care.born.elapsed().as_secs());
-    app.record_care.found(judge(&alarms, age, &problem), now);
+    if app.record_care.found(judge(&alarms, age, &problem), now) {
+        app.news.tell(RECORD, "alarms", false);
+    }
     statuses
 }
 

@@ -18,10 +18,27 @@ pub(crate) mod inviting;
 pub(crate) mod talk;
 pub(crate) mod waiting;
 
+use maekin_rootfs::node::ClusterIntent;
+
+use crate::app::App;
+use crate::membership;
+
 /// How long a pairing may take, seconds: then it is forgotten.
 pub(crate) const LIFE: u64 = 300;
 /// Least time between the beginnings of two pairings of a node, seconds: what bounds guessing.
 pub(crate) const PAUSE: u64 = 10;
+
+/// Whether this node waits to be let into a cluster by a person: it never was a member since it was installed, it was not
+/// told to make a cluster of its own, and where it was told which one to join, that did not work yet.
+pub(crate) fn waits(app: &App) -> bool {
+    let never = || membership::cluster_id(app).is_ok_and(|id| id.is_none());
+    let told = match &app.config.cluster {
+        ClusterIntent::Wait => true,
+        ClusterIntent::Join { .. } => app.joining_failed(),
+        ClusterIntent::Create { .. } => false,
+    };
+    told && app.member().is_err() && never()
+}
 
 /// A pairing does not go on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

@@ -15,6 +15,7 @@ use crate::install::{TRIES, invites};
 use crate::membership::{MembershipError, signer};
 use crate::pki::PkiError;
 use crate::record::keys::{self, under};
+use crate::record::look::Look;
 use crate::record::values::{NodeValue, TicketValue};
 use crate::record::{Change, RecordError};
 pub(crate) use plan::Refusal;
@@ -57,6 +58,16 @@ pub(crate) enum RemovalError {
 
 fn told(value: &RemovedValue) -> RemovedNode {
     RemovedNode { id: value.id.clone(), name: value.name.clone(), by: value.by.clone(), at: value.at }
+}
+
+/// Whether `own`, which is the node that asks itself, may go: by the same rules as another one.
+///
+/// # Errors
+/// [`Refusal`].
+pub(crate) fn check_leaving(own: &NodeValue, nodes: &[NodeValue], look: &Look) -> Result<(), Refusal> {
+    // Nobody of these decides: the node is not asked about another one, and another one will do it.
+    let seen = Seen { target: own, nodes, voters: &look.voters, alive: &look.alive, own_id: "" };
+    plan_removal(&seen).map(drop)
 }
 
 /// Removes the member that is called `name` or has that id. One that was removed already stays so.

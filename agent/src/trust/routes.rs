@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use axum::response::Response;
 use axum::{Extension, Json};
 use maekin_api::trust::{
-    JoinWith, MadeToken, NewPairing, NewToken, PairingBegun, PairingInfo, PairingNonce, PairingOffer,
+    JoinWith, Leave, MadeToken, NewPairing, NewToken, PairingBegun, PairingInfo, PairingNonce, PairingOffer,
     RemovedNode, RenewReply, RenewRequest,
 };
 use maekin_api::{JOIN_TOKENS, PAIRINGS};
@@ -17,6 +17,7 @@ use rcgen::PublicKeyData;
 
 use super::invitation::Invitation;
 use super::known::{self, Lapsed};
+use super::leaving::{self, LeavingError};
 use super::pairing::PairingError;
 use super::pairing::talk::{self, TalkError};
 use super::removal::{self, RemovalError};
@@ -175,6 +176,28 @@ fn refusal(error: RemovalError) -> ApiError {
     }
 }
 
+/// `POST` [`maekin_api::NODE_LEAVE`].
+pub(crate) async fn leave(State(app): State<Arc<App>>, body: Body) -> Answer<RemovedNode> {
+    let with: Leave = parse(body)?;
+    if with.confirm != leaving::WORD {
+        return Err(ApiError::bad_request("confirm: must be the word `leave`"));
+    }
+    let member = app.member()?;
+    leaving::leave(&app, &member).await.map(Json).map_err(stays)
+}
+
+fn stays(error: LeavingError) -> ApiError {
+    let detail = chain(&error);
+    let new = |status, kind| ApiError::new(status, kind, "This node does not leave", detail.clone());
+    match error {
+        LeavingError::Record(e) => e.into(),
+        LeavingError::Refused(_) | LeavingError::Said(_) => new(StatusCode::CONFLICT, "removal-refused"),
+        LeavingError::NoMember => new(StatusCode::CONFLICT, "not-among-members"),
+        LeavingError::Nobody(_) => new(StatusCode::SERVICE_UNAVAILABLE, "nobody-removes"),
+        LeavingError::Pki(_) | LeavingError::Tls(_) | LeavingError::File(_) => ApiError::internal(detail),
+    }
+}
+
 /// `GET` [`maekin_api::PAIRINGS`].
 pub(crate) async fn pairings(State(app): State<Arc<App>>, page: Page) -> Response {
     page.of(PAIRINGS, talk::list(&app), |pairing| pairing.code.clone())
@@ -183,10 +206,16 @@ pub(crate) async fn pairings(State(app): State<Arc<App>>, page: Page) -> Respons
 /// `POST` [`maekin_api::PAIRINGS`].
 pub(crate) async fn begin_pairing(State(app): State<Arc<App>>, body: Body) -> Answer<PairingInfo> {
     let new: NewPairing = parse(body)?;
-    let wrong = |_| ApiError::bad_request("address: must be like 10.77.0.9:8443");
-    let address: std::net::SocketAddr = new.address.parse().map_err(wrong)?;
     let member = app.member()?;
-    talk::begin(&app, &member, &address.to_string()).await.map(Json).map_err(unpaired)
+    let addresses = match (new.address.as_str(), new.node.as_str()) {
+        (address, "") => {
+            let wrong = |_| ApiError::bad_request("address: must be like 10.77.0.9:8443");
+            vec![address.parse().map_err(wrong)?]
+        }
+        ("", node) => app.discovery.find(node)?,
+        _ => return Err(ApiError::bad_request("say either `address` or `node`")),
+    };
+    talk::begin_at(&app, &member, &addresses).await.map(Json).map_err(unpaired)
 }
 
 /// `POST` [`maekin_api::PAIRING_APPROVE`].

@@ -183,7 +183,15 @@ fn cli_daily_verbs_are_requests_of_the_api() {
         _ => agent(asked),
     });
     type Row = (&'static str, &'static [&'static str], u8, &'static str, &'static str, Value);
-    let rows: [Row; 9] = [
+    let rows: [Row; 10] = [
+        (
+            "pair begin node-9",
+            &[],
+            0,
+            "CODE      SIDE     NAME     ADDRESS         APPROVED   AGE\n321-654   member   node-9   10.0.0.9:8443   no         5s\n",
+            "POST /v1/pairings",
+            json!({"node": "node-9"}),
+        ),
         (
             "pair begin 10.0.0.9:8443",
             &[],

@@ -61,8 +61,9 @@ pub(crate) enum Window {
 pub(crate) enum Pair {
     /// Begin: both consoles show a code then.
     Begin {
-        /// Where the waiting node is, ADDRESS:PORT, as its console shows it.
-        address: String,
+        /// The waiting node's name or id, as `maekin get discovered` shows them, or ADDRESS:PORT, as its console does.
+        #[arg(value_name = "NODE")]
+        waiting: String,
     },
     /// The code is the same on both consoles.
     Approve {
@@ -187,8 +188,10 @@ pub(super) fn window(
 /// `pair`.
 pub(super) fn pair(session: &Session, what: &Pair, look: Look, stage: &mut Stage<'_>) -> Result<(), Fault> {
     let (verb, code, said) = match what {
-        Pair::Begin { address } => {
-            let ask = Ask::with("POST", "/v1/pairings", &json!({"address": address}));
+        Pair::Begin { waiting: node } => {
+            let address = node.parse::<std::net::SocketAddr>().is_ok();
+            let body = if address { json!({"address": node}) } else { json!({"node": node}) };
+            let ask = Ask::with("POST", "/v1/pairings", &body);
             let (info, _) = session.ask(&ask, "pairing", stage)?;
             show::things(Resource::find("pairings")?, std::slice::from_ref(&info), &info, look, stage)?;
             writeln!(

@@ -26,6 +26,11 @@ pub(super) fn render(config: &NodeConfig) -> String {
         "\t\tmeta l4proto { icmp, ipv6-icmp } accept\n",
         "\t\tudp dport 546 ip6 saddr fe80::/10 accept comment \"DHCPv6 answers\"\n",
     ));
+    // Nodes that wait to be let in are found by it (`_maekin._tcp`), whatever addresses they have.
+    text.push_str(concat!(
+        "\t\tip daddr 224.0.0.251 udp dport 5353 accept comment \"multicast DNS\"\n",
+        "\t\tip6 daddr ff02::fb udp dport 5353 accept comment \"multicast DNS\"\n",
+    ));
     if !config.admin.ssh_keys.is_empty() {
         text.push_str("\t\ttcp dport 22 accept comment \"ssh\"\n");
     }

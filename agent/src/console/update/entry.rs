@@ -13,6 +13,7 @@ use super::super::network;
 use super::super::worker::Job;
 use super::{Effect, ask};
 use crate::reset::SHORTEST;
+use crate::trust::leaving::WORD;
 
 /// Longest text that can be typed.
 pub(super) const LONGEST: usize = 128;
@@ -72,6 +73,36 @@ fn entered(model: &mut Model, prompt: Prompt) -> Vec<Effect> {
             vec![Effect::Ask(Job::SetNetwork { network })]
         }
         PromptKind::NetworkSure { .. } => refuse(model, "Nothing was changed: `try` was not typed."),
+        PromptKind::LeavePassword => {
+            model.checking = Some(console);
+            "Checking the password ...".clone_into(&mut model.message);
+            vec![Effect::Ask(Job::LeavePassword { console, password: typed })]
+        }
+        PromptKind::LeaveSure if typed == WORD => {
+            "Leaving; this takes a moment.".clone_into(&mut model.message);
+            vec![Effect::Ask(Job::Leave)]
+        }
+        PromptKind::LeaveSure => refuse(model, "Nothing was done: `leave` was not typed."),
+        PromptKind::Pair => {
+            let ids: Vec<String> = model.snapshot.waiting().take(2).map(|node| node.id.clone()).collect();
+            let only = if let [only] = ids.as_slice() { Some(only.clone()) } else { None };
+            match (typed.trim(), only) {
+                ("", None) => refuse(model, "Nothing was begun: which node is not clear."),
+                ("", Some(node)) => vec![Effect::Ask(Job::BeginPairing { node })],
+                (node, _) => vec![Effect::Ask(Job::BeginPairing { node: node.to_owned() })],
+            }
+        }
+        PromptKind::PairCode { yes } => {
+            let code = typed.trim().to_owned();
+            let shown = model.snapshot.pairings.iter().any(|pairing| pairing.code == code);
+            if !shown {
+                return refuse(
+                    model,
+                    "Nothing was said: there is no such code here. Do they differ, deny it: n.",
+                );
+            }
+            vec![Effect::Ask(Job::Pair { code, yes })]
+        }
         PromptKind::Code { yes } => {
             let code = typed.trim().to_owned();
             if code.is_empty() {

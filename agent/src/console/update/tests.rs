@@ -3,8 +3,6 @@ use super::*;
 use crate::console::model::Console;
 use crate::console::policy::Policy;
 use maekin_api::boot_drives::BootDrives;
-use maekin_api::cluster::{Cluster, Member, MemberState};
-use maekin_api::install::WindowState;
 use maekin_api::node::{Boot, LocalPool, Node};
 
 fn node(membership: Membership) -> Node {
@@ -182,50 +180,6 @@ fn scrolling_stays_within_what_there_is() {
     }
 }
 
-#[test]
-fn console_since_when_a_member_is_as_it_is() {
-    use maekin_api::cluster::MemberState::{Ready, Unreachable};
-    let cluster = |states: &[MemberState]| Cluster {
-        id: "c".into(),
-        name: "rack".into(),
-        ca_sha256: String::new(),
-        created_at: 1,
-        nodes: states.iter().enumerate().map(|(n, state)| member_in(n, *state)).collect(),
-        install_window: WindowState::default(),
-        leader: None,
-    };
-    let mut model = model(false);
-    let rows: &[(&str, u64, &[MemberState], &[u64])] = &[
-        ("at first nobody knows", 10, &[Ready, Unreachable], &[0, 0]),
-        ("one is lost", 20, &[Unreachable, Unreachable], &[20, 0]),
-        ("it stays lost", 30, &[Unreachable, Unreachable], &[20, 0]),
-        ("it is back, and a new one is there", 40, &[Ready, Unreachable, Ready], &[40, 0, 40]),
-        ("the others are removed", 50, &[Ready], &[40]),
-    ];
-    for (name, time, states, want) in rows {
-        let node = Node { time: *time, ..model.snapshot.node.clone().unwrap() };
-        let snapshot = Snapshot { node: Some(node), cluster: Some(cluster(states)), ..Snapshot::default() };
-        update(&mut model, Event::Snapshot(Box::new(snapshot)));
-        let since: Vec<u64> = model.seen.values().map(|(_, since)| *since).collect();
-        assert_eq!(since, *want, "{name}");
-    }
-}
-
-fn member_in(n: usize, state: MemberState) -> Member {
-    Member {
-        id: format!("id-{n}"),
-        name: format!("node-{n}"),
-        address: String::new(),
-        url: String::new(),
-        state,
-        version: String::new(),
-        voter: false,
-        joined_at: 1,
-        key_sha256: String::new(),
-        roles: vec![],
-    }
-}
-
 /// Consoles: one of the machine, and one of a login over the network.
 fn two_consoles() -> Model {
     let console = |path: &str, local| Console { path: path.into(), local };
@@ -336,4 +290,113 @@ fn console_join_a_token_that_was_made_is_gone_with_the_page() {
     assert!(model.token.is_none());
     update(&mut model, Event::Token("maekin-abc".into()));
     assert!(model.token.is_none(), "it came when nobody looked any more");
+}
+
+fn pairing(code: &str) -> maekin_api::trust::PairingInfo {
+    maekin_api::trust::PairingInfo {
+        code: code.into(),
+        side: maekin_api::trust::PairingSide::Member,
+        name: "node-9".into(),
+        address: "10.77.0.9:8443".into(),
+        sha256: String::new(),
+        approved: false,
+        at: 1,
+    }
+}
+
+fn waiting(id: &str) -> maekin_api::discovery::Discovered {
+    let wire = serde_json::json!({
+        "id": id, "name": "node-9", "state": "waiting", "release": "0.1.0", "addresses": ["10.77.0.9:8443"],
+        "interface": "ens3", "cluster": "", "ca": "", "since": 1, "last": 2, "by": "node-1",
+    });
+    serde_json::from_value(wire).unwrap()
+}
+
+#[test]
+fn console_codes_are_compared_and_clusters_left_by_keys() {
+    type Row = (&'static str, bool, bool, usize, usize, &'static str, &'static [&'static str], &'static str);
+    const BEGIN: &str = "Ask(BeginPairing { node: \"0123456789ab\" })";
+    const YES: &str = "Ask(Pair { code: \"000001\", yes: true })";
+    // Member, locked, codes, nodes that wait.
+    let rows: [Row; 13] = [
+        ("the only node that waits", true, false, 0, 1, "3b\n", &[BEGIN], ""),
+        (
+            "one of two is named",
+            true,
+            false,
+            0,
+            2,
+            "3bnode-9\n",
+            &["Ask(BeginPairing { node: \"node-9\" })"],
+            "",
+        ),
+        (
+            "which one is not clear",
+            true,
+            false,
+            0,
+            2,
+            "3b\n",
+            &[],
+            "Nothing was begun: which node is not clear.",
+        ),
+        ("not by who is no member", false, false, 0, 0, "3b", &[], "Only a member can let others in."),
+        ("the only code", true, false, 1, 0, "3y", &[YES], ""),
+        ("on the node that waits", false, false, 1, 0, "0y", &[YES], ""),
+        ("no", false, false, 1, 0, "0n", &["Ask(Pair { code: \"000001\", yes: false })"], ""),
+        ("one of two codes", true, false, 2, 0, "3y000001\n", &[YES], ""),
+        (
+            "a code that is not here",
+            true,
+            false,
+            2,
+            0,
+            "3y999999\n",
+            &[],
+            "Nothing was said: there is no such code here. Do they differ, deny it: n.",
+        ),
+        ("no code", true, false, 0, 0, "3y", &[], "There is no code to compare."),
+        (
+            "leaving takes the word",
+            true,
+            false,
+            0,
+            0,
+            "0lleave\n",
+            &["Ask(Leave)"],
+            "Leaving; this takes a moment.",
+        ),
+        ("another word", true, false, 0, 0, "0lyes\n", &[], "Nothing was done: `leave` was not typed."),
+        (
+            "nobody leaves who is no member",
+            false,
+            true,
+            0,
+            0,
+            "0l",
+            &[],
+            "This node is no member of a cluster.",
+        ),
+    ];
+    for (name, is_member, locked, codes, nodes, keys, effects, message) in rows {
+        let mut model = model(locked);
+        if is_member {
+            let membership = Membership::Member { cluster_id: "c".into(), cluster: "rack".into() };
+            model.snapshot.node = Some(node(membership));
+        }
+        model.snapshot.pairings = (1..=codes).map(|n| pairing(&format!("{n:06}"))).collect();
+        model.snapshot.discovered =
+            ["0123456789ab", "ba9876543210"][..nodes].iter().map(|id| waiting(id)).collect();
+        assert_eq!(press(&mut model, 0, keys), effects, "{name}");
+        assert_eq!(model.message, message, "{name}");
+    }
+    let mut locked = model(true);
+    locked.snapshot.node = Some(node(Membership::Member { cluster_id: "c".into(), cluster: "rack".into() }));
+    let asked = press(&mut locked, 0, "0lsecret\n");
+    assert!(asked[0].contains("LeavePassword"), "{asked:?}");
+    update(&mut locked, Event::MayLeave { console: 0, right: false });
+    assert!(locked.prompt.is_none() && locked.message.contains("another one"), "a wrong password");
+    update(&mut locked, Event::MayLeave { console: 0, right: true });
+    assert_eq!(press(&mut locked, 1, "leave\n"), [""; 0], "another console is not listened to");
+    assert_eq!(press(&mut locked, 0, "leave\n"), ["Ask(Leave)"]);
 }

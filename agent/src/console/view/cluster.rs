@@ -1,11 +1,14 @@
 //! The members of the cluster, and how this node becomes one.
 
 use maekin_api::cluster::{Cluster, Member, MemberState};
+use maekin_api::discovery::DiscoveredState;
 use maekin_api::node::Membership;
+use maekin_api::nodes::NodeState;
+use maekin_api::trust::{PairingInfo, PairingSide};
 
 use super::super::model::{Model, Snapshot};
 use super::super::worker::TOKEN_MINUTES;
-use super::pages::{field, fields, problem, rule};
+use super::pages::{field, fields, problem, rule, wrap};
 use super::{Line, Sheet, cut};
 
 /// Columns of the table, but for the address, which is last and takes what is left.
@@ -14,6 +17,10 @@ const SINCE: usize = 10;
 const VERSION: usize = 9;
 /// Characters of a token in one line.
 const TOKEN_LINE: usize = 60;
+/// Codes, nodes that wait and other clusters that are named.
+const CODES: usize = 2;
+const WAITING: usize = 4;
+const CLUSTERS: usize = 3;
 /// Room for an address.
 const ADDRESS: usize = 17;
 
@@ -21,13 +28,15 @@ const ADDRESS: usize = 17;
 pub(super) fn members(model: &Model, now: u64) -> Sheet {
     let Some(cluster) = &model.snapshot.cluster else { return absent(&model.snapshot) };
     let ready = cluster.nodes.iter().filter(|m| m.state == MemberState::Ready).count();
-    let head = vec![
+    let mut head = vec![
         Line::plain(field("Cluster", &format!("{}  {}", cut(&cluster.name, 26), cluster.id))),
         Line::plain(field("CA SHA-256", &cluster.ca_sha256)),
         Line::plain(field("Members", &format!("{}, {ready} ready; voters are marked", cluster.nodes.len()))),
-        Line::plain(""),
-        rule(&row("Member", "State", "Since", "Version", "Record", "Address")),
     ];
+    head.extend(codes(&model.snapshot));
+    head.extend(waiting(&model.snapshot));
+    head.push(Line::plain(""));
+    head.push(rule(&row("Member", "State", "Since", "Version", "Record", "Address")));
     let mut nodes: Vec<&Member> = cluster.nodes.iter().collect();
     nodes.sort_by_key(|m| m.state == MemberState::Ready); // stable: by name otherwise
     let body = nodes.into_iter().flat_map(|m| member(m, model, cluster, now)).collect();
@@ -39,12 +48,14 @@ fn row(name: &str, state: &str, since: &str, version: &str, record: &str, addres
 }
 
 fn member(member: &Member, model: &Model, cluster: &Cluster, now: u64) -> Vec<Line> {
-    let ready = member.state == MemberState::Ready;
-    let state = if ready { "ready" } else { "UNREACHABLE" };
-    let since = match model.seen.get(&member.id) {
-        Some((_, since)) if *since > 0 => ago(now.saturating_sub(*since)),
-        _ => "-".to_owned(),
+    let standing = model.snapshot.standings.get(&member.id);
+    let (state, ready) = match (standing.map(|s| s.state), member.state) {
+        (Some(NodeState::Ready), _) | (None, MemberState::Ready) => ("ready", true),
+        (Some(NodeState::Suspect), _) => ("SUSPECT", false),
+        (Some(NodeState::Removed), _) => ("REMOVED", false),
+        (Some(NodeState::Unreachable), _) | (None, MemberState::Unreachable) => ("UNREACHABLE", false),
     };
+    let since = standing.map_or_else(|| "-".to_owned(), |s| ago(now.saturating_sub(s.since)));
     let leads = cluster.leader.as_deref() == Some(member.id.as_str());
     let record = match (leads, member.voter) {
         (true, true) => "leader*",
@@ -60,8 +71,63 @@ fn member(member: &Member, model: &Model, cluster: &Cluster, now: u64) -> Vec<Li
     if long {
         texts.push(format!("   {}", member.address));
     }
+    if let Some(standing) = standing.filter(|_| !ready) {
+        texts.extend(wrap(&standing.why, 74).into_iter().take(2).map(|part| format!("   {part}")));
+    }
     let style = if ready { Line::plain } else { Line::bad };
     texts.into_iter().map(style).collect()
+}
+
+/// Codes that are compared here.
+fn codes(snapshot: &Snapshot) -> Vec<Line> {
+    snapshot.pairings.iter().take(CODES).flat_map(code).collect()
+}
+
+/// A code, and what is to be compared.
+fn code(pairing: &PairingInfo) -> Vec<Line> {
+    let name = cut(&pairing.name, 20);
+    let who = match pairing.side {
+        PairingSide::Member => format!("{name} at {}", cut(&pairing.address, 30)),
+        PairingSide::Waiting => format!("cluster {name} lets this node in"),
+    };
+    let asked = match (pairing.approved, pairing.side) {
+        (true, _) => "you said yes: now the other console has to say yes too    n  no",
+        (false, PairingSide::Member) => "does its console show the same?    y  yes, let it in    n  no",
+        (false, PairingSide::Waiting) => "does the member's console show the same?    y  yes    n  no",
+    };
+    vec![
+        Line::warn(field("Code", &format!("{}    {who}", cut(&pairing.code, 6)))),
+        Line::warn(field("", asked)),
+    ]
+}
+
+/// Nodes that wait on the wires, and other clusters there.
+fn waiting(snapshot: &Snapshot) -> Vec<Line> {
+    let all = snapshot.waiting().count();
+    let mut lines = Vec::new();
+    for (i, node) in snapshot.waiting().take(WAITING).enumerate() {
+        let address = node.addresses.first().map_or("", String::as_str);
+        let text = format!("{:<18} {:<12} {}", cut(&node.name, 18), cut(&node.id, 12), cut(address, 31));
+        lines.push(Line::warn(field(if i == 0 { "Waiting" } else { "" }, &text)));
+    }
+    if all > 0 {
+        let more = all.saturating_sub(WAITING);
+        let more = if more > 0 { format!("and {more} more; ") } else { String::new() };
+        lines.push(Line::plain(field("", &format!("{more}b  let one in, by comparing a code"))));
+    }
+    let mut others: Vec<String> = Vec::new();
+    for node in snapshot.discovered.iter().filter(|node| node.state == DiscoveredState::Member) {
+        let text = format!("{} ({})", cut(&node.cluster, 20), cut(&node.ca, 8));
+        if !others.contains(&text) {
+            others.push(text);
+        }
+    }
+    let more = if others.len() > CLUSTERS { ", ..." } else { "" };
+    others.truncate(CLUSTERS);
+    if !others.is_empty() {
+        lines.push(Line::plain(cut(&field("Other clusters", &format!("{}{more}", others.join(", "))), 79)));
+    }
+    lines
 }
 
 /// A time that has passed, in one unit.
@@ -86,7 +152,8 @@ pub(super) fn join(model: &Model) -> Sheet {
     let snapshot = &model.snapshot;
     let head = vec![rule("How this node is, or becomes, a member"), Line::plain("")];
     let Some(node) = &snapshot.node else { return Sheet { head, body: problem(&snapshot.problem) } };
-    let mut body = standing(&node.membership, &snapshot.problem);
+    let mut body = codes(snapshot);
+    body.extend(standing(&node.membership, &snapshot.problem));
     if let Some(cluster) = &snapshot.cluster {
         body.push(Line::plain(field("CA SHA-256", &cluster.ca_sha256)));
         let own = cluster.nodes.iter().find(|member| member.id == node.id);
@@ -103,10 +170,13 @@ pub(super) fn join(model: &Model) -> Sheet {
         );
         body.extend(fields("", &text, Line::plain));
         body.extend(token(model.token.as_deref()));
-        let name = cut(&node.name, 30);
-        let text = format!("another member removes this one: `maekin-agent remove {name} --yes` there");
-        body.extend(fields("Leaving", &text, Line::plain));
+        let text = "l  leave the cluster: its keys and its copies of the record are erased here, and this node waits to be \
+                    let in again";
+        body.extend(fields("", text, Line::plain));
     } else {
+        let id: String = node.id.chars().filter(|c| *c != '-').take(12).collect();
+        let text = format!("{}  {id}: members see it by this name while it waits", cut(&node.name, 24));
+        body.extend(fields("This node", &text, Line::plain));
         body.extend(fields(
             "",
             "j  join by a token that a member made (`maekin-agent token create`)",
@@ -116,7 +186,8 @@ pub(super) fn join(model: &Model) -> Sheet {
     body.push(Line::plain(""));
     body.extend(fields(
         "Another node",
-        "joins by network boot (4 Install), by a token, or from a stick with the lines of `maekin-agent invite`.",
+        "joins by network boot (4 Install), by a code (3 Cluster), by a token, or from a stick with the lines of \
+         `maekin-agent invite`.",
         Line::plain,
     ));
     Sheet { head, body }

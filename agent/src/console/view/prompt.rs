@@ -69,6 +69,20 @@ pub(super) fn line(model: &Model, now: u64) -> Line {
             Line::warn(asked(&text, typed))
         }
         PromptKind::Token => Line::bold(asked("Join token, made on a member (Esc to leave):", typed)),
+        PromptKind::Pair => {
+            Line::bold(asked("Let in which node: name, id or address (Enter: the only one):", typed))
+        }
+        PromptKind::PairCode { yes } => {
+            let word = if *yes { "is the same on both consoles" } else { "is not" };
+            Line::bold(asked(&format!("Which code {word} (Enter, or Esc to leave):"), typed))
+        }
+        PromptKind::LeavePassword => {
+            Line::bold(asked("Admin password, to leave the cluster (Esc to stay):", &stars))
+        }
+        PromptKind::LeaveSure => {
+            let name = super::cut(name, 20);
+            Line::warn(asked(&format!("To have {name} leave and forget its cluster, type `leave`:"), typed))
+        }
         PromptKind::Stick => Line::bold(asked("Which stick, by its number (Enter: 1; Esc to leave):", typed)),
         PromptKind::NewPassword => {
             let text = format!("New admin password, at least {SHORTEST} characters (Esc to leave):");

@@ -1,14 +1,17 @@
 use super::*;
 use crate::console::clock::Clock;
-use crate::console::model::{Bundle, Console, Presence, Prompt, PromptKind, Snapshot, Sticks};
+use crate::console::model::{Bundle, Console, Presence, Prompt, PromptKind, Snapshot, Standing, Sticks};
 use crate::support::stick::{Refused, Stick};
 use maekin_api::alarm::{Alarm, Severity};
 use maekin_api::boot_drives::{BootDrives, Comparison, Drive, Esp, Half, HalfState, Heal, Proof, State};
 use maekin_api::cluster::{Cluster, Member, MemberState};
+use maekin_api::discovery::{Discovered, DiscoveredState};
 use maekin_api::install::{Install, Progress, SeenMachine, WindowState};
 use maekin_api::machine::Inventory;
 use maekin_api::machine::inventory::{Dmi, Drive as Disk};
 use maekin_api::node::{Array, Boot, Interface, LocalPool, Membership, Node};
+use maekin_api::nodes::NodeState;
+use maekin_api::trust::{PairingInfo, PairingSide};
 
 /// The golden screens lie beside this file; `MAEKIN_BLESS=1` writes them anew.
 fn check(name: &str, model: &Model) {
@@ -349,11 +352,91 @@ fn console_a_rack_that_proved_its_mirror_says_so_and_names_who_is_missing() {
         cluster.leader = Some("id-1".into());
     }
     check("many-missing", &proved);
-    proved.seen = [("id-3".to_owned(), (MemberState::Unreachable, 999_000))].into();
+    proved.snapshot.standings = (1..=40).map(|n| (format!("id-{n}"), standing(n))).collect();
     let page = Model { page: Page::Cluster, selected: 2, ..proved };
     check("members", &page);
     check("members-scrolled", &Model { scroll: 20, ..page.clone() });
     check("members-end", &Model { scroll: 10_000, ..page });
+}
+
+/// How those are: some that are away are suspect only.
+fn standing(n: usize) -> Standing {
+    let (state, why) = match n {
+        6 => (NodeState::Suspect, "it did not answer, and has a moment to object"),
+        n if n.is_multiple_of(3) => (NodeState::Unreachable, "it answers neither this node nor others"),
+        _ => (NodeState::Ready, "it answers"),
+    };
+    Standing { state, since: 1_000_000 - 1000 * n as u64, why: why.into() }
+}
+
+/// A code that is to be compared, on a member.
+pub(crate) fn pairing() -> PairingInfo {
+    PairingInfo {
+        code: "730112".into(),
+        side: PairingSide::Member,
+        name: "node-9".into(),
+        address: "10.77.0.9:8443".into(),
+        sha256: "ab".repeat(32),
+        approved: false,
+        at: 999_990,
+    }
+}
+
+fn heard(n: usize, cluster: &str) -> Discovered {
+    Discovered {
+        id: format!("{n:012x}"),
+        name: format!("node-{n}"),
+        state: if cluster.is_empty() { DiscoveredState::Waiting } else { DiscoveredState::Member },
+        release: "0.1.0".into(),
+        addresses: vec![format!("10.77.0.{n}:8443")],
+        interface: "ens3".into(),
+        cluster: cluster.into(),
+        ca: "36b74e118798932f".into(),
+        since: 999_000,
+        last: 999_990,
+        by: "node-1".into(),
+    }
+}
+
+#[test]
+fn console_codes_and_nodes_that_wait_look_as_agreed() {
+    let page = |page, selected| Model { page, selected, ..whole() };
+    let prompt = |kind, typed: &str| Some(Prompt { console: 0, kind, typed: typed.into() });
+    let mut waiting = page(Page::Cluster, 2);
+    waiting.snapshot.discovered = vec![heard(9, "")];
+    check("pair-waiting", &Model { prompt: prompt(PromptKind::Pair, ""), ..waiting.clone() });
+    waiting.snapshot.discovered =
+        (9..16).map(|n| heard(n, "")).chain([heard(1, "other"), heard(2, "other")]).collect();
+    check("pair-many", &waiting);
+    waiting.snapshot.pairings = vec![pairing()];
+    check("pair-code", &waiting);
+    waiting.snapshot.pairings.push(PairingInfo { code: "000001".into(), ..pairing() });
+    check("pair-codes", &Model { prompt: prompt(PromptKind::PairCode { yes: true }, "7301"), ..waiting });
+
+    let mut alone = page(Page::Join, 9);
+    alone.snapshot = Snapshot { node: alone.snapshot.node, ..Snapshot::default() };
+    if let Some(node) = &mut alone.snapshot.node {
+        let step = "waiting to be let into a cluster".into();
+        node.membership = Membership::Working { step, last_error: String::new() };
+    }
+    check("pair-alone", &alone);
+    let offered =
+        PairingInfo { side: PairingSide::Waiting, name: "rack".into(), address: String::new(), ..pairing() };
+    alone.snapshot.pairings = vec![offered.clone()];
+    check("pair-offered", &alone);
+    alone.snapshot.pairings = vec![PairingInfo { approved: true, ..offered }];
+    check("pair-approved", &alone);
+
+    let leaving = page(Page::Join, 9);
+    check(
+        "leave-password",
+        &Model { prompt: prompt(PromptKind::LeavePassword, "secret"), ..leaving.clone() },
+    );
+    check("leave-sure", &Model { prompt: prompt(PromptKind::LeaveSure, "lea"), ..leaving.clone() });
+    let message = "This node does not leave (HTTP 409): node-1 has the only vote of the record: without it the record is \
+                   gone; add members until there are three, so that others have one too, or restore the record on \
+                   another member from a backup (docs/cluster.md)";
+    check("leave-refused", &Model { message: message.into(), ..leaving });
 }
 
 /// Members with names and addresses of every length, each third one away.

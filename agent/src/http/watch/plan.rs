@@ -7,6 +7,7 @@ use maekin_api::access::Role;
 use maekin_api::watch::{CHANGE, Change};
 use serde::Serialize;
 
+use super::local::{self, News};
 use crate::http::error::ApiError;
 use crate::record::keys;
 use crate::record::watch::Touched;
@@ -42,6 +43,8 @@ const KINDS: [(&str, &str, Role); 19] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Wanted {
     kinds: Vec<(&'static str, &'static str)>,
+    /// Kinds of what changes on this node alone.
+    local: Vec<&'static str>,
     /// Behind which revision; absent: from now on.
     pub(super) after: Option<i64>,
 }
@@ -55,7 +58,7 @@ impl Wanted {
         if query.len() > LONGEST {
             return Err(ApiError::bad_request("the query is too long"));
         }
-        let mut wanted = Self { kinds: Vec::new(), after: None };
+        let mut wanted = Self { kinds: Vec::new(), local: Vec::new(), after: None };
         let mut after = headers.get("last-event-id").map(|value| value.to_str().unwrap_or("x").to_owned());
         for pair in query.split('&').filter(|pair| !pair.is_empty()) {
             match pair.split_once('=') {
@@ -64,7 +67,9 @@ impl Wanted {
                 _ => return Err(ApiError::bad_request("the query may have `kinds` and `after`, no more")),
             }
         }
-        if wanted.kinds.is_empty() {
+        if wanted.kinds.is_empty() && wanted.local.is_empty() {
+            wanted.local =
+                local::KINDS.iter().filter(|(_, least)| role >= *least).map(|kind| kind.0).collect();
             let open = KINDS.iter().filter(|(name, _, least)| role >= *least && *name != "audit");
             wanted.kinds = open.map(|(name, prefix, _)| (*name, *prefix)).collect();
         }
@@ -77,15 +82,20 @@ impl Wanted {
     fn want(&mut self, list: &str, role: Role) -> Result<(), ApiError> {
         // A comma may be written as %2C; names have nothing else to be escaped.
         for name in list.replace("%2C", ",").replace("%2c", ",").split(',') {
+            let here = local::KINDS.iter().find(|(kind, _)| *kind == name);
+            if let Some((kind, least)) = here {
+                may(kind, role, *least)?;
+                if !self.local.contains(kind) {
+                    self.local.push(kind);
+                }
+                continue;
+            }
             let found = KINDS.iter().find(|(kind, _, _)| *kind == name);
-            let names: Vec<_> = KINDS.iter().map(|(kind, _, _)| *kind).collect();
+            let local = local::KINDS.iter().map(|(kind, _)| *kind);
+            let names: Vec<_> = KINDS.iter().map(|(kind, _, _)| *kind).chain(local).collect();
             let unknown = || ApiError::bad_request(format!("kinds: may be of {}", names.join(", ")));
             let (kind, prefix, least) = found.ok_or_else(unknown)?;
-            if role < *least {
-                let title = "Who asks may not do this";
-                let detail = format!("to watch {kind} takes the role {}", least.word());
-                return Err(ApiError::new(axum::http::StatusCode::FORBIDDEN, "forbidden", title, detail));
-            }
+            may(kind, role, *least)?;
             if !self.kinds.contains(&(*kind, *prefix)) {
                 self.kinds.push((*kind, *prefix));
             }
@@ -105,6 +115,21 @@ impl Wanted {
         text
     }
 
+    /// The event of what changed on this node alone, where it is wanted; `at` is the place in the record.
+    pub(super) fn news(&self, news: &News, at: i64) -> String {
+        if !self.local.contains(&news.kind) {
+            return String::new();
+        }
+        let (kind, name) = (news.kind.to_owned(), news.name.clone());
+        event(CHANGE, None, &Change { kind, name, deleted: news.deleted, revision: at })
+    }
+
+    /// Events that say that all of that may be another one.
+    pub(super) fn any_news(&self, at: i64) -> String {
+        let any = |kind: &&'static str| self.news(&News { kind, name: String::new(), deleted: false }, at);
+        self.local.iter().map(any).collect()
+    }
+
     fn told(&self, change: &Touched) -> Option<Change> {
         let fits = |(kind, prefix): &(&'static str, &str)| {
             let name = change.key.strip_prefix(prefix)?;
@@ -114,6 +139,15 @@ impl Wanted {
         let (kind, name) = (kind.to_owned(), name.to_owned());
         Some(Change { kind, name, deleted: change.deleted, revision: change.revision })
     }
+}
+
+fn may(kind: &str, role: Role, least: Role) -> Result<(), ApiError> {
+    if role >= least {
+        return Ok(());
+    }
+    let title = "Who asks may not do this";
+    let detail = format!("to watch {kind} takes the role {}", least.word());
+    Err(ApiError::new(axum::http::StatusCode::FORBIDDEN, "forbidden", title, detail))
 }
 
 /// An event as text. JSON has no line breaks, so its data is one line.
@@ -156,6 +190,9 @@ mod tests {
             ("tickets", "kinds=installs", None, Role::Viewer, false),
             ("tickets for who works", "kinds=installs", None, Role::Operator, true),
             ("users", "kinds=users", None, Role::Operator, false),
+            ("what was heard on the wire", "kinds=discovered,record", None, Role::Viewer, true),
+            ("pairings", "kinds=pairings", None, Role::Operator, false),
+            ("pairings and join tokens", "kinds=pairings,join-tokens", None, Role::Admin, true),
             ("something else", "limit=1", None, Role::Admin, false),
             ("negative", "", Some("-1"), Role::Admin, false),
             ("no number", "", Some("x"), Role::Admin, false),
@@ -166,6 +203,7 @@ mod tests {
             assert_eq!(parse(query, last, role).is_ok(), want, "{name}");
         }
         let all = parse("", None, Role::Viewer).unwrap();
+        assert_eq!(all.local, ["discovered", "record"]);
         assert!(all.kinds.iter().all(|(kind, _)| !["users", "tokens", "audit", "installs"].contains(kind)));
     }
 
@@ -194,6 +232,24 @@ mod tests {
             },
         );
         assert_eq!(nasty.matches("\n\n").count(), 1, "no name makes an event of its own: {nasty}");
+    }
+
+    #[test]
+    fn api_watches_tell_what_changes_on_the_node_alone_without_an_id() {
+        let news = News { kind: "pairings", name: "123456".into(), deleted: false };
+        let rows = [
+            ("wanted", "kinds=pairings", true),
+            ("wanted with others", "kinds=nodes,pairings", true),
+            ("another kind", "kinds=discovered", false),
+            ("of the record", "kinds=nodes", false),
+        ];
+        for (name, query, want) in rows {
+            let text = parse(query, None, Role::Admin).unwrap().news(&news, 7);
+            let event = "event: change\ndata: {\"kind\":\"pairings\",\"name\":\"123456\",\"deleted\":false,\"revision\":7}\n\n";
+            assert_eq!(text, if want { event } else { "" }, "{name}");
+        }
+        let both = parse("kinds=pairings,record", None, Role::Admin).unwrap();
+        assert_eq!(both.any_news(7).matches("event: change").count(), 2);
     }
 
     #[test]

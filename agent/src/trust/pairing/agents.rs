@@ -30,7 +30,11 @@ async fn join_by_pairing_takes_a_yes_on_both_sides() {
     let [ours, his, its] = [&first, &liar, &node].map(|app| Target::Socket(app.settings.socket()));
     let address = format!("127.0.0.1:{}", node.settings.port);
     let begin = async |from: &Target, address: &str| {
-        from.post::<PairingInfo>(PAIRINGS, &NewPairing { address: address.to_owned() }).await
+        from.post::<PairingInfo>(
+            PAIRINGS,
+            &NewPairing { address: address.to_owned(), ..NewPairing::default() },
+        )
+        .await
     };
     let say = async |at: &Target, path: &str, code: &str| {
         at.post::<()>(&path.replace("{code}", code), &()).await.map_err(|e| crate::errors::chain(&e))

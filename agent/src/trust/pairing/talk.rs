@@ -6,9 +6,9 @@ use std::sync::{Arc, PoisonError};
 use maekin_api::trust::{
     JoinWith, NewToken, PairingBegun, PairingInfo, PairingNonce, PairingOffer, PairingSide,
 };
+use maekin_api::watch;
 use maekin_api::{NODE_PAIRING, NODE_PAIRING_REVEAL, NODE_PAIRING_TOKEN};
 use maekin_image::manifest::hex;
-use maekin_rootfs::node::ClusterIntent;
 
 use super::PairingError;
 use super::code::{NONCE, parse_nonce};
@@ -68,8 +68,11 @@ fn waits(app: &App) -> Result<(), TalkError> {
     if app.member().is_ok() {
         return Err(TalkError::NotHere("this node is a member already; ask it to pair with one that waits"));
     }
-    if !matches!(app.config.cluster, ClusterIntent::Wait) {
-        return Err(TalkError::NotHere("this node was not installed to wait (`[cluster] mode = \"wait\"`)"));
+    if !super::waits(app) {
+        return Err(TalkError::NotHere(
+            "this node does not wait to be let in: it was not installed to (`[cluster] mode = \"wait\"`), or is on its way \
+             into a cluster",
+        ));
     }
     Ok(())
 }
@@ -98,7 +101,30 @@ pub(crate) async fn begin(app: &App, member: &Member, address: &str) -> Result<P
     let open =
         Open { code, name: begun.name, address: address.to_owned(), key_sha256: begun.key_sha256, at: now() };
     app.trust.inviting.lock().unwrap_or_else(PoisonError::into_inner).add(open.clone(), now());
+    app.news.tell(watch::PAIRINGS, &open.code, false);
     Ok(told(open))
+}
+
+/// The same with a node that was heard on the wire: at the first of its addresses that answers.
+///
+/// # Errors
+/// [`TalkError`]: why the last one did not.
+pub(crate) async fn begin_at(
+    app: &App,
+    member: &Member,
+    addresses: &[std::net::SocketAddr],
+) -> Result<PairingInfo, TalkError> {
+    let mut last = TalkError::NotHere("the node that is meant has no address");
+    for address in addresses {
+        match begin(app, member, &address.to_string()).await {
+            // It answered, or somebody did: whatever that was, it is told.
+            Err(TalkError::Node { address, source }) if !matches!(*source, ClientError::Problem(_)) => {
+                last = TalkError::Node { address, source };
+            }
+            outcome => return outcome,
+        }
+    }
+    Err(last)
 }
 
 fn told(open: Open) -> PairingInfo {
@@ -188,6 +214,7 @@ pub(crate) async fn approve(app: &App, code: &str, by: &str) -> Result<(), TalkE
     };
     let open = app.trust.inviting.lock().unwrap_or_else(PoisonError::into_inner).take(code, now())?;
     let outcome = invite(app, &member, &open, by).await;
+    app.news.tell(watch::PAIRINGS, code, outcome.is_ok());
     if outcome.is_err() {
         // It can be said again, once there is a yes at the node as well.
         app.trust.inviting.lock().unwrap_or_else(PoisonError::into_inner).add(open, now());
@@ -217,5 +244,6 @@ pub(crate) fn deny(app: &App, code: &str) -> Result<(), TalkError> {
         return Ok(waiting(app, |w| w.decide(code, false, now()))?);
     }
     app.trust.inviting.lock().unwrap_or_else(PoisonError::into_inner).take(code, now())?;
+    app.news.tell(watch::PAIRINGS, code, true);
     Ok(())
 }

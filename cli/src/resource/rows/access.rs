@@ -51,6 +51,7 @@ pub(super) const ACCESS: &[Resource] = &[
         aliases: &["pairing", "pa"],
         about: "nodes and members that compare a code, at the node that answers",
         path: "/v1/pairings",
+        events: Some("pairings"),
         named: &["/code", "/name"],
         columns: &[
             col("CODE", At("/code")),

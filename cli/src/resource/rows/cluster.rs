@@ -93,4 +93,27 @@ pub(super) const CLUSTER: &[Resource] = &[
         ],
         ..ROW
     },
+    Resource {
+        name: "discovered",
+        aliases: &["found", "di"],
+        about: "nodes that wait on the wires of the node that answers, and other clusters",
+        path: api::DISCOVERED,
+        events: Some("discovered"),
+        named: &["/name", "/id"],
+        columns: &[
+            col("ID", At("/id")),
+            col("NAME", At("/name")),
+            col("STATE", At("/state")),
+            col("CLUSTER", At("/cluster")),
+            col("ADDRESS", At("/addresses/0")),
+            col("RELEASE", At("/release")),
+            col("AGE", Age("/since")),
+            wide("ADDRESSES", At("/addresses")),
+            wide("INTERFACE", At("/interface")),
+            wide("CA", At("/ca")),
+            wide("HEARD", Age("/last")),
+            wide("BY", At("/by")),
+        ],
+        ..ROW
+    },
 ];

@@ -38,7 +38,7 @@ fn key() -> impl Strategy<Value = Key> {
     ];
     prop_oneof![
         4 => proptest::sample::select(named.to_vec()),
-        4 => proptest::sample::select("0123456789sp?oancrtwnjk ".chars().collect::<Vec<_>>()).prop_map(Key::Char),
+        4 => proptest::sample::select("0123456789sp?oancrtwnjkbyl ".chars().collect::<Vec<_>>()).prop_map(Key::Char),
         1 => any::<char>().prop_map(Key::Char),
     ]
 }
