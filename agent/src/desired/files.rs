@@ -4,6 +4,7 @@
 
 use std::fs;
 use std::io;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use maekin_host::cmd::CmdError;
@@ -106,13 +107,32 @@ fn carry_out(settings: &Settings, step: &Step) -> Result<(), ApplyError> {
     match step {
         Step::Write { path, content, mode } => {
             tracing::info!(path, "settings: written");
-            Ok(write_atomic(&below(settings, path), content.as_bytes(), *mode)?)
+            let path = below(settings, path);
+            open_to_all(path.parent().unwrap_or(&settings.root))?;
+            Ok(write_atomic(&path, content.as_bytes(), *mode)?)
         }
         Step::Remove { path } => {
             tracing::info!(path, "settings: removed");
             remove(&below(settings, path))
         }
     }
+}
+
+/// Makes a folder of configuration files, where there is none: services that are not root's look into it, and the agent
+/// itself opens what it makes to nobody (its umask).
+fn open_to_all(dir: &Path) -> Result<(), ApplyError> {
+    if dir.is_dir() {
+        return Ok(());
+    }
+    if let Some(parent) = dir.parent() {
+        open_to_all(parent)?;
+    }
+    let io = |source| ApplyError::Io { what: "cannot make", path: dir.to_owned(), source };
+    match fs::create_dir(dir) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(io(e)),
+        _ => {}
+    }
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).map_err(io)
 }
 
 /// Removes a file, where there is one.
