@@ -25,3 +25,6 @@ pub(crate) use applier::NetworkApplier;
 pub(crate) use follow::moved;
 pub(crate) use keeper::{Keeper, applied, run};
 pub(crate) use share::keep as share;
+
+#[cfg(test)]
+mod tests;

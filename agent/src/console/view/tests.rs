@@ -458,3 +458,4 @@ fn nothing_but_plain_text_reaches_a_terminal() {
 }
 
 mod hostile;
+mod network;

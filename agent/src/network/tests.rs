@@ -1,0 +1,71 @@
+//! A trial and a move with a real record.
+
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use maekin_api::network::{NodeNetwork, TrialState};
+use maekin_rootfs::node::{ClusterIntent, Network};
+
+use super::keeper::begin_on;
+use super::share;
+use super::trial::Origin;
+use crate::app::App;
+use crate::desired::node_file;
+use crate::testing::{EndEtcd, PASSWORD, Reply, agent, ask, become_member, have_etcd, serve};
+
+fn network(addresses: &str) -> Network {
+    toml::from_str(&format!("[[interface]]\nname = \"lo\"\naddresses = [{addresses}]\n")).unwrap()
+}
+
+async fn post(app: &App, verb: &str, body: &str) -> Reply {
+    let admin = format!("authorization: Basic {}", STANDARD.encode(format!("admin:{PASSWORD}")));
+    let path = format!("/v1/nodes/{}/network/{verb}", app.config.hostname);
+    let method = if verb.is_empty() { "GET" } else { "POST" };
+    ask(app, method, path.trim_end_matches('/'), &[&admin], body).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn api_a_network_is_confirmed_and_put_back_through_the_record() {
+    if !have_etcd("api_a_network_is_confirmed_and_put_back_through_the_record") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let _end = EndEtcd(dir.path().to_owned());
+    let app = agent(dir.path(), 7, ClusterIntent::Create { name: "rack".into() });
+    serve(&app).await;
+    let member = become_member(&app).await;
+    tokio::spawn(share(Arc::clone(&app), member));
+    let loopback = [maekin_host::links::Link { name: "lo".into(), ..Default::default() }];
+    let wanted = network("\"127.0.0.1/8\", \"127.0.0.9/8\"");
+
+    assert_eq!(post(&app, "confirm", "{}").await.status, 409, "nothing is tried");
+    begin_on(&app, &loopback, wanted.clone(), 7, Origin::Settings).await.unwrap();
+    // Until the node has told the record, nobody can mean its trial.
+    let told = async {
+        while post(&app, "confirm", "{\"generation\": 6}").await.kind() != "no-trial"
+            || post(&app, "confirm", "{\"generation\": 7}").await.status != 200
+        {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), told).await.expect("the confirmation arrives");
+    let now: NodeNetwork = post(&app, "", "").await.json();
+    let trial = now.trial.unwrap();
+    assert_eq!((trial.state, trial.generation, trial.seconds_left), (TrialState::Confirmed, 7, None));
+    assert!(trial.why.contains("admin"), "{}", trial.why);
+    assert_eq!(node_file::current(&app.settings).unwrap().network, wanted);
+    assert_eq!((now.network, now.address.as_str()), (wanted, "127.0.0.1"));
+
+    begin_on(&app, &loopback, network("\"127.0.0.1/8\""), 8, Origin::Settings).await.unwrap();
+    let told = async {
+        while post(&app, "revert", "{}").await.status != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(30), told).await.expect("the no arrives");
+    let trial = post(&app, "", "").await.json::<NodeNetwork>().trial.unwrap();
+    assert_eq!(trial.state, TrialState::Reverted);
+    assert!(!app.network.trying());
+    assert_eq!(post(&app, "confirm", "{\"generation\": \"x\"}").await.status, 400);
+}
