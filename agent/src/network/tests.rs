@@ -7,12 +7,16 @@ use base64::engine::general_purpose::STANDARD;
 use maekin_api::network::{NodeNetwork, TrialState};
 use maekin_rootfs::node::{ClusterIntent, Network};
 
-use super::keeper::begin_on;
-use super::share;
-use super::trial::Origin;
+use super::keeper::{begin_on, happen};
+use super::trial::{Event, Origin};
+use super::{follow, share};
 use crate::app::App;
 use crate::desired::node_file;
+use crate::pki::identity::Credentials;
+use crate::record::keys;
+use crate::record::values::NodeValue;
 use crate::testing::{EndEtcd, PASSWORD, Reply, agent, ask, become_member, have_etcd, serve};
+use crate::trust::renew;
 
 fn network(addresses: &str) -> Network {
     toml::from_str(&format!("[[interface]]\nname = \"lo\"\naddresses = [{addresses}]\n")).unwrap()
@@ -68,4 +72,40 @@ async fn api_a_network_is_confirmed_and_put_back_through_the_record() {
     assert_eq!(trial.state, TrialState::Reverted);
     assert!(!app.network.trying());
     assert_eq!(post(&app, "confirm", "{\"generation\": \"x\"}").await.status, 400);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn join_a_member_that_moves_takes_its_voter_certificate_and_entry_along() {
+    if !have_etcd("join_a_member_that_moves_takes_its_voter_certificate_and_entry_along") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let _end = EndEtcd(dir.path().to_owned());
+    let app = agent(dir.path(), 7, ClusterIntent::Create { name: "rack".into() });
+    serve(&app).await;
+    let member = become_member(&app).await;
+    let loopback = [maekin_host::links::Link { name: "lo".into(), ..Default::default() }];
+    let (before, after) = (app.network.in_force(), network("\"127.0.0.2/8\""));
+    assert_eq!(follow::plan_move(&before, &loopback, &member.own), None);
+    begin_on(&app, &loopback, after, 7, Origin::Settings).await.unwrap();
+    for (event, address) in
+        [(None, "127.0.0.2"), (Some(Event::Revert { generation: None, by: "anna".into() }), "127.0.0.1")]
+    {
+        if let Some(event) = event {
+            happen(&app, event).await.unwrap();
+        }
+        app.set_away("its address has changed");
+        let member = become_member(&app).await;
+        assert_eq!(member.own.address.to_string(), address);
+        let voters = member.record.members().await.unwrap();
+        let [voter] = &voters[..] else { panic!("{voters:?}") };
+        assert!(voter.peer_url.contains(address), "{voter:?}");
+        let nodes = member.record.list::<NodeValue>(keys::NODES).await.unwrap();
+        let entry = &nodes[0].value;
+        assert!(nodes.len() == 1 && entry.address == address && entry.gossip.contains(address), "{entry:?}");
+        assert!(entry.peer_url == voter.peer_url && entry.record_url.contains(address), "{entry:?}");
+        renew::turn(&app, &member, false).await.unwrap();
+        let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id).unwrap().unwrap();
+        assert!(credentials.names(member.own.address));
+    }
 }
