@@ -23,7 +23,7 @@ use crate::install::answer::Masters;
 use crate::install::cache::Cache;
 use crate::install::inventory::Budget;
 use crate::leader::Standing;
-use crate::liveness;
+use crate::liveness::{self, fence::Reach};
 use crate::metrics::Metrics;
 use crate::network;
 use crate::node_info::Own;
@@ -33,7 +33,7 @@ use crate::power;
 use crate::record::care::Care;
 use crate::record::values::{ClusterValue, NodeValue};
 use crate::record::{Record, RecordError, keys};
-use crate::sealed::SealKey;
+use crate::sealed::keyring::Ring;
 use crate::settings::Settings;
 use crate::tasks;
 use crate::trust::Trust;
@@ -90,6 +90,7 @@ pub(crate) struct App {
     pub(crate) watchers: Arc<Semaphore>,
     progress: RwLock<Progress>,
     standing: watch::Sender<Standing>,
+    reach: watch::Sender<Reach>,
 }
 
 /// What changes while the agent runs.
@@ -109,8 +110,8 @@ pub(crate) struct Member {
     pub(crate) cluster: ClusterValue,
     /// The CA, where this node made the cluster; others find it in the record.
     pub(crate) ca: Option<Arc<Ca>>,
-    /// The cluster's sealing key; absent on a member that joined through one that had none.
-    pub(crate) seal: Option<SealKey>,
+    /// The cluster's sealing keys; none on a member that joined through one that had none, until it hears of it.
+    pub(crate) seal: Ring,
     /// Our place on the cluster's network.
     pub(crate) own: Own,
 }
@@ -178,7 +179,18 @@ impl App {
             watchers: Arc::new(Semaphore::new(http::watch::MOST)),
             progress,
             standing,
+            reach: watch::Sender::default(),
         }
+    }
+
+    /// Until when this node may do what must not run twice, with word of every renewal; see [`liveness::fence`].
+    pub(crate) fn quorum(&self) -> watch::Receiver<Reach> {
+        self.reach.subscribe()
+    }
+
+    /// The record took this node's sign of life, which was sent then.
+    pub(crate) fn reached(&self, sent: Instant) {
+        self.reach.send_modify(|reach| reach.renewed(sent));
     }
 
     /// Who leads, as we know it now.
@@ -311,7 +323,7 @@ impl App {
 impl Member {
     /// Whether this node could sign others in, were it to have a voter.
     pub(crate) fn can_sign(&self) -> bool {
-        self.ca.is_some() || self.seal.is_some()
+        self.ca.is_some() || self.seal.current().is_some()
     }
 
     /// Where new nodes are to ask: those that can sign first, ourselves before others.

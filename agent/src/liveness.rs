@@ -9,9 +9,11 @@
 //! | [`place`] | what gossip needs: key, cluster, address |
 //! | [`memory`] | what is kept for a start without the record |
 //! | [`own`] | what this node says of itself |
+//! | [`fence`] | until when this node may do what must not run twice (pure) |
 //! | [`quorum`] | whether the record answers, since when, the alarm (pure) |
 //! | [`state`] | how each member is, and why (pure) |
 
+pub(crate) mod fence;
 mod memory;
 mod own;
 mod place;
@@ -35,6 +37,7 @@ use crate::errors::chain;
 use crate::record::look::Look;
 use crate::record::values::{NodeValue, ReplacedValue};
 use crate::record::{RecordError, keys};
+use crate::sealed::SealKey;
 use crate::settings::GOSSIP_PORT;
 use crate::trust::values::RemovedValue;
 use memory::Memory;
@@ -77,9 +80,21 @@ struct Shared {
 struct Running {
     gossip: Gossip,
     born: Instant,
+    /// Ids of the cluster's keys that it uses, the one that it seals with first.
+    keys: Vec<String>,
 }
 
 impl Running {
+    /// Follows a change of the cluster's key; without one nothing changes.
+    fn set_keys(&mut self, cluster: &[u8; 16], keys: &[SealKey]) {
+        let ids: Vec<_> = keys.iter().map(|key| key.id().to_owned()).collect();
+        let Some((first, others)) = keys.split_first().filter(|_| ids != self.keys) else { return };
+        let others: Vec<Vec<u8>> = others.iter().map(|key| key.derive(<[u8]>::to_vec)).collect();
+        let others: Vec<&[u8]> = others.iter().map(Vec::as_slice).collect();
+        first.derive(|key| self.gossip.set_keys(cluster, key, &others));
+        self.keys = ids;
+    }
+
     fn at(&self) -> Duration {
         self.born.elapsed()
     }
@@ -120,6 +135,11 @@ impl Keeper {
         if shared.running.is_some() && !shared.nodes.is_empty() {
             shared.quorum.failed(now());
         }
+    }
+
+    /// Whether this node reaches a quorum.
+    pub(crate) fn quorum(&self) -> maekin_api::node::Quorum {
+        self.lock().quorum.told()
     }
 
     /// The alarm of a node that reaches no quorum.

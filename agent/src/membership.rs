@@ -38,7 +38,8 @@ use crate::provision;
 use crate::record::keys::{self, under};
 use crate::record::values::{ClusterValue, NodeValue, ReplacedValue};
 use crate::record::{Change, Record, RecordError};
-use crate::sealed::{SealError, SealKey};
+use crate::sealed::SealError;
+use crate::sealed::keyring::Ring;
 use crate::tls::{self, TlsError};
 use crate::trust::invitation::Invitation;
 use crate::trust::renew;
@@ -230,7 +231,7 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     app.tls.set(tls::member(&app.key, &credentials)?);
     restore::resume(app).map_err(|e| MembershipError::Unfinished(Box::new(e)))?;
     let file = MembershipFile::load(&app.settings.membership())?.unwrap_or(file);
-    let seal = SealKey::load(&app.settings.pki())?;
+    let seal = Ring::load(&app.settings.pki())?;
     let ca = Ca::load(&app.settings.pki())?.map(Arc::new);
     let makes = matches!(app.config.cluster, ClusterIntent::Create { .. });
     let voter = etcd::VoterFile::load(app)?;
@@ -281,8 +282,8 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     if !file.made {
         MembershipFile { made: true, ..file }.store(&app.settings.membership())?;
     }
-    if let Some((ca, seal)) = ca.as_ref().zip(seal.as_ref()) {
-        signer::publish(&record, ca, seal).await?;
+    if let Some(ca) = ca.as_ref().filter(|_| seal.current().is_some()) {
+        signer::publish(&record, ca, &seal).await?;
     }
     if let (true, Some(wish)) = (makes, &app.config.provision) {
         provision::ensure_recorded(&record, wish).await?;
@@ -292,7 +293,8 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     let voter = etcd::VoterFile::load(app)?.and(voter);
     voters::write_down(app, voter.as_ref(), &own, &voters)?;
     let votes = voters.iter().any(|v| v.peer_url == etcd::peer_url(app, &own) && !v.learner);
-    ensure_node(app, &record, &own, votes, ca.is_some() || seal.is_some()).await?;
+    let opens = ca.is_some() || seal.current().is_some();
+    ensure_node(app, &record, &own, votes, opens, &seal).await?;
     erase_secret(&app.settings.node_file())?;
     Invitation::forget(&app.settings);
     Ok(Member { record, cluster, ca, seal, own })
@@ -318,12 +320,13 @@ async fn read_cluster(record: &Record) -> Result<ClusterValue, MembershipError> 
 
 /// Writes our own entry, or brings it up to date. `opens` is whether we have what opens the CA's key; only a member with
 /// a voter uses it.
-async fn ensure_node(
+pub(crate) async fn ensure_node(
     app: &App,
     record: &Record,
     own: &Own,
     voter: bool,
     opens: bool,
+    seal: &Ring,
 ) -> Result<(), MembershipError> {
     let key = under(keys::NODES, &app.node_id);
     if let Some(removed) = record.get::<RemovedValue>(&under(keys::REMOVED, &app.node_id)).await? {
@@ -334,7 +337,7 @@ async fn ensure_node(
     }
     for _ in 0..OWN_TRIES {
         let old = record.get::<NodeValue>(&key).await?;
-        let value = own_entry(app, own, old.as_ref().map(|old| &old.value), voter, opens);
+        let value = own_entry(app, own, old.as_ref().map(|old| &old.value), voter, opens, seal);
         if old.as_ref().is_some_and(|old| old.value == value) {
             return Ok(());
         }
@@ -349,7 +352,14 @@ async fn ensure_node(
 }
 
 /// Our own entry as it shall be; `old` is the one that there is.
-fn own_entry(app: &App, own: &Own, old: Option<&NodeValue>, voter: bool, opens: bool) -> NodeValue {
+fn own_entry(
+    app: &App,
+    own: &Own,
+    old: Option<&NodeValue>,
+    voter: bool,
+    opens: bool,
+    seal: &Ring,
+) -> NodeValue {
     NodeValue {
         id: app.node_id.clone(),
         name: app.config.hostname.clone(),
@@ -364,6 +374,7 @@ fn own_entry(app: &App, own: &Own, old: Option<&NodeValue>, voter: bool, opens: 
         machine: app.settings.machine(),
         peer_url: etcd::peer_url(app, own),
         gossip: std::net::SocketAddr::new(own.address, app.settings.gossip_port).to_string(),
+        seals: seal.ids(),
         macs: ports(&probe_links().unwrap_or_default()),
     }
 }

@@ -27,6 +27,7 @@ pub(crate) fn collect(app: &App) -> Node {
         |pick: fn(&maekin_rootfs::boot_state::BootState) -> &str| boot.map_or("unknown", pick).to_owned();
     Node {
         install_master: crate::provision::part(app),
+        quorum: app.liveness.quorum(),
         id: app.node_id.clone(),
         name: app.config.hostname.clone(),
         version: boot.map_or(env!("CARGO_PKG_VERSION"), |b| &b.version).to_owned(),

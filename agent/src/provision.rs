@@ -31,7 +31,7 @@ use crate::app::{App, Member};
 use crate::errors::chain;
 use crate::node_info::own_address;
 use crate::record::values::{NodeValue, ProvisionValue};
-use crate::record::{RecordError, keys};
+use crate::record::{Record, RecordError, keys};
 use config::{Place, Release, Wanted, plan_config};
 pub(crate) use settings::{SettingsError, ensure_recorded, get, read, set};
 
@@ -88,9 +88,10 @@ fn hears_dhcp(sockets: &str) -> bool {
 /// Keeps the install master running, in its part and with its reservations up to date, for as long as it is polled.
 pub(crate) async fn run(app: Arc<App>, member: Arc<Member>) {
     let mut standing = app.watch_standing();
+    let mut last = None;
     loop {
         let leads = app.leads();
-        if let Err(e) = ensure(&app, &member, leads).await {
+        if let Err(e) = ensure(&app, &member, leads, &mut last).await {
             tracing::warn!(error = %chain(&e), "install master");
         }
         // A tenure can end without word of it, when nobody is there to say so.
@@ -103,14 +104,46 @@ pub(crate) async fn run(app: Arc<App>, member: Arc<Member>) {
     }
 }
 
-async fn ensure(app: &Arc<App>, member: &Member, leads: bool) -> Result<(), ProvisionError> {
-    let record = &member.record;
-    let Some(settings) = record.get::<ProvisionValue>(keys::PROVISION).await? else { return Ok(()) };
-    let nodes: Vec<_> = record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|n| n.value).collect();
+/// What an install master goes by.
+#[derive(Debug, Clone, PartialEq)]
+struct Known {
+    settings: ProvisionValue,
+    nodes: Vec<NodeValue>,
+    alive: BTreeSet<String>,
+}
+
+async fn read_known(record: &Record) -> Result<Option<Known>, RecordError> {
+    let Some(settings) = record.get::<ProvisionValue>(keys::PROVISION).await? else { return Ok(None) };
+    let nodes = record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|n| n.value).collect();
     let alive = record.names(keys::ALIVE).await?.into_iter().collect();
-    let app = Arc::clone(app);
-    let work = move || ensure_blocking(&app, &settings.value, &nodes, &alive, leads);
-    tokio::task::spawn_blocking(work).await?
+    Ok(Some(Known { settings: settings.value, nodes, alive }))
+}
+
+/// What is gone by without asking the record: a node that led and does no longer stops with what it knew last, since it
+/// may be cut off, and another one gives addresses by now. Pure.
+fn plan_at_once(last: Option<&(Known, bool)>, leads: bool) -> Option<Known> {
+    last.filter(|(_, led)| *led && !leads).map(|(known, _)| known.clone())
+}
+
+async fn ensure(
+    app: &Arc<App>,
+    member: &Member,
+    leads: bool,
+    last: &mut Option<(Known, bool)>,
+) -> Result<(), ProvisionError> {
+    let known = match plan_at_once(last.as_ref(), leads) {
+        Some(known) => Some(known),
+        None => read_known(&member.record).await?,
+    };
+    let Some(known) = known else { return Ok(()) };
+    let (app, by) = (Arc::clone(app), known.clone());
+    let work = move || ensure_blocking(&app, &by.settings, &by.nodes, &by.alive, leads);
+    let outcome = tokio::task::spawn_blocking(work).await?;
+    // A start that failed may have come to something, and a stop that failed is tried again: both are stopped later.
+    if leads || outcome.is_ok() {
+        *last = Some((known, leads));
+    }
+    outcome
 }
 
 fn ensure_blocking(
@@ -191,6 +224,31 @@ fn esps(app: &App, at_start: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn partition_a_master_that_is_cut_off_stops_with_what_it_knew() {
+        let known = |node: &str| Known {
+            settings: ProvisionValue {
+                pool_start: "10.77.0.100".parse().unwrap(),
+                pool_end: "10.77.0.199".parse().unwrap(),
+                router: None,
+            },
+            nodes: vec![NodeValue { id: node.to_owned(), ..NodeValue::default() }],
+            alive: BTreeSet::new(),
+        };
+        let was = |leads| Some((known("old"), leads));
+        // Name; what it went by last, and whether it led; whether it leads; what it goes by without asking.
+        let rows = [
+            ("it leads", was(true), true, None),
+            ("it led: cut off, or another one was elected", was(true), false, Some(known("old"))),
+            ("it follows", was(false), false, None),
+            ("it is elected", was(false), true, None),
+            ("it has just started", None, false, None),
+        ];
+        for (name, last, leads, want) in rows {
+            assert_eq!(plan_at_once(last.as_ref(), leads), want, "{name}");
+        }
+    }
 
     #[test]
     fn netboot_a_master_serves_when_somebody_listens_where_machines_ask() {

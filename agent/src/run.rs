@@ -130,7 +130,8 @@ async fn live(app: Arc<App>) {
 /// What a member does.
 async fn work(app: &Arc<App>, member: &Arc<Member>) {
     tokio::join!(
-        record::alive::keep(member.record.clone(), app.node_id.clone()),
+        record::alive::keep(member.record.clone(), app.node_id.clone(), |sent| app.reached(sent)),
+        liveness::fence::tell(app.quorum()),
         leader::keep(Arc::clone(app), Arc::clone(member)),
         membership::voters::keep(Arc::clone(app), Arc::clone(member)),
         record::backup::keep(Arc::clone(app), Arc::clone(member)),

@@ -6,6 +6,16 @@
 //!
 //! Form: `v1.` + id of the key (8 hex digits of its SHA-256) + `.` + base64 of nonce (12 bytes), cipher text and tag (16
 //! bytes). Nonces are random: up to 2^32 texts may be sealed under one key (NIST SP 800-38D section 8.3).
+//!
+//! After a member was removed the key is changed ([`rotation`]); a node holds two keys meanwhile ([`keyring`]).
+//!
+//! | module | job |
+//! | --- | --- |
+//! | [`keyring`] | the keys that a node holds, on disk and in memory |
+//! | [`rotation`] | changing the key: planned, handed on, everything sealed anew |
+
+pub(crate) mod keyring;
+pub(crate) mod rotation;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -36,6 +46,14 @@ pub(crate) enum SealError {
     /// What a master handed over is no key.
     #[error("the sealing key that was handed over is none")]
     NoKey,
+    /// There is no key.
+    #[error(
+        "this node has no sealing key yet: it joined through a member that had none; it asks the others for it"
+    )]
+    None,
+    /// More keys than a change of the key takes.
+    #[error("this node holds more sealing keys than a change of the key takes; restart its agent")]
+    Many,
     /// The random number generator failed.
     #[error("the kernel gave no random numbers: {0}")]
     Random(getrandom::Error),
@@ -67,6 +85,7 @@ pub(crate) enum SealError {
 }
 
 /// The cluster's sealing key.
+#[derive(Clone)]
 pub(crate) struct SealKey {
     bytes: [u8; KEY],
     id: String,
@@ -96,11 +115,24 @@ impl SealKey {
         if let Some(key) = Self::load(dir)? {
             return Ok(key);
         }
-        let mut bytes = [0; KEY];
-        getrandom::fill(&mut bytes).map_err(SealError::Random)?;
-        let key = Self::new(bytes);
+        let key = Self::make()?;
         key.store(dir)?;
         Ok(key)
+    }
+
+    /// A new one.
+    ///
+    /// # Errors
+    /// [`SealError::Random`].
+    pub(super) fn make() -> Result<Self, SealError> {
+        let mut bytes = [0; KEY];
+        getrandom::fill(&mut bytes).map_err(SealError::Random)?;
+        Ok(Self::new(bytes))
+    }
+
+    /// What tells it from any other without telling it: SHA-256, 64 hex digits. Its id is how that begins.
+    pub(crate) fn digest(&self) -> String {
+        sha256_hex(&self.bytes)
     }
 
     /// Reads the key from `dir`; `None` where there is none.
@@ -134,6 +166,11 @@ impl SealKey {
         }
         let bytes = STANDARD.decode(text).map_err(|_| SealError::NoKey)?;
         Ok(Self::new(bytes.try_into().map_err(|_| SealError::NoKey)?))
+    }
+
+    /// How its digest begins, as what is sealed under it names it.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
     }
 
     /// Lets `derive` make another key from this one, which is all that it may do with it.
@@ -197,6 +234,16 @@ impl SealKey {
             .map_err(|_| SealError::Broken { context: context.to_owned() })?;
         Ok(plain.to_vec())
     }
+}
+
+/// Id of the key that a text was sealed under, where it is one of ours.
+pub(crate) fn sealed_under(sealed: &str) -> Option<&str> {
+    sealed.strip_prefix("v1.")?.split_once('.').map(|(id, _)| id)
+}
+
+/// Id of the key with that digest.
+fn id_of(digest: &str) -> &str {
+    digest.get(..8).unwrap_or(digest)
 }
 
 #[cfg(test)]

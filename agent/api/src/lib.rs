@@ -137,6 +137,8 @@ pub const NODE_LEAVE: &str = "/v1/node/leave";
 /// `POST` [`trust::RenewRequest`], answers [`trust::RenewReply`]. Needs a certificate of this cluster, which may have run
 /// out, and no other authentication.
 pub const CERTIFICATE: &str = "/v1/certificate";
+/// `POST`: a member asks another one for a sealing key, [`trust::SealKeyRequest`] to [`trust::SealKeyReply`].
+pub const SEAL_KEY: &str = "/v1/seal-key";
 /// `DELETE`: the member of this name or id is no member any more; answers [`trust::RemovedNode`].
 /// `GET` [`nodes::NodeInfo`]: how it is.
 pub const CLUSTER_NODE: &str = "/v1/nodes/{name}";

@@ -40,6 +40,9 @@ pub struct Node {
     pub local_pool: LocalPool,
     /// Membership.
     pub membership: Membership,
+    /// Whether it reaches a quorum of the cluster's record.
+    #[serde(default)]
+    pub quorum: Quorum,
     /// What its install master does.
     #[serde(default)]
     pub install_master: InstallMaster,
@@ -47,6 +50,23 @@ pub struct Node {
     pub uptime_s: u64,
     /// The node's clock.
     pub time: u64,
+}
+
+/// Whether a node reaches a quorum of its cluster's record. One that is cut off goes on with what runs on it alone, and
+/// has stopped what must not run twice.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Quorum {
+    /// Not known yet: it is no member, or has just started.
+    #[default]
+    Unknown,
+    /// It does.
+    Reached,
+    /// It does not.
+    CutOff {
+        /// Since when, seconds since 1970.
+        since: u64,
+    },
 }
 
 /// The part of a node's install master.

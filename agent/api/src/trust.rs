@@ -130,6 +130,21 @@ pub struct RenewReply {
     pub time: u64,
 }
 
+/// Body of `POST` [`crate::SEAL_KEY`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SealKeyRequest {
+    /// SHA-256 of the key, 64 hex digits, as the record names it.
+    pub sha256: String,
+}
+
+/// Answer of `POST` [`crate::SEAL_KEY`].
+#[derive(Debug, Clone, Serialize, Deserialize, JsonSchema)]
+pub struct SealKeyReply {
+    /// The key, base64.
+    pub key: Secret,
+}
+
 /// A node that was a member.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RemovedNode {

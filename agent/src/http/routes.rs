@@ -178,6 +178,8 @@ pub(crate) fn operations() -> Vec<Op> {
             delete(api::JOIN_TOKEN, "deleteJoinToken", Admin, "Take one back.", trust::delete),
             post(api::CERTIFICATE, "renewCertificate", None, "Renew a member's certificate; its bearer shows the old one.", trust::renew)
                 .takes::<api::trust::RenewRequest>().answers::<api::trust::RenewReply>(),
+            post(api::SEAL_KEY, "getSealKey", Admin, "Give a member a sealing key of the cluster, by its digest; nobody else.", crate::sealed::rotation::pull::give)
+                .takes::<api::trust::SealKeyRequest>().answers::<api::trust::SealKeyReply>(),
             delete(api::CLUSTER_NODE, "removeNode", Admin, "Remove a member: what it has is good for nothing from then on.", trust::remove)
                 .answers::<api::trust::RemovedNode>(),
             get(api::DISCOVERED, "listDiscovered", Viewer, "Nodes that wait to be let in, and other clusters, as this member hears them.", discovery::list)

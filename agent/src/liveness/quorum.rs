@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use maekin_api::alarm::{Alarm, Severity};
+use maekin_api::node as api;
 
 /// How long the record may be silent before it is said so: it may be busy, or change its leader.
 pub(super) const PATIENCE: Duration = Duration::from_secs(15);
@@ -52,6 +53,15 @@ impl Quorum {
         }
     }
 
+    /// The same for the API.
+    pub(super) fn told(&self) -> api::Quorum {
+        match (self, self.lost()) {
+            (Self::Reached, _) => api::Quorum::Reached,
+            (_, Some(since)) => api::Quorum::CutOff { since },
+            _ => api::Quorum::Unknown,
+        }
+    }
+
     /// What this node says of itself; `None` while it does not know.
     pub(super) fn said(&self) -> Option<bool> {
         match self {
@@ -96,6 +106,7 @@ mod tests {
         assert_eq!(quorum.said(), None);
         quorum.failed(126);
         assert_eq!(quorum.said(), Some(false));
+        assert_eq!(quorum.told(), api::Quorum::CutOff { since: 110 });
         let alarm = quorum.alarm(3).unwrap();
         assert_eq!((alarm.since, alarm.severity), (110, Severity::Critical));
         assert!(alarm.what.contains("3 voters, 2 of them"), "{}", alarm.what);

@@ -33,7 +33,7 @@ impl Node {
         let mut node = Self { tasks: serve_while(&app).await, app, etcd };
         node.tasks.spawn(run(Arc::clone(&node.app)));
         let member = node.become_member().await;
-        node.tasks.spawn(alive::keep(member.record.clone(), node.app.node_id.clone()));
+        node.tasks.spawn(alive::keep(member.record.clone(), node.app.node_id.clone(), |_| {}));
         node.tasks.spawn(leader::keep(Arc::clone(&node.app), Arc::clone(&member)));
         node.tasks.spawn(voters::keep(Arc::clone(&node.app), member));
         node

@@ -33,7 +33,7 @@ pub(super) async fn run(app: &App, place: &Place, memory: &mut Memory) -> Result
             if place::address(app).is_some_and(|now| now != address) {
                 return Ok(());
             }
-            refresh(app, memory)?;
+            refresh(app, place, memory)?;
         }
         let due = turn(app, &socket).min(refresh_at);
         tokio::select! {
@@ -70,19 +70,21 @@ fn begin(app: &App, place: &Place, memory: &mut Memory) -> Result<(), LivenessEr
     // Whom it asks when need not be hard to guess.
     let seed = generation ^ u64::from_be_bytes(*place.id.0.last_chunk::<8>().unwrap_or(&[0; 8]));
     let gossip = place.key.derive(|key| Gossip::new(&identity, key, seed, Duration::ZERO));
-    shared.running = Some(Running { gossip, born: Instant::now() });
+    shared.running = Some(Running { gossip, born: Instant::now(), keys: vec![place.key.id().to_owned()] });
     Ok(())
 }
 
 /// Tells gossip what changed around it, and keeps what a start without the record would need.
-fn refresh(app: &App, memory: &mut Memory) -> Result<(), LivenessError> {
+fn refresh(app: &App, place: &Place, memory: &mut Memory) -> Result<(), LivenessError> {
     let said = app.liveness.lock().quorum.said();
     let status = own::look(app, said);
+    let keys = app.member().map(|member| member.seal.all()).unwrap_or_default();
     let mut shared = app.liveness.lock();
     let seeds = shared.seeds();
     let removed: Vec<NodeId> = shared.gone().iter().filter_map(|gone| node_id(&gone.id)).collect();
     shared.own.clone_from(&status);
     if let Some(running) = &mut shared.running {
+        running.set_keys(&place.cluster, &keys);
         running.gossip.set_status(status);
         running.gossip.set_seeds(seeds);
         running.gossip.set_removed(removed);

@@ -1,7 +1,7 @@
 //! The cluster's CA in the record, its key sealed: whichever member has a voter can let others in, so that joining goes
 //! on when the node that made the cluster is gone.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use maekin_host::file::{FileError, read_text, write_atomic};
@@ -12,10 +12,11 @@ use crate::pki::ca::Ca;
 use crate::record::keys::{self, under};
 use crate::record::values::{CaValue, NodeValue};
 use crate::record::{Change, Record};
-use crate::sealed::SealKey;
+use crate::sealed::keyring::Ring;
+use crate::sealed::sealed_under;
 
 /// Puts the CA into the record, where it is not.
-pub(super) async fn publish(record: &Record, ca: &Ca, seal: &SealKey) -> Result<(), MembershipError> {
+pub(super) async fn publish(record: &Record, ca: &Ca, seal: &Ring) -> Result<(), MembershipError> {
     if record.get::<CaValue>(keys::CA).await?.is_some() {
         return Ok(());
     }
@@ -44,13 +45,21 @@ pub(crate) async fn keep_copy(app: &App, member: &Member) -> Result<(), Membersh
         return Ok(std::fs::remove_file(&path).map_err(failed)?);
     }
     if votes
-        && !path.exists()
+        && !is_current(&path, &member.seal)
         && let Some(found) = member.record.get::<CaValue>(keys::CA).await?
     {
         let text = serde_json::to_vec(&found.value).unwrap_or_default(); // two plain fields always serialize
         write_atomic(&path, &text, 0o600)?;
     }
     Ok(())
+}
+
+/// Whether the copy is there, sealed under the key in use.
+fn is_current(path: &Path, seal: &Ring) -> bool {
+    let Ok(text) = read_text(path, 64 << 10) else { return false };
+    let value = serde_json::from_str::<CaValue>(&text).ok();
+    let under = value.as_ref().and_then(|value| sealed_under(&value.sealed_key));
+    seal.current().is_none_or(|key| under == Some(key.id()))
 }
 
 /// The CA, on the node that made it and on voters, without the record.
@@ -62,10 +71,16 @@ pub(crate) fn on_disk(app: &App) -> Result<Option<Arc<Ca>>, MembershipError> {
     if let Some(ca) = Ca::load(&dir)? {
         return Ok(Some(Arc::new(ca)));
     }
-    let Some(seal) = SealKey::load(&dir)?.filter(|_| path.exists()) else { return Ok(None) };
+    let seal = Ring::load(&dir)?;
+    if !path.exists() || seal.current().is_none() {
+        return Ok(None);
+    }
     let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
     let value: CaValue = serde_json::from_str(&read_text(&path, 64 << 10)?).map_err(damaged)?;
-    let key = seal.open(keys::CA, &value.sealed_key)?;
+    let Ok(key) = seal.open(keys::CA, &value.sealed_key) else {
+        tracing::warn!("this voter's copy of the sealed CA is sealed under a key that was given up");
+        return Ok(None);
+    };
     Ok(Some(Arc::new(Ca::from_pem(value.cert, &String::from_utf8_lossy(&key))?)))
 }
 
@@ -80,9 +95,11 @@ pub(crate) async fn authority(app: &App, member: &Member) -> Result<Option<Arc<C
     }
     let own = member.record.get::<NodeValue>(&under(keys::NODES, &app.node_id)).await?;
     let votes = own.is_some_and(|own| !own.value.record_url.is_empty());
-    let (Some(seal), true) = (&member.seal, votes) else { return Ok(None) };
+    if !votes || member.seal.current().is_none() {
+        return Ok(None);
+    }
     let Some(found) = member.record.get::<CaValue>(keys::CA).await? else { return Ok(None) };
-    let key = seal.open(keys::CA, &found.value.sealed_key)?;
+    let key = member.seal.open(keys::CA, &found.value.sealed_key)?;
     let ca = Ca::from_pem(found.value.cert, &String::from_utf8_lossy(&key))?;
     let fingerprint = ca.fingerprint()?;
     if fingerprint != member.cluster.ca_sha256 {

@@ -90,7 +90,7 @@ async fn a_cluster_is_made_joined_and_survives_restarts() {
     );
     assert!(!dirs[1].path().join("state/pki/ca.key").exists(), "the CA's key stays where it is");
     let seals = [&first, &second].map(|app| app.member().ok().unwrap());
-    let [near, far] = seals.each_ref().map(|member| member.seal.as_ref().expect("has the sealing key"));
+    let [near, far] = seals.each_ref().map(|member| &member.seal);
     assert_eq!(far.open("key", &near.seal("key", b"both").unwrap()).unwrap().as_slice(), b"both");
     a_used_secret_admits_nobody_else(&first, &second, &invite).await;
     signs_of_life_decide_the_state(&member, &second, &own).await;

@@ -308,6 +308,7 @@ async fn turn(app: &App, member: &Member, look: &Look, started: &mut Option<Stri
     if let Err(e) = tend(app, member, look, started).await {
         tracing::warn!(error = %chain(&e), "this node's voter of the record");
     }
+    crate::sealed::rotation::turn(app, member, look).await;
     if app.leads()
         && let Err(e) = lead(&app.node_id, &member.record, look, watched).await
     {
@@ -354,9 +355,9 @@ async fn tend(
     }
     let votes = voters.iter().any(|v| v.peer_url == peer_url && !v.learner);
     let mine = look.nodes.iter().find(|n| n.value.id == app.node_id).map(|n| &n.value);
-    let wanted = own_entry(app, own, mine, votes, member.can_sign());
+    let wanted = own_entry(app, own, mine, votes, member.can_sign(), &member.seal);
     if look.replaced.is_some() || mine != Some(&wanted) {
-        ensure_node(app, record, own, votes, member.can_sign()).await?;
+        ensure_node(app, record, own, votes, member.can_sign(), &member.seal).await?;
     }
     let endpoints = plan_endpoints(votes.then(|| etcd::local_url(app)), &app.node_id, &look.nodes());
     let members = look.nodes().into_iter().filter(|n| n.id != app.node_id).map(|n| n.url).collect();

@@ -12,7 +12,7 @@ use crate::app::Member;
 use crate::record::keys::{self, under};
 use crate::record::values::{MachineValue, PowerValue};
 use crate::record::{Change, Expected, Record, Versioned};
-use crate::sealed::SealKey;
+use crate::sealed::keyring::Ring;
 
 /// How often a compare-and-swap is tried.
 const TRIES: usize = 8;
@@ -23,12 +23,12 @@ fn context(mac: &str, s: &PowerSettings) -> String {
 }
 
 /// Makes what is recorded of what was set. Pure but for the seal's nonce.
-fn plan_value(seal: Option<&SealKey>, mac: &str, set: &SetPower) -> Result<PowerValue, PowerError> {
+fn plan_value(seal: &Ring, mac: &str, set: &SetPower) -> Result<PowerValue, PowerError> {
     plan_way(mac, &set.settings, &set.password)?;
     let sealed = if set.password.is_empty() {
         String::new()
     } else {
-        let seal = seal.ok_or(PowerError::NoSealKey)?;
+        let seal = seal.current().ok_or(PowerError::NoSealKey)?;
         seal.seal(&context(mac, &set.settings), set.password.expose().as_bytes())?
     };
     Ok(PowerValue { mac: mac.to_owned(), settings: set.settings.clone(), sealed, last: None })
@@ -39,18 +39,25 @@ fn plan_value(seal: Option<&SealKey>, mac: &str, set: &SetPower) -> Result<Power
 /// # Errors
 /// [`PowerError::Seal`] and [`PowerError::NoSealKey`].
 pub(crate) fn open(member: &Member, value: &PowerValue) -> Result<Way, PowerError> {
-    open_with(member.seal.as_ref(), value)
+    open_with(&member.seal, value)
 }
 
-fn open_with(seal: Option<&SealKey>, value: &PowerValue) -> Result<Way, PowerError> {
+fn open_with(seal: &Ring, value: &PowerValue) -> Result<Way, PowerError> {
     let password = if value.sealed.is_empty() {
         Secret::default()
     } else {
-        let seal = seal.ok_or(PowerError::NoSealKey)?;
+        seal.current().ok_or(PowerError::NoSealKey)?;
         let bytes = seal.open(&context(&value.mac, &value.settings), &value.sealed)?;
         String::from_utf8(bytes).map_err(|_| PowerError::Invalid("password: is not UTF-8".to_owned()))?.into()
     };
     plan_way(&value.mac, &value.settings, &password)
+}
+
+/// The same, its password sealed with the key in use; `None` where no key opens it.
+pub(crate) fn sealed_anew(seal: &Ring, value: &PowerValue) -> Option<PowerValue> {
+    let context = context(&value.mac, &value.settings);
+    let sealed = seal.open(&context, &value.sealed).and_then(|plain| seal.seal(&context, &plain)).ok()?;
+    Some(PowerValue { sealed, ..value.clone() })
 }
 
 /// What may be shown.
@@ -116,8 +123,12 @@ pub(crate) async fn set(
     set: &SetPower,
     expected: &Expected,
 ) -> Result<PowerInfo, PowerError> {
-    let value = plan_value(member.seal.as_ref(), mac, set)?;
-    let machine = change_expected(&member.record, mac, expected, |_| Ok(Some(value.clone()))).await?;
+    let follows = member.seal.revision();
+    let value = plan_value(&member.seal, mac, set)?;
+    // Written only while the key that it is sealed with is the one in use.
+    let follows = (!value.sealed.is_empty()).then_some(follows);
+    let new = |_: Option<&PowerValue>| Ok(Some(value.clone()));
+    let machine = change_expected(&member.record, mac, expected, follows, new).await?;
     Ok(info(value, machine.as_ref()))
 }
 
@@ -164,7 +175,7 @@ async fn change(
     mac: &str,
     plan: impl Fn(Option<&PowerValue>) -> Result<Option<PowerValue>, PowerError>,
 ) -> Result<(), PowerError> {
-    change_expected(record, mac, &Expected::Whatever, plan).await.map(drop)
+    change_expected(record, mac, &Expected::Whatever, None, plan).await.map(drop)
 }
 
 /// The same, of the `expected` value only; what is known of the machine.
@@ -172,6 +183,7 @@ async fn change_expected(
     record: &Record,
     mac: &str,
     expected: &Expected,
+    follows: Option<i64>,
     plan: impl Fn(Option<&PowerValue>) -> Result<Option<PowerValue>, PowerError>,
 ) -> Result<Option<MachineValue>, PowerError> {
     super::settings::check_mac(mac)?;
@@ -181,6 +193,10 @@ async fn change_expected(
         expected.check(old.as_ref().map_or(0, |old| old.revision))?;
         let new = plan(old.as_ref().map(|old| &old.value))?;
         let change = Change::default().if_unchanged(&key, old.as_ref().map_or(0, |old| old.revision));
+        let change = match follows {
+            Some(revision) => change.if_unchanged(keys::SEAL, revision),
+            None => change,
+        };
         let change = match &new {
             Some(value) => change.put(&key, value)?,
             None if old.is_some() => change.delete(&key),
@@ -201,7 +217,8 @@ mod tests {
     #[test]
     fn a_password_opens_for_the_controller_it_was_given_for_only() {
         let dir = tempfile::tempdir().unwrap();
-        let seal = SealKey::ensure(dir.path()).unwrap();
+        crate::sealed::SealKey::ensure(dir.path()).unwrap();
+        let (seal, none) = (Ring::load(dir.path()).unwrap(), Ring::default());
         let mac = "52:54:00:00:00:01";
         let settings = PowerSettings {
             address: "10.0.0.5".into(),
@@ -209,10 +226,10 @@ mod tests {
             ..PowerSettings::new(Method::Redfish)
         };
         let set = SetPower { settings: settings.clone(), password: "hunter2".to_owned().into() };
-        let value = plan_value(Some(&seal), mac, &set).unwrap();
+        let value = plan_value(&seal, mac, &set).unwrap();
         assert!(!serde_json::to_string(&value).unwrap().contains("hunter2"), "the record has no password");
-        assert!(matches!(plan_value(None, mac, &set), Err(PowerError::NoSealKey)));
-        assert!(matches!(open_with(None, &value), Err(PowerError::NoSealKey)));
+        assert!(matches!(plan_value(&none, mac, &set), Err(PowerError::NoSealKey)));
+        assert!(matches!(open_with(&none, &value), Err(PowerError::NoSealKey)));
         let to = |settings: PowerSettings| PowerValue { settings, ..value.clone() };
         let rows = [
             ("as it was", value.clone(), true),
@@ -229,7 +246,7 @@ mod tests {
             ("no password", PowerValue { sealed: String::new(), ..value.clone() }, false),
         ];
         for (name, value, opens) in rows {
-            let opened = open_with(Some(&seal), &value);
+            let opened = open_with(&seal, &value);
             assert_eq!(opened.is_ok(), opens, "{name}: {opened:?}");
             assert!(!format!("{opened:?}").contains("hunter2"), "{name}: debug output shows the password");
         }

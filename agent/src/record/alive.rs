@@ -1,14 +1,13 @@
 //! This node's sign of life: a key that vanishes when the node stops renewing its lease.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::keys::{ALIVE, under};
 use super::values::AliveValue;
 use super::{Record, RecordError};
 use crate::clock::now;
+use crate::liveness::fence::TTL;
 
-/// How long a node counts as ready after it was last heard of, seconds.
-const TTL: i64 = 15;
 /// How often the lease is renewed: three tries in its time.
 const EVERY: Duration = Duration::from_secs(5);
 /// How long one voter may take for it.
@@ -16,14 +15,17 @@ const RENEW: Duration = Duration::from_secs(3);
 /// How soon a try that failed is repeated.
 const AGAIN: Duration = Duration::from_secs(1);
 
-/// Keeps the sign of life of `node_id` up for as long as this future is polled.
-pub(crate) async fn keep(record: Record, node_id: String) {
+/// Keeps the sign of life of `node_id` up for as long as this future is polled. `taken` hears of each one that the record
+/// took: when it was sent.
+pub(crate) async fn keep(record: Record, node_id: String, taken: impl Fn(Instant)) {
     let key = under(ALIVE, &node_id);
     let value = AliveValue { since: now() };
     let mut lease = None;
     loop {
+        let sent = Instant::now();
         let pause = match beat(&record, &key, &value, lease).await {
             Ok(held) => {
+                taken(sent);
                 lease = Some(held);
                 EVERY
             }

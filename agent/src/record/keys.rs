@@ -56,6 +56,8 @@ pub(crate) const NETWORK_VERDICTS: &str = "/maekin/v1/network-verdicts/";
 pub(crate) const LEADER: &str = "/maekin/v1/leader";
 /// What the install masters hand out, a [`super::values::ProvisionValue`].
 pub(crate) const PROVISION: &str = "/maekin/v1/provision";
+/// Which sealing key is in use, a [`super::values::SealValue`].
+pub(crate) const SEAL: &str = "/maekin/v1/seal";
 /// The CA with its key sealed, a [`super::values::CaValue`].
 pub(crate) const CA: &str = "/maekin/v1/ca";
 /// Addresses that machines have, [`super::values::AddressValue`] each, under the address.

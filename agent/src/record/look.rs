@@ -10,7 +10,9 @@ use etcd_client::{Client, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnRe
 use serde::de::DeserializeOwned;
 
 use super::keys::{self, under};
-use super::values::{LeaderValue, NodeValue, ReplacedValue, RestoredValue, RolesValue, WindowValue};
+use super::values::{
+    LeaderValue, NodeValue, ReplacedValue, RestoredValue, RolesValue, SealValue, WindowValue,
+};
 use crate::trust::values::RemovedValue;
 
 use super::voters::{LIMIT, Voter, to_voter};
@@ -35,6 +37,10 @@ pub(crate) struct Overview {
     pub(crate) leader: Option<LeaderValue>,
     /// How often the record was put back.
     pub(crate) restored: u64,
+    /// Which sealing key is in use.
+    pub(crate) seal: Option<Versioned<SealValue>>,
+    /// How many members there were that are none any more.
+    pub(crate) gone: u64,
 }
 
 impl Overview {
@@ -74,6 +80,8 @@ fn questions(node_id: &str) -> Txn {
         TxnOp::get(keys::WINDOW, None),
         TxnOp::get(keys::LEADER, None),
         TxnOp::get(keys::RESTORED, None),
+        TxnOp::get(keys::SEAL, None),
+        TxnOp::get(keys::REPLACED, Some(GetOptions::new().with_prefix().with_keys_only())),
     ])
 }
 
@@ -82,7 +90,7 @@ fn overview(answer: &TxnResponse) -> Result<Overview, RecordError> {
     let mut parts = parts(answer);
     let mut part = || parts.next().unwrap_or_default();
     let (replaced, nodes, roles, alive, removed) = (part(), part(), part(), part(), part());
-    let (window, leader, restored) = (part(), part(), part());
+    let (window, leader, restored, seal, all_replaced) = (part(), part(), part(), part(), part());
     let restored = restored.first().map(value::<RestoredValue>).transpose()?;
     Ok(Overview {
         nodes: nodes.iter().map(decode).collect::<Result<_, RecordError>>()?,
@@ -93,6 +101,8 @@ fn overview(answer: &TxnResponse) -> Result<Overview, RecordError> {
         window: window.first().map(value).transpose()?,
         leader: leader.first().map(value).transpose()?,
         restored: restored.map_or(0, |restored| restored.count),
+        seal: seal.first().map(decode).transpose()?,
+        gone: u64::try_from(removed.len() + all_replaced.len()).unwrap_or(u64::MAX),
     })
 }
 

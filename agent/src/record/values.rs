@@ -47,6 +47,9 @@ pub(crate) struct NodeValue {
     /// Hardware addresses of its network ports: its firmware may ask by any of them.
     #[serde(default)]
     pub(crate) macs: Vec<String>,
+    /// Ids of the sealing keys that it has, the one that it uses first; empty on members of releases that do not say.
+    #[serde(default)]
+    pub(crate) seals: Vec<String>,
 }
 
 /// Who leads: does what only one member may do.
@@ -64,6 +67,30 @@ pub(crate) struct ProvisionValue {
     pub(crate) pool_end: Ipv4Addr,
     #[serde(default)]
     pub(crate) router: Option<Ipv4Addr>,
+}
+
+/// Which sealing key is in use, by digests (SHA-256, hex digits): the record never has a key itself.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct SealValue {
+    /// How often the key was changed.
+    pub(crate) epoch: u64,
+    /// What is sealed with.
+    pub(crate) current: String,
+    /// What will be; empty where no change has begun.
+    pub(crate) next: String,
+    /// What was before, while something may be sealed under it; empty otherwise.
+    pub(crate) previous: String,
+    /// How many members that are none any more the last change was for.
+    pub(crate) covered: u64,
+    /// When it became so.
+    pub(crate) since: u64,
+}
+
+impl SealValue {
+    /// The keys that it names.
+    pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
+        [&self.current, &self.next, &self.previous].into_iter().map(String::as_str).filter(|d| !d.is_empty())
+    }
 }
 
 /// The cluster's CA. Its key is sealed for the place where this lies.

@@ -8,6 +8,7 @@ use maekin_api::node::{Boot, LocalPool, Node};
 fn node(membership: Membership) -> Node {
     Node {
         install_master: maekin_api::node::InstallMaster::default(),
+        quorum: maekin_api::node::Quorum::default(),
         id: "id".into(),
         name: "node-1".into(),
         version: "0.1.0".into(),

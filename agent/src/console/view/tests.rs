@@ -38,6 +38,7 @@ fn array(name: &str, in_sync: u32, action: &str) -> Array {
 fn node() -> Node {
     Node {
         install_master: maekin_api::node::InstallMaster::default(),
+        quorum: maekin_api::node::Quorum::default(),
         id: "12f07768-21c8-5fbc-ba5c-2473ab2f6ef4".into(),
         name: "node-1".into(),
         version: "0.1.0".into(),

@@ -28,7 +28,6 @@ use crate::membership::signer;
 use crate::pki::ca::Subject;
 use crate::record::values::NodeValue;
 use crate::record::{Record, keys};
-use crate::sealed::SealKey;
 use crate::trust::known::find_removed;
 use crate::trust::values::RemovedValue;
 use crate::trust::{events, issue, tokens};
@@ -146,7 +145,7 @@ pub(super) async fn join(
         cluster_id: member.cluster.id.clone(),
         cluster: member.cluster.name.clone(),
         endpoints: nodes.into_iter().map(|n| n.value.record_url).filter(|url| !url.is_empty()).collect(),
-        seal: member.seal.as_ref().map(SealKey::to_secret).unwrap_or_default(),
+        seal: member.seal.current().map(|key| key.to_secret()).unwrap_or_default(),
         time: now(),
     }))
 }

@@ -24,7 +24,8 @@ impl Node {
         let etcd = Some(EndEtcd(dir.to_owned()));
         let mut tasks = serve_while(&app).await;
         let member = become_member(&app).await;
-        tasks.spawn(alive::keep(member.record.clone(), app.node_id.clone()));
+        let own = Arc::clone(&app);
+        tasks.spawn(alive::keep(member.record.clone(), app.node_id.clone(), move |sent| own.reached(sent)));
         tasks.spawn(leader::keep(Arc::clone(&app), Arc::clone(&member)));
         tasks.spawn(voters::keep(Arc::clone(&app), member));
         Self { app, tasks, etcd }

@@ -1,0 +1,100 @@
+//! A sealing key goes from member to member, over TLS with certificates on both sides. Who asks knows its digest from the
+//! record, so that nobody can give him another one. Who is asked looks into the record, at this moment, whether who asks
+//! is a member: what it heard a few seconds ago may be from before a removal.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::{Extension, Json};
+use maekin_api::SEAL_KEY;
+use maekin_api::trust::{SealKeyReply, SealKeyRequest};
+use maekin_host::pin;
+
+use super::super::{SealKey, id_of};
+use super::RotationError;
+use crate::app::App;
+use crate::errors::chain;
+use crate::http::auth::Peer;
+use crate::http::client::Target;
+use crate::http::error::ApiError;
+use crate::http::routes::{Body, parse};
+use crate::membership::MembershipError;
+use crate::pki::ca::fingerprint;
+use crate::pki::identity::Credentials;
+use crate::record::keys::{self, under};
+use crate::record::values::NodeValue;
+use crate::tls;
+use crate::trust::known;
+use crate::trust::values::RemovedValue;
+
+/// Most members that are asked at one time.
+const MOST: usize = 4;
+
+/// Asks the members that say they have it.
+///
+/// # Errors
+/// [`RotationError`].
+pub(super) async fn ask(app: &App, nodes: &[NodeValue], digest: &str) -> Result<SealKey, RotationError> {
+    let id = id_of(digest);
+    let mut refusals = Vec::new();
+    let pki = |e| RotationError::Membership(MembershipError::Pki(e));
+    let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id).map_err(pki)?;
+    let holders =
+        nodes.iter().filter(|node| node.id != app.node_id && node.seals.iter().any(|have| have == id));
+    if let Some(credentials) = credentials {
+        let failed = |e| RotationError::Membership(MembershipError::Tls(e));
+        let (shown, key) = tls::shown(&app.key, &credentials).map_err(failed)?;
+        let ca = fingerprint(&credentials.ca).map_err(pki)?;
+        let config = pin::client_config_as(&ca, shown, key).map_err(|e| failed(e.into()))?;
+        let config = Arc::new(config);
+        let request = SealKeyRequest { sha256: digest.to_owned() };
+        for node in holders.take(MOST) {
+            let address = node.url.trim_start_matches("https://").trim_end_matches('/').to_owned();
+            let target = Target::Tls(address, Arc::clone(&config));
+            match target.post::<SealKeyReply>(SEAL_KEY, &request).await {
+                Ok(reply) => match SealKey::parse(reply.key.expose()) {
+                    Ok(key) if key.digest() == digest => {
+                        tracing::info!(id, from = node.name, "a sealing key of the cluster was taken over");
+                        return Ok(key);
+                    }
+                    _ => refusals.push(format!("{} gave another one", node.name)),
+                },
+                Err(e) => refusals.push(format!("{}: {}", node.name, chain(&e))),
+            }
+        }
+    }
+    if refusals.is_empty() {
+        refusals.push("no member says that it has it".to_owned());
+    }
+    Err(RotationError::Nobody { id: id.to_owned(), refusals })
+}
+
+/// `POST` [`SEAL_KEY`].
+pub(crate) async fn give(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    body: Body,
+) -> Result<Json<SealKeyReply>, ApiError> {
+    let request: SealKeyRequest = parse(body)?;
+    let title = "Sealing keys are for members";
+    let Peer::Member(node) = peer else {
+        let detail = "ask over TLS with the certificate of a member; nobody else is told";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "not-a-member", title, detail));
+    };
+    let member = app.member()?;
+    let record = &member.record;
+    if let Some(removed) = record.get::<RemovedValue>(&under(keys::REMOVED, &node.node_id)).await? {
+        return Err(known::gone(&removed.value));
+    }
+    let found = record.get::<NodeValue>(&under(keys::NODES, &node.node_id)).await?;
+    if found.is_none_or(|found| found.value.key_sha256 != node.key_sha256) {
+        let detail = "who asks is not among the members";
+        return Err(ApiError::new(StatusCode::FORBIDDEN, "not-among-members", title, detail));
+    }
+    let key = member.seal.find(&request.sha256).ok_or_else(|| {
+        let detail = "this node has no key with that digest; ask another member";
+        ApiError::new(StatusCode::NOT_FOUND, "no-such-key", "There is no such sealing key here", detail)
+    })?;
+    Ok(Json(SealKeyReply { key: key.to_secret() }))
+}

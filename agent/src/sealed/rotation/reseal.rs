@@ -1,0 +1,70 @@
+//! Everything in the record that is sealed, sealed anew under the key in use. Each value by compare-and-swap, bound to what
+//! the record says of the key; one that was done is known by the key that it names, so it may end at any of them.
+
+use super::super::{id_of, sealed_under};
+use super::RotationError;
+use crate::app::{App, Member};
+use crate::membership::signer;
+use crate::power::store;
+use crate::record::Change;
+use crate::record::keys::{self, under};
+use crate::record::values::{CaValue, PowerValue, SealValue};
+
+/// Most values that are sealed anew in one turn: others wait for the look that comes after it.
+const MOST: usize = 64;
+
+/// Seals anew what is not sealed under the current key; how many values are left. What no key opens is left as it is: it
+/// says so to whoever uses it, and it has to be set again.
+pub(super) async fn turn(
+    app: &App,
+    member: &Member,
+    value: &SealValue,
+    revision: i64,
+) -> Result<usize, RotationError> {
+    let (record, ring) = (&member.record, &member.seal);
+    let done = |sealed: &str| sealed.is_empty() || sealed_under(sealed) == Some(id_of(&value.current));
+    let mut left = 0;
+    if let Some(found) = record.get::<CaValue>(keys::CA).await?.filter(|ca| !done(&ca.value.sealed_key)) {
+        // Where no key opens it, the CA is on the disk of who made it, and of voters.
+        let plain = match ring.open(keys::CA, &found.value.sealed_key) {
+            Ok(plain) => Some(plain),
+            Err(_) => signer::on_disk(app)?
+                .filter(|ca| ca.pem == found.value.cert)
+                .map(|ca| ca.key_pem().into_bytes()),
+        };
+        match plain {
+            Some(plain) => {
+                let new = CaValue { sealed_key: ring.seal(keys::CA, &plain)?, ..found.value };
+                let change = Change::default().if_unchanged(keys::SEAL, revision);
+                let change = change.if_unchanged(keys::CA, found.revision).put(keys::CA, &new)?;
+                left += usize::from(!record.commit(change).await?);
+            }
+            None => {
+                tracing::error!("no key opens the CA's key in the record, and it is not on this node's disk")
+            }
+        }
+    }
+    let mut taken = 0;
+    for found in record.list::<PowerValue>(keys::POWER).await? {
+        if done(&found.value.sealed) {
+            continue;
+        }
+        if taken == MOST {
+            left += 1;
+            continue;
+        }
+        taken += 1;
+        let Some(new) = store::sealed_anew(ring, &found.value) else {
+            tracing::warn!(
+                mac = found.value.mac,
+                "no key opens the password of a management controller; set it again"
+            );
+            continue;
+        };
+        let key = under(keys::POWER, &found.value.mac);
+        let change = Change::default().if_unchanged(keys::SEAL, revision);
+        let change = change.if_unchanged(&key, found.revision).put(&key, &new)?;
+        left += usize::from(!record.commit(change).await?);
+    }
+    Ok(left)
+}
