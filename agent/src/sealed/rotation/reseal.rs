@@ -40,7 +40,7 @@ pub(super) async fn turn(
                 left += usize::from(!record.commit(change).await?);
             }
             None => {
-                tracing::error!("no key opens the CA's key in the record, and it is not on this node's disk")
+                tracing::error!("no key opens the CA's key in the record, and it is not on this node's disk");
             }
         }
     }
