@@ -24,6 +24,7 @@ use crate::install::cache::Cache;
 use crate::install::inventory::Budget;
 use crate::leader::Standing;
 use crate::liveness::{self, fence::Reach};
+use crate::maintenance;
 use crate::metrics::Metrics;
 use crate::network;
 use crate::node_info::Own;
@@ -76,6 +77,8 @@ pub(crate) struct App {
     pub(crate) news: http::watch::Board,
     /// Who is let in, and who no longer.
     pub(crate) trust: Trust,
+    /// Which nodes are in maintenance.
+    pub(crate) maintenance: maintenance::Keeper,
     /// Long work, as this node sees it.
     pub(crate) tasks: tasks::Keeper,
     /// How the record is as a store.
@@ -171,6 +174,7 @@ impl App {
             discovery: discovery::Keeper::default(),
             news: http::watch::Board::default(),
             trust: Trust::default(),
+            maintenance: maintenance::Keeper::default(),
             tasks: tasks::Keeper::default(),
             record_care: Care::default(),
             desired: desired::Keeper::default(),

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use crate::app::{App, Member};
 use crate::clock::now;
 use crate::errors::chain;
+use crate::maintenance::{KEEPS, LAST_RESORT};
 use crate::record::values::{LeaderValue, NodeValue};
 use crate::record::{Change, Record, RecordError, Versioned, keys};
 
@@ -60,15 +61,25 @@ enum Step {
     Campaign,
     /// It is ours: this agent, or the one before it, took it.
     Resume { lease: i64, epoch: i64 },
+    /// It is ours, and another member can do as well: we are in maintenance.
+    Resign { epoch: i64 },
     /// It is another's, or not ours to take yet.
     Follow,
 }
 
-/// Decides that. Pure.
-fn plan(own: &str, votes: bool, seen: Option<&Versioned<LeaderValue>>, vacant: Duration) -> Step {
+/// Decides that; `yields` is whether we leave it to others while they can. Pure.
+fn plan(
+    own: &str,
+    votes: bool,
+    yields: bool,
+    seen: Option<&Versioned<LeaderValue>>,
+    vacant: Duration,
+) -> Step {
     match seen {
+        Some(held) if held.value.id == own && yields => Step::Resign { epoch: held.created },
         Some(held) if held.value.id == own => Step::Resume { lease: held.lease, epoch: held.created },
         Some(_) => Step::Follow,
+        None if yields && vacant < LAST_RESORT => Step::Follow,
         None if votes || vacant >= PATIENCE => Step::Campaign,
         None => Step::Follow,
     }
@@ -84,14 +95,25 @@ fn tenure_end(sent: Instant) -> Instant {
 pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
     let mut held: Option<(i64, i64)> = None;
     let mut vacant_since = None;
+    // Since when we lead although we are in maintenance, because nobody else did.
+    let mut stands_in: Option<Instant> = None;
     loop {
+        let yields = app.maintenance.yields();
         let outcome = match held {
+            Some((_, epoch)) if yields && stands_in.is_none_or(|since| since.elapsed() >= KEEPS) => {
+                resign(&app, &member.record, epoch).await
+            }
             Some((lease, epoch)) => renew(&app, &member.record, lease, epoch).await,
             None => stand(&app, &member.record, &mut vacant_since).await,
         };
         let mut pause = EVERY;
         match outcome {
             Ok(now_held) => {
+                match (held, now_held) {
+                    (None, Some(_)) => stands_in = yields.then(Instant::now),
+                    (_, None) => stands_in = None,
+                    (Some(_), Some(_)) => {}
+                }
                 held = now_held;
                 pause = if held.is_some() { RENEW_EVERY } else { EVERY };
             }
@@ -135,6 +157,14 @@ async fn renew(
     Ok(Some((lease, epoch)))
 }
 
+/// Gives the post up: from this moment on nothing is done as the leader, then others may take it.
+async fn resign(app: &App, record: &Record, epoch: i64) -> Result<Option<(i64, i64)>, RecordError> {
+    tracing::info!("this node is in maintenance, and leaves it to another one to lead");
+    app.set_standing(|standing| *standing = Standing::default());
+    record.commit(Change::default().if_created_at(keys::LEADER, epoch).delete(keys::LEADER)).await?;
+    Ok(None)
+}
+
 /// Looks who leads, and takes the post where it is vacant.
 async fn stand(
     app: &App,
@@ -151,7 +181,8 @@ async fn stand(
     };
     // Only a vacant post makes a difference between members: else this is one question less, every time on every node.
     let votes = seen.is_none() && votes(app, record).await?;
-    match plan(&app.node_id, votes, seen.as_ref(), vacant) {
+    match plan(&app.node_id, votes, app.maintenance.yields(), seen.as_ref(), vacant) {
+        Step::Resign { epoch } => return resign(app, record, epoch).await,
         Step::Resume { lease, epoch } => return renew(app, record, lease, epoch).await,
         Step::Campaign => {
             let lease = record.grant(TTL).await?;
@@ -207,7 +238,16 @@ mod tests {
             ),
         ];
         for (name, votes, seen, vacant, want) in rows {
-            assert_eq!(plan("a", votes, seen.as_ref(), vacant), want, "{name}");
+            assert_eq!(plan("a", votes, false, seen.as_ref(), vacant), want, "{name}");
+        }
+        let rows = [
+            ("we led, and are in maintenance", Some(held("a")), long, Step::Resign { epoch: 7 }),
+            ("another leads", Some(held("b")), long, Step::Follow),
+            ("vacant: others first", None, short, Step::Follow),
+            ("vacant, and nobody else comes", None, long, Step::Campaign),
+        ];
+        for (name, seen, vacant, want) in rows {
+            assert_eq!(plan("a", true, true, seen.as_ref(), vacant), want, "{name}, in maintenance");
         }
     }
 

@@ -34,6 +34,7 @@ use uuid::Uuid;
 use crate::app::App;
 use crate::clock::now;
 use crate::errors::chain;
+use crate::maintenance::expected;
 use crate::record::look::Look;
 use crate::record::values::{NodeValue, ReplacedValue};
 use crate::record::{RecordError, keys};
@@ -164,7 +165,9 @@ impl Keeper {
             leader: leader.as_ref() == Some(&node.id),
             now: at,
         };
-        let mut all: Vec<_> = shared.nodes.iter().map(|node| state::plan_info(node, facts(node))).collect();
+        let info =
+            |node: &NodeValue| expected(state::plan_info(node, facts(node)), app.maintenance.of(&node.id));
+        let mut all: Vec<_> = shared.nodes.iter().map(info).collect();
         all.sort_by_key(|info| natural(&info.name));
         all.extend(shared.gone());
         all

@@ -18,6 +18,7 @@
 //! | [`install`] | which machine may install itself; join secrets (pure decisions, thin stores) |
 //! | [`discovery`] | nodes that wait, found on the network by multicast DNS |
 //! | [`trust`] | who is let in, and who no longer: join tokens |
+//! | [`maintenance`] | nodes that leave to others what they can do as well |
 //! | [`tasks`] | long work, by whichever node is there |
 //! | [`power`] | power of machines: Wake-on-LAN, IPMI, Redfish |
 //! | [`provision`] | configures and starts the install master |
@@ -49,6 +50,7 @@ mod install;
 mod leader;
 mod liveness;
 mod local_pool;
+mod maintenance;
 mod membership;
 mod metrics;
 mod network;

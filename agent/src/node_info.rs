@@ -45,6 +45,8 @@ pub(crate) fn collect(app: &App) -> Node {
         boot: Boot { disks: app.config.disks.iter().map(disk).collect(), arrays: arrays() },
         local_pool: app.local_pool(),
         membership: app.membership(),
+        maintenance: app.maintenance.of(&app.node_id),
+        tasks: app.tasks.under_way(),
         uptime_s: uptime_s(),
         time: now(),
     }

@@ -11,6 +11,7 @@ use crate::show::{Form, Look};
 use crate::verbs::daily::{Approve, Pair, Power, Window};
 use crate::verbs::login::{Contexts, Login};
 use crate::verbs::network::Network;
+use crate::verbs::task::{Drain, Maintenance, Task};
 
 const AFTER: &str = "\
 On a node, root needs no login. Elsewhere: `maekin login https://NODE:8443`.
@@ -198,6 +199,18 @@ pub(crate) enum Verb {
         /// Do not ask.
         #[arg(short, long)]
         yes: bool,
+    },
+    /// Long work: begin it, follow it, end it early. `maekin get tasks` lists it.
+    Task {
+        #[command(subcommand)]
+        what: Task,
+    },
+    /// Prepare a node for being switched off: maintenance, and word when it is safe.
+    Drain(Drain),
+    /// Say whether a node is in maintenance.
+    Maintenance {
+        #[command(subcommand)]
+        what: Maintenance,
     },
     /// Make a boot drive of the node that answers whole again, as it offers.
     Heal {

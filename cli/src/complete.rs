@@ -138,7 +138,9 @@ fn candidates(
     let of: &[&str] = match (verb, plain.len()) {
         ("approve" | "deny", _) => &["machines"],
         ("power", 1..) => &["power", "machines"],
-        ("reinstall", _) => &["nodes"],
+        ("reinstall" | "drain", _) => &["nodes"],
+        ("maintenance", _) if path.len() > 1 => &["nodes"],
+        ("task", _) if path.last().is_some_and(|verb| verb != "run") && path.len() > 1 => &["tasks"],
         ("network", _) if path.len() > 1 => &["nodes"],
         ("pair", _) if path.get(1).is_some_and(|verb| verb == "begin") => &["discovered"],
         ("pair", _) if path.len() > 1 => &["pairings"],
@@ -204,7 +206,7 @@ mod tests {
 
     #[test]
     fn cli_words_are_completed_by_where_they_stand() {
-        let rows: [(&[&str], &[&str], &[&str]); 19] = [
+        let rows: [(&[&str], &[&str], &[&str]); 23] = [
             (&["desc"], &["describe"], &[]),
             (&["get", "bo"], &["boot-drives", "boot-settings"], &[]),
             (&["delete", ""], &["installs", "users"], &["machines", "audit"]),
@@ -221,6 +223,10 @@ mod tests {
             (&["approve", "machines-"], &["machines-1", "machines-2"], &[]),
             (&["window", "o"], &["open"], &[]),
             (&["power", "on", "power-"], &["power-1", "power-2"], &[]),
+            (&["drain", "nodes-"], &["nodes-1", "nodes-2"], &[]),
+            (&["maintenance", "on", ""], &["nodes-1"], &["off"]),
+            (&["task", "log", ""], &["tasks-1"], &["nodes-1"]),
+            (&["task", ""], &["cancel", "log", "run", "wait"], &[]),
             (&["pair", "approve", ""], &["pairings-1"], &["begin"]),
             (&["pair", "begin", ""], &["discovered-1"], &["pairings-1"]),
             (&["power", ""], &["cycle", "netboot", "off", "on", "status"], &[]),

@@ -3,6 +3,7 @@
 mod changes;
 mod flows;
 mod login;
+mod tasks;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;

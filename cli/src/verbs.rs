@@ -11,6 +11,7 @@
 //! | [`status`] | the cluster on a page |
 //! | [`daily`] | machines let in, power, the install window, reinstallation, healing |
 //! | [`network`] | the trial of a node's network |
+//! | [`task`] | long work, and maintenance of a node |
 //! | [`login`] | who one is, on which cluster |
 
 mod apply;
@@ -22,6 +23,7 @@ mod get;
 pub(crate) mod login;
 pub(crate) mod network;
 mod status;
+pub(crate) mod task;
 mod watch;
 
 use std::time::Duration;
@@ -122,6 +124,9 @@ pub(crate) fn with(session: &Session, args: &Args, stage: &mut Stage<'_>) -> Res
         Verb::Power(args) => daily::power(session, args, stage),
         Verb::Reinstall { name, withdraw, yes } => daily::reinstall(session, name, *withdraw, *yes, stage),
         Verb::Heal { disk, consent } => daily::heal(session, disk.as_deref(), consent.as_deref(), stage),
+        Verb::Task { what } => task::task(session, what, look, stage),
+        Verb::Drain(args) => task::drain(session, args, look, stage),
+        Verb::Maintenance { what } => task::maintenance(session, what, stage),
         Verb::Raw { method, path, file } => {
             let text = file.as_deref().map(|file| create::text(file, stage)).transpose()?;
             daily::raw(session, method, path, text, stage)

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::install::WindowState;
+use crate::nodes::InMaintenance;
 
 /// Answer of [`crate::CLUSTER`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -49,6 +50,9 @@ pub struct Member {
     /// Labels that it was let in with.
     #[serde(default)]
     pub roles: Vec<String>,
+    /// Set while it is in maintenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<InMaintenance>,
 }
 
 /// Whether a member is there.

@@ -5,6 +5,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::alarm::Alarm;
 use crate::boot_drives::BootDrives;
+use crate::nodes::InMaintenance;
+use crate::tasks::UnderWay;
 
 /// Answer of [`crate::NODE`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -46,6 +48,12 @@ pub struct Node {
     /// What its install master does.
     #[serde(default)]
     pub install_master: InstallMaster,
+    /// Set while it is in maintenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<InMaintenance>,
+    /// Tasks of the cluster that are under way, the oldest first; at most 20.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<UnderWay>,
     /// Seconds since the kernel started.
     pub uptime_s: u64,
     /// The node's clock.

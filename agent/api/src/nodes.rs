@@ -45,6 +45,20 @@ pub struct NodeInfo {
     pub roles: Vec<String>,
     /// Whether it is the node that was asked.
     pub own: bool,
+    /// Set while it is in maintenance.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<InMaintenance>,
+}
+
+/// That a member is in maintenance: it leaves to others what they can do as well, and may be away without notice.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct InMaintenance {
+    /// Why, as who set it said; may be empty.
+    pub reason: String,
+    /// Since when.
+    pub since: u64,
+    /// Who set it.
+    pub by: String,
 }
 
 /// Whether a member is there.

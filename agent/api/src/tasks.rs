@@ -184,6 +184,20 @@ pub struct Step {
     pub text: String,
 }
 
+/// A task that is under way, in a word.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "TaskUnderWay")]
+pub struct UnderWay {
+    /// Its id.
+    pub id: String,
+    /// What kind of work.
+    pub kind: String,
+    /// What it is about.
+    pub subject: String,
+    /// Host name of the node that works at it; empty while none does.
+    pub owner: String,
+}
+
 /// A line of a task's log. An entry of [`crate::TASK_LOG`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "TaskLogLine")]

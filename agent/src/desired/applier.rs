@@ -79,7 +79,6 @@ impl Outcome {
     }
 
     /// It is as it shall be, for a reason of its own.
-    #[allow(dead_code)] // for the network's applier
     pub(crate) fn holds(reason: &'static str, message: impl Into<String>) -> Self {
         Self::new(ConditionStatus::True, reason, message)
     }
@@ -96,7 +95,6 @@ impl Outcome {
 
     /// It is looked at again after so long.
     #[must_use]
-    #[allow(dead_code)] // for the network's applier
     pub(crate) fn again(self, after: Duration) -> Self {
         Self { again: Some(after), ..self }
     }

@@ -6,10 +6,12 @@
 //! | [`time`] | NTP servers |
 //! | [`ssh`] | who may log in, and whether sshd and its port are there at all |
 //! | [`roles`] | labels that voters are spread by |
+//! | [`maintenance`] | whether it leaves to others what they can do as well |
 //! | [`console`] | whether the console menu gives a shell |
 
 mod console;
 mod hostname;
+mod maintenance;
 mod roles;
 mod ssh;
 mod time;
@@ -36,6 +38,7 @@ pub(super) fn all(app: &Arc<App>, member: &Arc<Member>) -> Vec<Arc<dyn Applier>>
         Arc::new(ssh::Ssh { settings: app.settings.clone() }),
         Arc::new(roles::Roles { app: Arc::clone(app), member: Arc::clone(member) }),
         Arc::new(crate::network::NetworkApplier { app: Arc::clone(app) }),
+        Arc::new(maintenance::Maintenance { app: Arc::clone(app) }),
         Arc::new(console::Console { settings: app.settings.clone() }),
     ]
 }

@@ -5,6 +5,7 @@ use maekin_api::settings::{NodeSettingsObject, SettingsStatus};
 
 use super::change::{self, Edit};
 use super::check;
+use crate::maintenance;
 use crate::record::keys::{self, under};
 use crate::record::values::{CutValue, NodeValue, RolesValue, SettingsValue, TicketValue};
 use crate::record::{Change, Expected, Record, RecordError, Versioned};
@@ -166,6 +167,10 @@ pub(crate) async fn set(
         };
         if changed.contains(&"roles") {
             commit = roles(record, &node.id, &mut value, commit).await?;
+        }
+        if changed.contains(&"maintenance") {
+            let reason = value.spec.maintenance.as_ref().map(|maintenance| maintenance.reason.as_str());
+            commit = maintenance::written(record, &node.id, reason, &asker.name, now, commit).await?;
         }
         if record.commit(commit.put(&key, &value)?).await? {
             let (generation, by) = (value.generation, &asker.name);

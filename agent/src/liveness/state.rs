@@ -106,6 +106,7 @@ pub(super) fn plan_info(node: &NodeValue, facts: Facts) -> NodeInfo {
         leader: facts.leader,
         roles: facts.roles,
         own: facts.own,
+        maintenance: None,
     }
 }
 
@@ -129,6 +130,7 @@ pub(super) fn gone(id: &str, name: &str, since: u64, why: String) -> NodeInfo {
         leader: false,
         roles: Vec::new(),
         own: false,
+        maintenance: None,
     }
 }
 

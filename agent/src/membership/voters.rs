@@ -15,6 +15,7 @@ use super::etcd::{self, VoterFile};
 use super::{MembershipError, MembershipFile, ensure_node, own_entry};
 use crate::app::{App, Member};
 use crate::errors::chain;
+use crate::maintenance::{self, PLANNED};
 use crate::node_info::Own;
 use crate::record::Record;
 use crate::record::look::Look;
@@ -292,6 +293,7 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
         app.liveness.looked(&looked);
         match looked {
             Ok(look) => {
+                app.maintenance.looked(&app.node_id, &look);
                 turn(&app, &member, &look, &mut started, &mut watched).await;
                 crate::trust::follow(&app, &member, &look).await;
             }
@@ -409,12 +411,20 @@ impl Watched {
         let gone = self.away.iter().filter(|(_, since)| long(since)).map(|(id, _)| id.clone()).collect();
         (gone, long(&since))
     }
+
+    /// For how long a member has given no sign of life.
+    fn away_for(&self, id: &str) -> Duration {
+        self.away.get(id).map_or(Duration::ZERO, Instant::elapsed)
+    }
 }
 
 /// One look at the cluster's voters, and at most one change.
 async fn lead(own: &str, record: &Record, look: &Look, watched: &mut Watched) -> Result<(), MembershipError> {
-    let (voters, nodes, alive) = (&look.voters, look.nodes(), &look.alive);
-    let (gone, settled) = watched.see(&nodes, alive);
+    let (voters, alive) = (&look.voters, &look.alive);
+    let nodes = maintenance::places(look.nodes(), voters, &look.maintenance);
+    let (mut gone, settled) = watched.see(&nodes, alive);
+    // One in maintenance is expected back.
+    gone.retain(|id| !look.maintenance.contains_key(id) || watched.away_for(id) >= PLANNED);
     let (domains, witnesses) = (domains(&look.roles), witnesses(&look.roles));
     let (gone, domains, witnesses) = (&gone, &domains, &witnesses);
     let step = plan_voters(&Seen { voters, nodes: &nodes, alive, gone, domains, witnesses, own, settled });

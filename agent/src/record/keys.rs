@@ -42,6 +42,8 @@ pub(crate) const ROLES: &str = "/maekin/v1/roles/";
 pub(crate) const NODE_SETTINGS: &str = "/maekin/v1/node-settings/";
 /// How far that is so, [`maekin_api::settings::SettingsStatus`] each, written by the member itself.
 pub(crate) const NODE_STATUS: &str = "/maekin/v1/node-status/";
+/// Members that are in maintenance, [`crate::maintenance::MaintenanceValue`] each.
+pub(crate) const MAINTENANCE: &str = "/maekin/v1/maintenance/";
 /// Members that shall be installed anew, [`super::values::AgainValue`] each.
 pub(crate) const AGAIN: &str = "/maekin/v1/again/";
 /// Members that were, [`super::values::ReplacedValue`] each.

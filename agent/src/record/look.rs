@@ -13,6 +13,7 @@ use super::keys::{self, under};
 use super::values::{
     LeaderValue, NodeValue, ReplacedValue, RestoredValue, RolesValue, SealValue, WindowValue,
 };
+use crate::maintenance::MaintenanceValue;
 use crate::trust::values::RemovedValue;
 
 use super::voters::{LIMIT, Voter, to_voter};
@@ -27,6 +28,8 @@ pub(crate) struct Overview {
     pub(crate) alive: BTreeSet<String>,
     /// Labels of members, by id.
     pub(crate) roles: BTreeMap<String, Vec<String>>,
+    /// Members in maintenance, by id.
+    pub(crate) maintenance: BTreeMap<String, MaintenanceValue>,
     /// Nodes that were members.
     pub(crate) removed: Vec<RemovedValue>,
     /// Set where our machine was installed anew as somebody else.
@@ -82,6 +85,7 @@ fn questions(node_id: &str) -> Txn {
         TxnOp::get(keys::RESTORED, None),
         TxnOp::get(keys::SEAL, None),
         TxnOp::get(keys::REPLACED, Some(GetOptions::new().with_prefix().with_keys_only())),
+        TxnOp::get(keys::MAINTENANCE, all()),
     ])
 }
 
@@ -90,12 +94,15 @@ fn overview(answer: &TxnResponse) -> Result<Overview, RecordError> {
     let mut parts = parts(answer);
     let mut part = || parts.next().unwrap_or_default();
     let (replaced, nodes, roles, alive, removed) = (part(), part(), part(), part(), part());
-    let (window, leader, restored, seal, all_replaced) = (part(), part(), part(), part(), part());
+    let (window, leader, restored, seal, all_replaced, maintenance) =
+        (part(), part(), part(), part(), part(), part());
     let restored = restored.first().map(value::<RestoredValue>).transpose()?;
+    let in_maintenance = |kv: &KeyValue| Ok((name(kv, keys::MAINTENANCE), value::<MaintenanceValue>(kv)?));
     Ok(Overview {
         nodes: nodes.iter().map(decode).collect::<Result<_, RecordError>>()?,
         alive: alive.iter().map(|kv| name(kv, keys::ALIVE)).collect(),
         roles: roles_of(&roles)?,
+        maintenance: maintenance.iter().map(in_maintenance).collect::<Result<_, RecordError>>()?,
         removed: removed.iter().map(value).collect::<Result<_, RecordError>>()?,
         replaced: replaced.first().map(value).transpose()?,
         window: window.first().map(value).transpose()?,

@@ -2,6 +2,7 @@
 //! task holds only while the key is the one that it made; and the owner's own clock ends its work before the lease can
 //! have run out, however long it was stopped meanwhile.
 
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
@@ -66,6 +67,8 @@ pub(crate) struct Claim {
     epoch: i64,
     granted: Instant,
     task: Mutex<Versioned<TaskValue>>,
+    /// The last revision that we wrote, or read.
+    known: AtomicI64,
 }
 
 impl Claim {
@@ -120,6 +123,7 @@ impl Claim {
             epoch,
             granted,
             task: Mutex::new(Versioned { value, revision: epoch, created: found.created, lease: 0 }),
+            known: AtomicI64::new(epoch),
         }))
     }
 
@@ -131,6 +135,11 @@ impl Claim {
     /// The task, as we know it.
     pub(crate) async fn task(&self) -> TaskValue {
         self.task.lock().await.value.clone()
+    }
+
+    /// Whether we know how the task was at `revision`: we wrote it, or read it since.
+    pub(crate) fn is_own(&self, revision: i64) -> bool {
+        revision <= self.known.load(Ordering::Acquire)
     }
 
     /// Renews the lease; ends when it may have run out.
@@ -178,7 +187,10 @@ impl Claim {
         let claim = self.record.get::<ClaimValue>(&under(keys::TASK_CLAIMS, &self.id)).await?;
         let found = self.record.get::<TaskValue>(&under(keys::TASKS, &self.id)).await?;
         match found.filter(|_| claim.is_some_and(|claim| claim.created == self.epoch)) {
-            Some(found) => *task = found,
+            Some(found) => {
+                self.known.store(found.revision, Ordering::Release);
+                *task = found;
+            }
             None => return Err(Stop::LostClaim),
         }
         Ok(())
@@ -213,6 +225,7 @@ impl Claim {
             }
             match self.record.commit_at(write).await {
                 Ok(Some(revision)) => {
+                    self.known.store(revision, Ordering::Release);
                     task.value = value;
                     task.revision = revision;
                     return Ok(());
@@ -224,6 +237,7 @@ impl Claim {
                     let found = self.record.get::<TaskValue>(&under(keys::TASKS, &self.id)).await?;
                     match found {
                         Some(found) if found.value == value => {
+                            self.known.store(found.revision, Ordering::Release);
                             *task = found;
                             return Ok(());
                         }

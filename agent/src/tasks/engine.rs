@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use maekin_api::tasks::State;
-use tokio::sync::Notify;
+use maekin_api::tasks::{State, UnderWay};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::Instrument;
 
@@ -30,6 +30,8 @@ const LOOK: Duration = Duration::from_secs(60);
 const TRIM: Duration = Duration::from_secs(3600);
 /// How long after others were faster, or the record let us down, a task is tried again.
 const PAUSE: Duration = Duration::from_secs(3);
+/// Tasks under way that a node tells of.
+const TOLD: usize = 20;
 
 /// What a node knows of the cluster's tasks.
 #[derive(Debug, Default)]
@@ -53,13 +55,30 @@ struct Open {
     since: Instant,
     /// Not before then.
     not_before: Option<Instant>,
-    /// We work at it: whom to tell of changes.
-    ours: Option<Arc<Notify>>,
+    /// We work at it: who is told of changes, by their revision.
+    ours: Option<watch::Sender<i64>>,
 }
 
 impl Keeper {
     fn lock(&self) -> MutexGuard<'_, Shared> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Tasks of the cluster that are under way, the oldest first.
+    pub(crate) fn under_way(&self) -> Vec<UnderWay> {
+        let shared = self.lock();
+        let told = |open: &Open| {
+            let task = open.task.show(open.claimed);
+            let owner = task.owner.filter(|_| open.claimed).map(|owner| owner.name).unwrap_or_default();
+            UnderWay { id: task.id, kind: task.kind, subject: task.subject, owner }
+        };
+        shared.open.values().take(TOLD).map(told).collect()
+    }
+
+    /// How many tasks a node works at.
+    pub(crate) fn works_at(&self, node: &str) -> usize {
+        let is_its = |open: &&Open| open.claimed && open.task.owner.as_ref().is_some_and(|o| o.id == node);
+        self.lock().open.values().filter(is_its).count()
     }
 
     /// How many tasks of the cluster wait and run, and how those ended that this node worked at.
@@ -165,7 +184,7 @@ impl<H: Hands> Engine<H> {
         }
         for open in shared.open.values() {
             if let Some(ours) = &open.ours {
-                ours.notify_one(); // what was not heard may have been meant for us
+                ours.send_replace(i64::MAX); // what was not heard may have been meant for us
             }
         }
         Ok(())
@@ -183,13 +202,14 @@ impl<H: Hands> Engine<H> {
     }
 
     async fn claim_changed(&self, id: &str, deleted: bool) -> Result<(), RecordError> {
-        if !deleted {
-            if let Some(open) = self.app.tasks.lock().open.get_mut(id) {
-                open.claimed = true;
+        let known = match self.app.tasks.lock().open.get_mut(id) {
+            Some(open) => {
+                open.claimed |= !deleted;
+                true
             }
-            return Ok(());
-        }
-        let known = self.app.tasks.lock().open.contains_key(id);
+            None => false,
+        };
+        // Who took it is told where tasks are named.
         if known { self.look(id).await } else { Ok(()) }
     }
 
@@ -203,7 +223,7 @@ impl<H: Hands> Engine<H> {
             let shared = self.app.tasks.lock();
             match shared.open.get(id) {
                 Some(Open { ours: Some(ours), .. }) => {
-                    ours.notify_one();
+                    ours.send_replace(change.revision);
                     true
                 }
                 Some(open) => open.claimed,
@@ -252,7 +272,11 @@ impl<H: Hands> Engine<H> {
 
     /// Takes what is ours to take; how long until something is to be looked at again.
     fn turn(&self, runs: &mut JoinSet<Ended>) -> Duration {
-        let us = Us { id: &self.app.node_id, leads: self.app.leads(), maintenance: false };
+        let us = Us {
+            id: &self.app.node_id,
+            leads: self.app.leads(),
+            maintenance: self.app.maintenance.of(&self.app.node_id).is_some(),
+        };
         let mut next = TRIM;
         let mut shared = self.app.tasks.lock();
         let busy = shared.open.values().filter(|open| open.ours.is_some()).count();
@@ -268,8 +292,8 @@ impl<H: Hands> Engine<H> {
                 Take::Now if places == 0 => {} // one that ends wakes us
                 Take::Now => {
                     places -= 1;
-                    let ours = Arc::new(Notify::new());
-                    open.ours = Some(Arc::clone(&ours));
+                    let (told, ours) = watch::channel(0);
+                    open.ours = Some(told);
                     open.not_before = Some(Instant::now() + PAUSE);
                     runs.spawn(self.work(id.clone(), &open.task, ours));
                 }
@@ -282,7 +306,7 @@ impl<H: Hands> Engine<H> {
         &self,
         id: String,
         task: &TaskValue,
-        ours: Arc<Notify>,
+        ours: watch::Receiver<i64>,
     ) -> impl Future<Output = Ended> + Send + 'static {
         let (record, hands, pace) = (self.record().clone(), Arc::clone(&self.hands), self.pace);
         let owner =
@@ -321,7 +345,7 @@ impl<H: Hands> Engine<H> {
                 // A panic of a step: its task is taken again when the claim has run out.
                 tracing::error!(error = %e, "the work at a task ended early");
                 for open in shared.open.values_mut() {
-                    if open.ours.as_ref().is_some_and(|ours| Arc::strong_count(ours) == 1) {
+                    if open.ours.as_ref().is_some_and(|ours| ours.receiver_count() == 0) {
                         open.ours = None;
                     }
                 }

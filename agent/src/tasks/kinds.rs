@@ -52,8 +52,8 @@ impl Hands for Node {
         match work {
             Work::Backup => backup::step_of(self, step).await,
             Work::Compare { .. } => compare::step_of(self, tell).await,
-            Work::Drain { node: id, force, .. } => {
-                drain::step_of(self, step, drain::Subject { id, force: *force }, tell).await
+            Work::Drain { node: id, reason, force } => {
+                drain::step_of(self, step, drain::Subject { id, reason, force: *force }, tell).await
             }
             Work::PowerCycle { mac, force, node } => {
                 power_cycle::step_of(self, step, (mac, *force, node), tell).await

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use maekin_api::tasks::State;
-use tokio::sync::Notify;
+use tokio::sync::watch;
 
 use super::claim::{Claim, Pace, Stop};
 use super::plan::{self, Work};
@@ -120,14 +120,15 @@ impl Tell {
     }
 }
 
-/// Works at `claim` for as long as it is ours. `poke`: somebody else changed the task. How it ended, where it did.
+/// Works at `claim` for as long as it is ours. `changes`: revisions at which the task was changed, by whomever. How it
+/// ended, where it did.
 pub(crate) async fn run(
     claim: Claim,
     hands: Arc<impl Hands>,
     pace: Pace,
-    poke: Arc<Notify>,
+    mut changes: watch::Receiver<i64>,
 ) -> Option<State> {
-    let work = work(&claim, &*hands, pace, &poke);
+    let work = work(&claim, &*hands, pace, &mut changes);
     let outcome = tokio::select! {
         biased;
         () = claim.hold() => Err(Stop::LostClaim),
@@ -145,8 +146,13 @@ pub(crate) async fn run(
     }
 }
 
-async fn work(claim: &Claim, hands: &impl Hands, pace: Pace, poke: &Notify) -> Result<State, Stop> {
-    let outcome = match steps(claim, hands, pace, poke).await? {
+async fn work(
+    claim: &Claim,
+    hands: &impl Hands,
+    pace: Pace,
+    changes: &mut watch::Receiver<i64>,
+) -> Result<State, Stop> {
+    let outcome = match steps(claim, hands, pace, changes).await? {
         Ok(outcome) => outcome,
         Err(StepError::Failed { why, remedy }) => OutcomeValue { state: State::Failed, text: why, remedy },
         Err(StepError::Record(e)) => OutcomeValue {
@@ -168,7 +174,7 @@ async fn steps(
     claim: &Claim,
     hands: &impl Hands,
     pace: Pace,
-    poke: &Notify,
+    changes: &mut watch::Receiver<i64>,
 ) -> Result<Result<OutcomeValue, StepError>, Stop> {
     let task = claim.task().await;
     // Whoever claims has looked at that before.
@@ -211,7 +217,7 @@ async fn steps(
         let did = tokio::select! {
             biased;
             stop = reporting(claim, &tell, pace) => return Err(stop),
-            stopped = cancelled(claim, poke), if !step.once => { stopped?; continue; }
+            stopped = cancelled(claim, changes), if !step.once => { stopped?; continue; }
             did = doing => did,
         };
         let rest = tell.news().map(|(_, _, lines)| lines).unwrap_or_default();
@@ -314,17 +320,24 @@ async fn reporting(claim: &Claim, tell: &Tell, pace: Pace) -> Stop {
 }
 
 /// Waits until somebody wants the task to end.
-async fn cancelled(claim: &Claim, poke: &Notify) -> Result<(), Stop> {
+async fn cancelled(claim: &Claim, changes: &mut watch::Receiver<i64>) -> Result<(), Stop> {
     loop {
-        poke.notified().await;
-        match claim.reread().await {
-            Ok(task) if !task.cancel.is_empty() => return Ok(()),
-            Ok(_) => {}
-            Err(Stop::LostClaim) => return Err(Stop::LostClaim),
-            Err(Stop::Record(e)) => {
-                tracing::info!(error = %chain(&e), "a task that was changed was not read");
-                tokio::time::sleep(AGAIN).await;
-                poke.notify_one();
+        if changes.changed().await.is_err() {
+            std::future::pending::<()>().await; // nobody tells any more: the agent ends
+        }
+        let revision = *changes.borrow_and_update();
+        if !claim.task().await.cancel.is_empty() {
+            return Ok(());
+        }
+        while !claim.is_own(revision) {
+            match claim.reread().await {
+                Ok(task) if !task.cancel.is_empty() => return Ok(()),
+                Ok(_) => break,
+                Err(Stop::LostClaim) => return Err(Stop::LostClaim),
+                Err(Stop::Record(e)) => {
+                    tracing::info!(error = %chain(&e), "a task that was changed was not read yet");
+                    tokio::time::sleep(AGAIN).await;
+                }
             }
         }
     }

@@ -143,6 +143,7 @@ pub(crate) async fn remove(
             keys::NODE_STATUS,
             keys::NETWORK,
             keys::NETWORK_VERDICTS,
+            keys::MAINTENANCE,
         ] {
             change = change.delete(&under(prefix, &tombstone.id));
         }

@@ -91,6 +91,18 @@ pub(super) fn ready(cluster: &Value) -> String {
     format!("{ready}/{}", nodes.len())
 }
 
+/// Whether a node is there, and whether it is in maintenance.
+pub(super) fn node_state(node: &Value) -> String {
+    let state = text(node, "/state");
+    if node["maintenance"].is_object() { format!("{state},maintenance") } else { state }
+}
+
+/// What a task does, or what came of it.
+pub(super) fn task(task: &Value) -> String {
+    let outcome = text(task, "/outcome/text");
+    if outcome.is_empty() { text(task, "/doing") } else { outcome }
+}
+
 /// The member that leads, by its name.
 pub(super) fn leader(cluster: &Value) -> String {
     let nodes = cluster["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();

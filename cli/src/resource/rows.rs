@@ -8,12 +8,14 @@
 //! | [`boot`] | boot drives of a node |
 //! | [`access`] | who may join, and who may do what |
 //! | [`record`] | the record and its copies |
+//! | [`task`] | long work |
 
 mod access;
 mod boot;
 mod cluster;
 mod install;
 mod record;
+mod task;
 
 use super::{Cell, Column, Resource};
 
@@ -45,8 +47,8 @@ const ROW: Resource = Resource {
 };
 
 /// The rows, by what they are about.
-const GROUPS: [&[Resource]; 5] =
-    [cluster::CLUSTER, install::INSTALL, boot::BOOT, access::ACCESS, record::RECORD];
+const GROUPS: [&[Resource]; 6] =
+    [cluster::CLUSTER, install::INSTALL, boot::BOOT, access::ACCESS, record::RECORD, task::TASK];
 
 /// Every resource.
 pub(crate) fn rows() -> impl Iterator<Item = &'static Resource> {

@@ -23,6 +23,8 @@ fn node(membership: Membership) -> Node {
         boot: Boot::default(),
         local_pool: LocalPool::Pending,
         membership,
+        maintenance: None,
+        tasks: vec![],
         uptime_s: 0,
         time: 0,
     }

@@ -55,6 +55,13 @@ fn member(member: &Member, model: &Model, cluster: &Cluster, now: u64) -> Vec<Li
         (Some(NodeState::Removed), _) => ("REMOVED", false),
         (Some(NodeState::Unreachable), _) | (None, MemberState::Unreachable) => ("UNREACHABLE", false),
     };
+    // One in maintenance may be away.
+    let planned = member.maintenance.is_some();
+    let state = match (planned, ready) {
+        (true, true) => "maintenance",
+        (true, false) => "away (mnt)",
+        (false, _) => state,
+    };
     let since = standing.map_or_else(|| "-".to_owned(), |s| ago(now.saturating_sub(s.since)));
     let leads = cluster.leader.as_deref() == Some(member.id.as_str());
     let record = match (leads, member.voter) {
@@ -74,7 +81,11 @@ fn member(member: &Member, model: &Model, cluster: &Cluster, now: u64) -> Vec<Li
     if let Some(standing) = standing.filter(|_| !ready) {
         texts.extend(wrap(&standing.why, 74).into_iter().take(2).map(|part| format!("   {part}")));
     }
-    let style = if ready { Line::plain } else { Line::bad };
+    let style = match (ready, member.maintenance.is_some()) {
+        (_, true) => Line::warn,
+        (true, false) => Line::plain,
+        (false, false) => Line::bad,
+    };
     texts.into_iter().map(style).collect()
 }
 
@@ -131,7 +142,7 @@ fn waiting(snapshot: &Snapshot) -> Vec<Line> {
 }
 
 /// A time that has passed, in one unit.
-fn ago(seconds: u64) -> String {
+pub(super) fn ago(seconds: u64) -> String {
     match seconds {
         0..60 => format!("{seconds} s"),
         60..3600 => format!("{} min", seconds / 60),

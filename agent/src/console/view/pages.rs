@@ -4,8 +4,10 @@ use maekin_api::cluster::{Cluster, MemberState};
 use maekin_api::install::Progress;
 use maekin_api::network::{NodeNetwork, TrialState};
 use maekin_api::node::{LocalPool, Node};
+use maekin_api::tasks::UnderWay;
 
 use super::super::model::Snapshot;
+use super::cluster::ago;
 use super::{Line, Sheet, boot, cut, install};
 use crate::cli::progress_text;
 use crate::run::membership_text;
@@ -18,6 +20,8 @@ const VALUE: usize = 78 - INDENT;
 const LOG: usize = 79;
 /// Members that are named when they are not ready.
 const NAMED: usize = 8;
+/// Tasks that are named.
+const TASKS: usize = 3;
 
 pub(super) fn field(name: &str, value: &str) -> String {
     format!(" {name:<width$}{value}", width = INDENT - 1)
@@ -85,6 +89,17 @@ fn membership(node: &Node, snapshot: &Snapshot, now: u64) -> Vec<Line> {
     };
     let mut lines = members(cluster);
     lines.push(install::window(cluster, now));
+    if let Some(maintenance) = &node.maintenance {
+        let reason = if maintenance.reason.is_empty() { "no reason was said" } else { &maintenance.reason };
+        let text = format!("since {}: {reason}", ago(now.saturating_sub(maintenance.since)));
+        lines.extend(fields("Maintenance", &text, Line::warn));
+    }
+    for task in node.tasks.iter().take(TASKS) {
+        lines.push(Line::plain(field("Task", &under_way(task))));
+    }
+    if let more @ 1.. = node.tasks.len().saturating_sub(TASKS) {
+        lines.push(Line::plain(field("", &format!("and {more} more: `maekin get tasks`"))));
+    }
     let running = |p: &Progress| !matches!(p, Progress::Joined);
     for install in snapshot.installs.iter().filter(|i| running(&i.progress)).take(4) {
         let name = cut(&install.hostname, 20);
@@ -94,12 +109,26 @@ fn membership(node: &Node, snapshot: &Snapshot, now: u64) -> Vec<Line> {
     lines
 }
 
+/// A task in a line.
+fn under_way(task: &UnderWay) -> String {
+    let subject =
+        if task.subject.is_empty() { String::new() } else { format!(" of {}", cut(&task.subject, 18)) };
+    let owner = match task.owner.as_str() {
+        "" => "waits".to_owned(),
+        owner => format!("by {}", cut(owner, 14)),
+    };
+    format!("{}{subject}, {owner}", cut(&task.kind, 20))
+}
+
 /// How many members there are, and which of them are not ready.
 fn members(cluster: &Cluster) -> Vec<Line> {
-    let lost: Vec<&str> =
-        cluster.nodes.iter().filter(|n| n.state != MemberState::Ready).map(|n| n.name.as_str()).collect();
+    // One in maintenance may be away.
+    let away: Vec<_> = cluster.nodes.iter().filter(|n| n.state != MemberState::Ready).collect();
+    let planned = away.iter().filter(|n| n.maintenance.is_some()).count();
+    let lost: Vec<&str> = away.iter().filter(|n| n.maintenance.is_none()).map(|n| n.name.as_str()).collect();
     let all = cluster.nodes.len();
-    let text = format!("{}: {all} members, {} ready", cut(&cluster.name, 24), all - lost.len());
+    let planned = if planned > 0 { format!(", {planned} away in maintenance") } else { String::new() };
+    let text = format!("{}: {all} members, {} ready{planned}", cut(&cluster.name, 24), all - away.len());
     if lost.is_empty() {
         return vec![Line::plain(field("Cluster", &text))];
     }

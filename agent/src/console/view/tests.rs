@@ -10,7 +10,8 @@ use maekin_api::install::{Install, Progress, SeenMachine, WindowState};
 use maekin_api::machine::Inventory;
 use maekin_api::machine::inventory::{Dmi, Drive as Disk};
 use maekin_api::node::{Array, Boot, Interface, LocalPool, Membership, Node};
-use maekin_api::nodes::NodeState;
+use maekin_api::nodes::{InMaintenance, NodeState};
+use maekin_api::tasks::UnderWay;
 use maekin_api::trust::{PairingInfo, PairingSide};
 
 /// The golden screens lie beside this file; `MAEKIN_BLESS=1` writes them anew.
@@ -66,6 +67,8 @@ fn node() -> Node {
         },
         local_pool: LocalPool::Ready { size: 5 << 30 },
         membership: Membership::Member { cluster_id: "c".into(), cluster: "rack".into() },
+        maintenance: None,
+        tasks: vec![],
         uptime_s: 60,
         time: 1_000_000,
     }
@@ -106,6 +109,7 @@ fn member(n: usize, state: MemberState) -> Member {
         joined_at: 1,
         key_sha256: "k".into(),
         roles: vec![],
+        maintenance: None,
     }
 }
 
@@ -291,6 +295,28 @@ fn troubles_look_as_agreed() {
         node.urls.clear();
     }
     check("degraded", &degraded);
+    let mut maintained = whole();
+    let since = InMaintenance { reason: "a fan is replaced".into(), since: 999_400, by: "eva".into() };
+    if let Some(node) = &mut maintained.snapshot.node {
+        node.maintenance = Some(since.clone());
+        let task = |n: u8, kind: &str, subject: &str, owner: &str| UnderWay {
+            id: format!("{n}"),
+            kind: kind.into(),
+            subject: subject.into(),
+            owner: owner.into(),
+        };
+        node.tasks = vec![
+            task(1, "drain", "node-1", "node-2"),
+            task(2, "backup", "", "node-2"),
+            task(3, "compare-boot-drives", &"node".repeat(20), ""),
+            task(4, "power-cycle", "52:54:00:00:00:01", "node-3"),
+        ];
+    }
+    if let Some(cluster) = &mut maintained.snapshot.cluster {
+        cluster.nodes.iter_mut().for_each(|member| member.maintenance = Some(since.clone()));
+    }
+    check("maintenance", &maintained);
+    check("maintenance-members", &Model { page: Page::Cluster, selected: 2, ..maintained });
     let mut healing = degraded.clone();
     if let Some(node) = &mut healing.snapshot.node {
         let mut new = drive(1, None);

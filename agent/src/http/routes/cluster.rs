@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::clock::now;
 use crate::http::error::ApiError;
 use crate::install::decide::window_state;
+use crate::maintenance;
 use crate::record::values::NodeValue;
 
 pub(super) async fn get(State(app): State<Arc<App>>) -> Result<Json<Cluster>, ApiError> {
@@ -25,6 +26,7 @@ pub(super) async fn get(State(app): State<Arc<App>>) -> Result<Json<Cluster>, Ap
         seen.nodes().into_iter().map(|node| (state(&node.id), node)).map(to_member).collect();
     for node in &mut nodes {
         node.roles = seen.roles.get(&node.id).cloned().unwrap_or_default();
+        node.maintenance = seen.maintenance.get(&node.id).map(maintenance::told);
     }
     nodes.sort_by_key(|node| natural(&node.name));
     let cluster = member.cluster.clone();
@@ -62,6 +64,7 @@ fn to_member((state, node): (MemberState, NodeValue)) -> Member {
         joined_at: node.joined_at,
         key_sha256: node.key_sha256,
         roles: Vec::new(),
+        maintenance: None,
     }
 }
 

@@ -17,7 +17,7 @@ const LONGEST: usize = 1024;
 
 /// What can be watched: its name, where it lies in the record, and who may. A name under a prefix is told; a ticket's is
 /// as good as a password, so that those are not for who only looks.
-const KINDS: [(&str, &str, Role); 19] = [
+const KINDS: [(&str, &str, Role); 20] = [
     ("alive", keys::ALIVE, Role::Viewer),
     ("approvals", keys::APPROVALS, Role::Viewer),
     ("audit", keys::AUDIT, Role::Admin),
@@ -27,6 +27,7 @@ const KINDS: [(&str, &str, Role); 19] = [
     ("join-tokens", keys::JOIN_TOKENS, Role::Admin),
     ("leader", keys::LEADER, Role::Viewer),
     ("machines", keys::MACHINES, Role::Viewer),
+    ("maintenance", keys::MAINTENANCE, Role::Viewer),
     ("network", keys::NETWORK, Role::Viewer),
     ("nodes", keys::NODES, Role::Viewer),
     ("power", keys::POWER, Role::Viewer),

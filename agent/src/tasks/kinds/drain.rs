@@ -2,12 +2,31 @@
 //! storage) is another row between `tasks` and `verdict`, with a function that does it.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
-use super::{Node, step};
+use maekin_api::access::Role;
+use serde_json::json;
+
+use super::{Node, step, until};
+use crate::clock::now;
+use crate::desired::change::Edit;
+use crate::desired::store::{self, Asker, DesiredError, Meant};
+use crate::errors::chain;
+use crate::record::Expected;
 use crate::record::values::NodeValue;
 use crate::record::voters::Voter;
 use crate::tasks::run::{Did, StepError, Tell};
 use crate::tasks::values::StepValue;
+
+const CHECK: &str = "check";
+const MAINTENANCE: &str = "maintenance";
+const LEADER: &str = "leader";
+const TASKS: &str = "tasks";
+const VERDICT: &str = "verdict";
+/// How long another node may take to lead.
+const LEADS: Duration = Duration::from_secs(180);
+/// How long its tasks are waited for.
+const BUSY: Duration = Duration::from_secs(600);
 
 /// Whether the record goes on without a node.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -63,8 +82,11 @@ pub(crate) fn judge(voters: &[Voter], nodes: &[NodeValue], alive: &BTreeSet<Stri
 /// Its steps.
 pub(super) fn plan() -> Vec<StepValue> {
     vec![
-        step("check", "see whether the record goes on without it"),
-        step("verdict", "say whether it may be switched off"),
+        step(CHECK, "see whether the record goes on without it"),
+        step(MAINTENANCE, "put it into maintenance"),
+        step(LEADER, "have another node lead"),
+        step(TASKS, "wait until it works at no task"),
+        step(VERDICT, "say whether it may be switched off"),
     ]
 }
 
@@ -73,6 +95,8 @@ pub(super) fn plan() -> Vec<StepValue> {
 pub(super) struct Subject<'a> {
     /// Its id.
     pub(super) id: &'a str,
+    /// Why it goes.
+    pub(super) reason: &'a str,
     /// Also where the record stops.
     pub(super) force: bool,
 }
@@ -83,7 +107,72 @@ pub(super) async fn step_of(
     subject: Subject<'_>,
     tell: &Tell,
 ) -> Result<Did, StepError> {
-    verdict(node, subject, step.name != "check", tell).await
+    match step.name.as_str() {
+        CHECK => verdict(node, subject, false, tell).await,
+        MAINTENANCE => maintain(node, subject).await,
+        LEADER => lead(node, subject, tell).await,
+        TASKS => finish(node, subject, tell).await,
+        VERDICT => verdict(node, subject, true, tell).await,
+        // A newer release's: it was planned before this node took over.
+        other => Err(StepError::failed(
+            format!("{} does not know the step {other}", node.app.config.hostname),
+            "upgrade all nodes, and ask for it again",
+        )),
+    }
+}
+
+/// Its settings say from now on that it is in maintenance, until somebody says otherwise.
+async fn maintain(node: &Node, subject: Subject<'_>) -> Result<Did, StepError> {
+    if node.app.maintenance.of(subject.id).is_some() && subject.reason.is_empty() {
+        return Ok(Did::well("it was in maintenance before"));
+    }
+    let patch = [("maintenance".to_owned(), json!({ "reason": subject.reason }))];
+    let edit = Edit::Merge(patch.into_iter().collect());
+    let asker = Asker { role: Role::Operator, name: format!("a task on {}", node.app.config.hostname) };
+    let meant = Meant::Named(Expected::Whatever);
+    match store::set(&node.member.record, subject.id, &edit, &meant, &asker, now()).await {
+        Ok(()) => {
+            Ok(Did::well("`maekin maintenance off` ends it; its voter of the record stays where it is"))
+        }
+        Err(DesiredError::Record(e)) => Err(e.into()),
+        Err(e) => Err(StepError::failed(chain(&e), "see `maekin describe settings`")),
+    }
+}
+
+/// Waits until another node leads, by what the record says.
+async fn lead(node: &Node, subject: Subject<'_>, tell: &Tell) -> Result<Did, StepError> {
+    let overview = node.member.record.overview(&node.app.node_id).await?;
+    if !overview.alive.iter().any(|id| id != subject.id && !overview.maintenance.contains_key(id)) {
+        return Ok(Did::well("no other node can lead; what only a leader does rests while it is off"));
+    }
+    let look = |_| {
+        let leader = node.app.standing().leader.filter(|leader| leader.id != subject.id);
+        tell.say(0, "waits until another node leads");
+        leader.map(|leader| leader.name)
+    };
+    match until(LEADS, look).await {
+        Some(name) => Ok(Did::well(format!("{name} leads"))),
+        None => Err(StepError::failed(
+            format!("no other node leads after {} s", LEADS.as_secs()),
+            "see `maekin get nodes -o wide`; the node stays in maintenance",
+        )),
+    }
+}
+
+/// Waits until it works at no task: others can go on with most of them, and what must not be done twice ends soon.
+async fn finish(node: &Node, subject: Subject<'_>, tell: &Tell) -> Result<Did, StepError> {
+    if node.app.node_id == subject.id {
+        return Ok(Did::well("this very task is done by it"));
+    }
+    let busy = |_| {
+        let under_way = node.app.tasks.works_at(subject.id);
+        tell.say(0, format!("waits for {under_way} tasks that it works at"));
+        (under_way == 0).then_some(())
+    };
+    match until(BUSY, busy).await {
+        Some(()) => Ok(Did::well("it works at none")),
+        None => Ok(Did::well("it works at some still, which other nodes go on with where that is possible")),
+    }
 }
 
 async fn verdict(node: &Node, subject: Subject<'_>, last: bool, tell: &Tell) -> Result<Did, StepError> {

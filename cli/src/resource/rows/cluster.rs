@@ -17,7 +17,7 @@ pub(super) const CLUSTER: &[Resource] = &[
         named: &["/name", "/id"],
         columns: &[
             col("NAME", At("/name")),
-            col("STATE", At("/state")),
+            col("STATE", Made(cells::node_state)),
             col("SINCE", Age("/since")),
             col("ADDRESS", At("/address")),
             col("VOTER", At("/voter")),
@@ -28,6 +28,7 @@ pub(super) const CLUSTER: &[Resource] = &[
             wide("BOOT", At("/boot")),
             wide("QUORUM", At("/quorum")),
             wide("WHY", At("/why")),
+            wide("MAINTENANCE", At("/maintenance/reason")),
             wide("ROLES", At("/roles")),
             wide("URL", At("/url")),
             wide("ID", At("/id")),
