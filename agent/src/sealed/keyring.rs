@@ -215,7 +215,7 @@ mod tests {
         new.store(dir).unwrap();
         assert_eq!(ids(dir), [new.id.clone(), old.id.clone()]);
         ring.follow(dir, 7, &new.digest(), &[&old.digest()]).unwrap();
-        assert_eq!((ring.ids(), ring.revision()), (vec![new.id.clone(), old.id.clone()], 7));
+        assert_eq!((ring.ids(), ring.revision()), (vec![new.id.clone(), old.id], 7));
         assert_eq!(ring.open("here", &secret).unwrap(), b"hunter2", "what is not sealed anew yet opens");
         let again = ring.seal("here", b"hunter3").unwrap();
         assert_eq!(sealed_under(&again), Some(new.id.as_str()));
@@ -223,7 +223,7 @@ mod tests {
         ring.follow(dir, 8, &"0".repeat(64), &[]).unwrap();
         assert_eq!(ring.revision(), 7, "one that is not held is not followed");
         ring.follow(dir, 9, &new.digest(), &[]).unwrap();
-        assert_eq!((ids(dir), ring.ids()), (vec![new.id.clone()], vec![new.id.clone()]));
+        assert_eq!((ids(dir), ring.ids()), (vec![new.id.clone()], vec![new.id]));
         assert!(matches!(ring.open("here", &secret), Err(SealError::OtherKey { .. })), "it is forgotten");
         assert_eq!(ring.open("here", &again).unwrap(), b"hunter3");
         std::fs::write(path(dir), "x").unwrap();
