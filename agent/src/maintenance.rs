@@ -98,7 +98,7 @@ pub(crate) fn places(
     maintenance: &BTreeMap<String, MaintenanceValue>,
 ) -> Vec<NodeValue> {
     for node in nodes.iter_mut().filter(|node| maintenance.contains_key(&node.id)) {
-        if voters.iter().all(|voter| voter.peer_url != node.peer_url) {
+        if !voters.iter().any(|voter| voter.is_of(node)) {
             node.peer_url.clear();
         }
     }
@@ -172,6 +172,8 @@ mod tests {
         let urls = places([1, 2, 3].map(node).into(), &[voter], &maintenance);
         let urls: Vec<_> = urls.iter().map(|node| node.peer_url.as_str()).collect();
         assert_eq!(urls, ["u1", "", "u3"]);
+        let before = Voter { id: 1, peer_url: "u1".into(), name: "before".into(), learner: false };
+        assert_eq!(places(vec![node(1)], &[before], &maintenance)[0].peer_url, "", "its earlier self's");
     }
 
     #[test]

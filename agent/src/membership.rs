@@ -292,7 +292,8 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     let voters = moved::announce(app, &record, &own, record.members().await?).await?;
     let voter = etcd::VoterFile::load(app)?.and(voter);
     voters::write_down(app, voter.as_ref(), &own, &voters)?;
-    let votes = voters.iter().any(|v| v.peer_url == etcd::peer_url(app, &own) && !v.learner);
+    let peer_url = etcd::peer_url(app, &own);
+    let votes = voters.iter().any(|v| v.is_at(&app.node_id, &peer_url) && !v.learner);
     let opens = ca.is_some() || seal.current().is_some();
     ensure_node(app, &record, &own, votes, opens, &seal).await?;
     erase_secret(&app.settings.node_file())?;

@@ -6,13 +6,7 @@ use super::etcd::{self, VoterFile};
 use crate::app::App;
 use crate::node_info::Own;
 use crate::record::Record;
-use crate::record::values::NodeValue;
 use crate::record::voters::Voter;
-
-/// Whether a voter is a member's: by where it is reached, or, once it was started, by its name.
-pub(super) fn is_of(voter: &Voter, node: &NodeValue) -> bool {
-    voter.peer_url == node.peer_url || voter.name == node.id
-}
 
 /// Which of the voters is ours and is known elsewhere than at `peer_url`. Pure.
 fn plan_move<'a>(

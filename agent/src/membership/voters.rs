@@ -121,12 +121,13 @@ fn plan_learner(seen: &Seen<'_>, node: Option<&NodeValue>, learner: &Voter, free
 /// for another one in a better place that has its vote already, or as the second of two, and none where the rest would be
 /// no quorum. Pure.
 fn plan_voters(seen: &Seen<'_>) -> Option<Step> {
-    let node_of = |v: &Voter| seen.nodes.iter().find(|n| super::moved::is_of(v, n));
+    let node_of = |v: &Voter| seen.nodes.iter().find(|n| v.is_of(n));
     let votes: Vec<&Voter> = seen.voters.iter().filter(|v| !v.learner).collect();
     let places = Places::of(seen, &node_of);
     let mut free: Vec<_> =
         seen.nodes.iter().filter(|n| !n.peer_url.is_empty() && seen.alive.contains(&n.id)).collect();
-    free.retain(|n| !seen.voters.iter().any(|v| super::moved::is_of(v, n)));
+    // etcd takes no second voter at an address: the one that an earlier installation had there goes first.
+    free.retain(|n| !seen.voters.iter().any(|v| v.is_of(n) || v.peer_url == n.peer_url));
     free.sort_by_key(|n| (places.crowd(&n.id), !seen.witnesses.contains(&n.id), n.joined_at, n.id.clone()));
     // etcd takes one learner at a time, so it comes first.
     let learner = seen.voters.iter().find(|v| v.learner);
@@ -218,7 +219,7 @@ enum OwnStep {
 /// Decides that. `data` is whether a voter ever ran here. Pure.
 fn plan_own(file: Option<&VoterFile>, data: bool, own: (&str, &str), voters: &[Voter]) -> OwnStep {
     let (node_id, peer_url) = own;
-    let Some(mine) = voters.iter().find(|v| v.peer_url == peer_url) else {
+    let Some(mine) = voters.iter().find(|v| v.is_at(node_id, peer_url)) else {
         // Its node has another address now, which is no reason to lose what it has.
         let known = |v: &&Voter| file.is_some_and(|f| f.id == hex(v.id)) || (data && v.name == node_id);
         return match (file, voters.iter().find(known)) {
@@ -355,7 +356,7 @@ async fn tend(
             *started = None;
         }
     }
-    let votes = voters.iter().any(|v| v.peer_url == peer_url && !v.learner);
+    let votes = voters.iter().any(|v| v.is_at(&app.node_id, &peer_url) && !v.learner);
     let mine = look.nodes.iter().find(|n| n.value.id == app.node_id).map(|n| &n.value);
     let wanted = own_entry(app, own, mine, votes, member.can_sign(), &member.seal);
     if look.replaced.is_some() || mine != Some(&wanted) {

@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use etcd_client::{Client, ConnectOptions, MemberAddOptions};
 
 use super::RecordError;
+use super::values::NodeValue;
 use crate::metrics;
 
 /// How long one question to one voter may take.
@@ -205,6 +206,23 @@ impl Voters {
 
 fn nobody() -> RecordError {
     RecordError::Unreachable { voters: "none".to_owned(), why: "no voter is known".to_owned() }
+}
+
+impl Voter {
+    /// Whether it is a member's. Once it was started it has the member's id as its name, which a machine that is
+    /// installed anew at the same address has not; until then it is known by where it is reached.
+    pub(crate) fn is_of(&self, node: &NodeValue) -> bool {
+        if self.name.is_empty() {
+            !self.peer_url.is_empty() && self.peer_url == node.peer_url
+        } else {
+            self.name == node.id
+        }
+    }
+
+    /// Whether it is the one of the member with this id, reached there.
+    pub(crate) fn is_at(&self, node_id: &str, peer_url: &str) -> bool {
+        self.peer_url == peer_url && (self.name.is_empty() || self.name == node_id)
+    }
 }
 
 /// A voter as etcd lists it.

@@ -16,6 +16,11 @@ fn learner(n: u64) -> Voter {
     Voter { learner: true, ..voter(n) }
 }
 
+/// The voter that an earlier installation had at this address.
+fn before(n: u64) -> Voter {
+    Voter { name: format!("before-n{n}"), ..voter(n) }
+}
+
 fn unstarted(n: u64) -> Voter {
     Voter { name: String::new(), ..learner(n) }
 }
@@ -122,6 +127,31 @@ fn the_record_gets_its_voters_one_step_at_a_time() {
         ),
         ("a voter whose node was installed anew", three(), &[2, 3, 4], &[2, 3, 4], &[], remove(1)),
         ("the same, and another one is away", three(), &[2, 3, 4], &[2, 4], &[], None),
+        (
+            "a member's machine was installed anew, and has its address again",
+            vec![voter(1), voter(2), before(3)],
+            &[1, 2, 3],
+            &[1, 2, 3],
+            &[],
+            remove(3),
+        ),
+        ("after that", vec![voter(1), voter(2)], &[1, 2, 3], &[1, 2, 3], &[], add(3)),
+        (
+            "the same, and another one is away: nothing is added at a taken address",
+            vec![voter(1), voter(2), before(3)],
+            &[1, 2, 3],
+            &[1, 3],
+            &[],
+            None,
+        ),
+        (
+            "the same for a learner",
+            vec![voter(1), Voter { learner: true, ..before(2) }],
+            &[1, 2, 3],
+            &[1, 2, 3],
+            &[],
+            remove(2),
+        ),
         ("seven nodes", three(), &[1, 2, 3, 4, 5, 6, 7], &[1, 2, 3, 4, 5, 6, 7], &[], add(4)),
         (
             "from seven down to six",
@@ -264,8 +294,23 @@ fn a_member_runs_the_voter_that_it_has_in_the_list() {
     let list = || vec![voter(1), voter(2)];
     /// Name, what is written down, whether there is data, the list, step.
     type Row = (&'static str, Option<VoterFile>, bool, Vec<Voter>, OwnStep);
-    let rows: [Row; 15] = [
+    let rows: [Row; 18] = [
         ("no voter", None, false, vec![voter(1)], OwnStep::Nothing),
+        ("an earlier installation's is there", None, false, vec![voter(1), before(2)], OwnStep::Nothing),
+        (
+            "an earlier installation's that learned",
+            None,
+            false,
+            vec![voter(1), Voter { learner: true, ..before(2) }],
+            OwnStep::Nothing,
+        ),
+        (
+            "ours is elsewhere, and somebody else's is where we are now",
+            Some(file(7)),
+            true,
+            vec![Voter { name: "n2".into(), ..voter(7) }, before(2)],
+            OwnStep::Run(file(7)),
+        ),
         ("added", None, false, vec![voter(1), unstarted(2)], OwnStep::Fresh(copy(2))),
         (
             "added, and died before it was written down",

@@ -39,11 +39,7 @@ pub(crate) enum Verdict {
 
 /// Decides that from who votes, who the members are, and which of them give signs of life. Pure.
 pub(crate) fn judge(voters: &[Voter], nodes: &[NodeValue], alive: &BTreeSet<String>, id: &str) -> Verdict {
-    let node_of = |voter: &Voter| {
-        nodes.iter().find(|node| {
-            node.id == voter.name || (!node.peer_url.is_empty() && node.peer_url == voter.peer_url)
-        })
-    };
+    let node_of = |voter: &Voter| nodes.iter().find(|node| voter.is_of(node));
     let voting: Vec<&Voter> = voters.iter().filter(|voter| !voter.learner).collect();
     let is_it = |voter: &&&Voter| node_of(voter).is_some_and(|node| node.id == id) || voter.name == id;
     let (all, needed) = (voting.len(), voting.len() / 2 + 1);
@@ -212,6 +208,17 @@ mod tests {
 
     fn voter(n: u64, learner: bool) -> Voter {
         Voter { id: n, peer_url: format!("https://10.0.0.{n}:2380"), name: format!("n{n}"), learner }
+    }
+
+    #[test]
+    fn record_a_dead_voter_at_a_new_members_address_is_not_that_members() {
+        let nodes = [1, 2, 3].map(node);
+        let alive = nodes.iter().map(|node| node.id.clone()).collect();
+        let voters = [voter(1, false), voter(2, false), Voter { name: "before".into(), ..voter(3, false) }];
+        let got = judge(&voters, &nodes, &alive, "n2");
+        assert!(matches!(&got, Verdict::Stops(why, _) if why.contains("1 of 3 voters")), "{got:?}");
+        let got = judge(&voters, &nodes, &alive, "n3");
+        assert!(matches!(&got, Verdict::Safe(why) if why.contains("no voter")), "{got:?}");
     }
 
     #[test]
