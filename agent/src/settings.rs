@@ -94,6 +94,11 @@ impl Settings {
         self.run.join("etcd.env")
     }
 
+    /// What etcd identifies itself with: the files that it needs, and no others.
+    pub(crate) fn etcd_tls(&self) -> PathBuf {
+        self.run.join("etcd-tls")
+    }
+
     /// Configuration of `maekin-pxe.service`.
     pub(crate) fn pxe_config(&self) -> PathBuf {
         self.run.join("pxe.toml")

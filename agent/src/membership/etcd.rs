@@ -158,6 +158,7 @@ pub(super) async fn start(
     if !app.settings.etcd_env().exists() {
         crate::trust::crl::started(&app.settings);
     }
+    hand_over(app)?;
     write_atomic(&app.settings.etcd_env(), text.as_bytes(), 0o600)?;
     systemctl(app, "start").await
 }
@@ -180,6 +181,7 @@ pub(super) async fn start_copy(
     let _ = writeln!(text, "ETCD_LISTEN_CLIENT_URLS={}", local_url(app));
     let _ = writeln!(text, "ETCD_LISTEN_PEER_URLS={peer}");
     let _ = writeln!(text, "ETCD_FORCE_NEW_CLUSTER={force}");
+    hand_over(app)?;
     write_atomic(&app.settings.etcd_env(), text.as_bytes(), 0o600)?;
     systemctl(app, "start").await
 }
@@ -210,11 +212,35 @@ async fn systemctl(app: &App, verb: &str) -> Result<(), MembershipError> {
     run.unwrap_or(Ok(())).map_err(|e: CmdError| MembershipError::Service(e))
 }
 
+/// Files of this node's that etcd reads: the first three it cannot do without.
+const TLS: [&str; 4] = ["node.crt", "node.key", "ca.crt", crate::trust::crl::FILE];
+
+/// Gives etcd what it identifies itself with, in a directory of its own: where the agent has these files there are also
+/// keys that are none of its business, and its unit sees nothing of that directory. Done again where one has changed:
+/// etcd reads them for each connection.
+///
+/// # Errors
+/// [`MembershipError`].
+pub(super) fn hand_over(app: &App) -> Result<(), MembershipError> {
+    let (from, to) = (app.settings.pki(), app.settings.etcd_tls());
+    for name in TLS {
+        let (from, to) = (from.join(name), to.join(name));
+        if !from.exists() {
+            continue;
+        }
+        let text = read_text(&from, 1 << 20)?;
+        if read_text(&to, 1 << 20).ok().as_ref() != Some(&text) {
+            write_atomic(&to, text.as_bytes(), 0o600)?;
+        }
+    }
+    Ok(())
+}
+
 /// Every flag of etcd as `ETCD_<FLAG>` (etcd's own documentation, "Configuration options"). Heartbeats are slow:
 /// whether a node is alive is not the record's business, and it must not time out on a busy disk.
 fn environment(app: &App, cluster_id: &str, own: &Own, joins: Option<&VoterFile>) -> String {
     let peer = peer_url(app, own);
-    let pki = app.settings.pki();
+    let pki = app.settings.etcd_tls();
     let (cert, key, ca) = (pki.join("node.crt"), pki.join("node.key"), pki.join("ca.crt"));
     let id = &app.node_id;
     let (initial, state) = match joins {
@@ -247,8 +273,8 @@ fn environment(app: &App, cluster_id: &str, own: &Own, joins: Option<&VoterFile>
         ("LOGGER", "zap".to_owned()),
         ("LOG_LEVEL", "warn".to_owned()),
     ];
-    let crl = crate::trust::crl::path(&app.settings);
-    let crl = if crl.exists() { crl.display().to_string() } else { String::new() };
+    let revoked = crate::trust::crl::path(&app.settings).exists();
+    let crl = if revoked { pki.join(crate::trust::crl::FILE).display().to_string() } else { String::new() };
     let revoked = [("CLIENT_CRL_FILE", crl.clone()), ("PEER_CRL_FILE", crl)];
     lines.iter().chain(revoked.iter().filter(|(_, path)| !path.is_empty())).fold(
         String::new(),
@@ -261,7 +287,38 @@ fn environment(app: &App, cluster_id: &str, own: &Own, joins: Option<&VoterFile>
 
 #[cfg(test)]
 mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use maekin_rootfs::node::ClusterIntent;
+
     use super::*;
+    use crate::testing::agent;
+
+    #[test]
+    fn record_etcd_sees_its_own_certificate_and_no_other_secret() {
+        let dir = tempfile::tempdir().unwrap();
+        let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+        let (pki, tls) = (app.settings.pki(), app.settings.etcd_tls());
+        for name in ["node.crt", "ca.crt", "ca.key", "seal.key", "seal.ring", "ca.sealed"] {
+            std::fs::write(pki.join(name), name).unwrap();
+        }
+        hand_over(&app).unwrap();
+        std::fs::write(pki.join("node.crt"), "renewed").unwrap();
+        std::fs::write(pki.join("removed.crl"), "somebody").unwrap();
+        hand_over(&app).unwrap();
+        let names = std::fs::read_dir(&tls).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap());
+        let names: std::collections::BTreeSet<_> = names.collect();
+        assert_eq!(names, TLS.map(str::to_owned).into());
+        assert_eq!(read_text(&tls.join("node.crt"), 99).unwrap(), "renewed");
+        let (mac, interface) = (String::new(), String::new());
+        let own = Own { address: IpAddr::V4(Ipv4Addr::LOCALHOST), mac, interface };
+        let text = environment(&app, "c", &own, None);
+        assert!(!text.contains(pki.to_str().unwrap()), "{text}");
+        assert!(text.contains("CRL_FILE") && text.contains(tls.to_str().unwrap()), "{text}");
+        let unit = include_str!("../../../rootfs/files/root/usr/lib/systemd/system/maekin-etcd.service");
+        let hidden = unit.lines().find_map(|line| line.strip_prefix("InaccessiblePaths=")).unwrap();
+        assert!(hidden.split(' ').any(|path| path == "-/var/lib/maekin/pki"), "{hidden}");
+    }
 
     #[test]
     fn record_a_start_needs_no_more_than_the_data_and_makes_a_record_at_most_once() {

@@ -336,7 +336,9 @@ async fn tend(
             if file.as_ref() != Some(&voter) {
                 voter.store(app)?;
             }
-            if started.as_ref() != Some(&voter.id) {
+            if started.as_ref() == Some(&voter.id) {
+                etcd::hand_over(app)?; // a renewed certificate
+            } else {
                 etcd::start(app, &member.cluster.id, own, Some(&voter)).await?;
                 *started = Some(voter.id);
             }

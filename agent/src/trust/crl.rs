@@ -23,9 +23,12 @@ const TURN: i64 = 60;
 const ANSWER: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(250);
 
+/// The list's file.
+pub(crate) const FILE: &str = "removed.crl";
+
 /// Where the list lies.
 pub(crate) fn path(settings: &Settings) -> PathBuf {
-    settings.pki().join("removed.crl")
+    settings.pki().join(FILE)
 }
 
 /// What the running voter was started with: a digest of the list. It goes with the boot, as the voter does.

@@ -48,7 +48,7 @@ const STATE: [&str; 9] = [
     "peers.json",
 ];
 /// The same of the run directory.
-const RUN: [&str; 2] = ["etcd.env", "pxe.toml"];
+const RUN: [&str; 3] = ["etcd.env", "etcd-tls", "pxe.toml"];
 
 /// This node did not leave.
 #[derive(Debug, thiserror::Error)]
