@@ -40,7 +40,7 @@ fn written(rack: &TestRack, node: &NodeSpec) -> Vec<String> {
 
 /// The rack's switch separates one voter: it says so and takes nothing, the others go on, and when the network is whole
 /// again, so is the cluster.
-pub fn partition(rack: &TestRack, three: &[NodeSpec]) {
+pub(crate) fn partition(rack: &TestRack, three: &[NodeSpec]) {
     let [majority @ .., minority] = three else { unreachable!() };
     write(rack, minority, "before the cut").unwrap();
     let began = Instant::now();
@@ -77,7 +77,7 @@ pub fn partition(rack: &TestRack, three: &[NodeSpec]) {
 }
 
 /// All lose their power at once, and come back in another order than they came.
-pub fn power_cut(rack: &TestRack, watch: &mut Watch, three: &[NodeSpec]) {
+pub(crate) fn power_cut(rack: &TestRack, watch: &mut Watch, three: &[NodeSpec]) {
     write(rack, &three[1], "just before the lights went out").unwrap();
     for node in three {
         rack.machine(node).power_off().unwrap();
