@@ -107,3 +107,23 @@ fn cli_the_command_line_is_well_formed() {
     use clap::CommandFactory;
     Args::command().debug_assert();
 }
+
+/// clap knows an argument by its field's name: an argument of a verb that is called like one of all verbs is taken for it.
+#[test]
+fn cli_no_verb_has_an_argument_named_like_one_of_all_verbs() {
+    use clap::{Command, CommandFactory};
+    fn look(command: &Command, path: &str, global: &[String]) {
+        for argument in command.get_arguments().filter(|argument| !argument.is_global_set()) {
+            let name = argument.get_id().to_string();
+            assert!(!global.contains(&name), "{path}: the argument `{name}`");
+        }
+        for verb in command.get_subcommands() {
+            look(verb, &format!("{path} {}", verb.get_name()), global);
+        }
+    }
+    let all = Args::command();
+    let global: Vec<String> =
+        all.get_arguments().filter(|a| a.is_global_set()).map(|a| a.get_id().to_string()).collect();
+    assert!(global.contains(&"node".to_owned()), "{global:?}");
+    look(&all, "maekin", &global);
+}

@@ -23,12 +23,14 @@ pub(crate) enum Network {
     /// Say how it is, and how the last trial went.
     Show {
         /// Its name.
-        node: String,
+        #[arg(value_name = "NODE")]
+        name: String,
     },
     /// Keep the one that is tried.
     Confirm {
         /// Its name.
-        node: String,
+        #[arg(value_name = "NODE")]
+        name: String,
         /// Only this generation of the settings.
         #[arg(long)]
         generation: Option<u64>,
@@ -39,7 +41,8 @@ pub(crate) enum Network {
     /// Have the one before put back now.
     Revert {
         /// Its name.
-        node: String,
+        #[arg(value_name = "NODE")]
+        name: String,
         /// Only this generation of the settings.
         #[arg(long)]
         generation: Option<u64>,
@@ -49,17 +52,17 @@ pub(crate) enum Network {
 /// `network`.
 pub(super) fn network(session: &Session, what: &Network, stage: &mut Stage<'_>) -> Result<(), Fault> {
     match what {
-        Network::Show { node } => {
+        Network::Show { name: node } => {
             let now = look(session, node, stage)?;
             say(&now, stage)
         }
-        Network::Confirm { node, generation, wait } => {
+        Network::Confirm { name: node, generation, wait } => {
             if *wait {
                 return confirm_when_there(session, node, *generation, stage);
             }
             decide(session, node, *generation, "confirm", stage)
         }
-        Network::Revert { node, generation } => decide(session, node, *generation, "revert", stage),
+        Network::Revert { name: node, generation } => decide(session, node, *generation, "revert", stage),
     }
 }
 

@@ -72,7 +72,8 @@ pub(crate) enum Task {
 #[derive(Debug, Clone, Args)]
 pub(crate) struct Drain {
     /// Its host name.
-    pub(crate) node: String,
+    #[arg(value_name = "NODE")]
+    pub(crate) name: String,
     /// Why, for others.
     #[arg(long, default_value = "", hide_default_value = true)]
     pub(crate) reason: String,
@@ -90,7 +91,8 @@ pub(crate) enum Maintenance {
     /// It is: it leaves to others what they can do as well, and its absence is no fault.
     On {
         /// Its host name.
-        node: String,
+        #[arg(value_name = "NODE")]
+        name: String,
         /// Why, for others.
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
@@ -98,7 +100,8 @@ pub(crate) enum Maintenance {
     /// It is not any more.
     Off {
         /// Its host name.
-        node: String,
+        #[arg(value_name = "NODE")]
+        name: String,
     },
 }
 
@@ -145,7 +148,7 @@ pub(super) fn task(session: &Session, what: &Task, look: Look, stage: &mut Stage
 
 /// `drain`.
 pub(super) fn drain(session: &Session, args: &Drain, look: Look, stage: &mut Stage<'_>) -> Result<(), Fault> {
-    let mut wish = json!({ "kind": Kind::Drain.word(), "node": args.node });
+    let mut wish = json!({ "kind": Kind::Drain.word(), "node": args.name });
     if !args.reason.is_empty() {
         wish["reason"] = Value::String(args.reason.clone());
     }
@@ -158,10 +161,10 @@ pub(super) fn drain(session: &Session, args: &Drain, look: Look, stage: &mut Sta
 /// `maintenance`.
 pub(super) fn maintenance(session: &Session, what: &Maintenance, stage: &mut Stage<'_>) -> Result<(), Fault> {
     let (node, patch, said) = match what {
-        Maintenance::On { node, reason } => {
+        Maintenance::On { name: node, reason } => {
             (node, json!({ "maintenance": { "reason": reason } }), "is in maintenance")
         }
-        Maintenance::Off { node } => (node, json!({ "maintenance": null }), "is not in maintenance"),
+        Maintenance::Off { name: node } => (node, json!({ "maintenance": null }), "is not in maintenance"),
     };
     let path = fill("/v1/nodes/{}/settings", node);
     let ask = Ask { media: "application/merge-patch+json", ..Ask::with("PATCH", path, &patch) };
