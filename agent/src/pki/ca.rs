@@ -1,6 +1,6 @@
 //! The cluster's certificate authority. Made by the first node; whoever holds its key may sign members in.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
@@ -33,6 +33,8 @@ pub(crate) const LIFETIME: u64 = 30 * 24 * 3600;
 pub(crate) const BACKDATED: u64 = 24 * 3600;
 /// Latest moment that a certificate names, 2200-01-01.
 const LATEST: u64 = 7_258_118_400;
+/// Named in every certificate: a node asks itself too.
+const LOCAL: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
 /// From when to when a certificate holds, seconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -254,9 +256,9 @@ fn node_params(subject: &Subject<'_>) -> Result<CertificateParams, PkiError> {
         SanType::DnsName(text(subject.name)?),
         SanType::DnsName(text("localhost")?),
         SanType::URI(text(&node_uri(subject.node_id))?),
-        SanType::IpAddress(IpAddr::from([127, 0, 0, 1])),
+        SanType::IpAddress(LOCAL),
     ];
-    names.extend(subject.addresses.iter().filter(|ip| !ip.is_loopback()).map(|ip| SanType::IpAddress(*ip)));
+    names.extend(subject.addresses.iter().filter(|ip| **ip != LOCAL).map(|ip| SanType::IpAddress(*ip)));
     params.subject_alt_names = names;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     // Both ways: every node is server and client, and etcd's gateway calls its own port with its server certificate.
