@@ -23,7 +23,7 @@
 pub(crate) mod applier;
 mod appliers;
 pub(crate) mod change;
-mod check;
+pub(crate) mod check;
 mod conditions;
 mod files;
 pub(crate) mod node_file;

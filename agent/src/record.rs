@@ -36,8 +36,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{
-    Certificate, Client, Compare, CompareOp, ConnectOptions, GetOptions, Identity, KeyValue, PutOptions,
-    TlsOptions, Txn, TxnOp,
+    Certificate, Client, Compare, CompareOp, ConnectOptions, GetOptions, Identity, KeyValue, KvClient,
+    PutOptions, TlsOptions, Txn, TxnOp,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -48,6 +48,15 @@ use voters::{LIMIT, Voters};
 
 /// How long a connection to a voter may take to be made, and how long one that is idle may be silent.
 const CONNECT: Duration = Duration::from_secs(2);
+
+/// Largest answer that is taken, bytes. etcd bounds a value and not a list of them, and 4 MiB, which the client takes where
+/// it is not told, are some hundred machines or tasks.
+const ANSWER: usize = 64 << 20;
+
+/// Who is asked for values that may be many.
+fn kv(client: &Client) -> KvClient {
+    client.kv_client().max_decoding_message_size(ANSWER)
+}
 
 /// The record could not be used.
 #[derive(Debug, thiserror::Error)]
@@ -265,7 +274,7 @@ impl Record {
         prefix: &str,
     ) -> Result<Vec<Versioned<T>>, RecordError> {
         let options = GetOptions::new().with_prefix();
-        let work = async |client: Client| client.kv_client().get(prefix, Some(options.clone())).await;
+        let work = async |client: Client| kv(&client).get(prefix, Some(options.clone())).await;
         let response = self.voters.ask(&format!("list {prefix}"), LIMIT, work).await?;
         response.kvs().iter().map(decode).collect()
     }
@@ -279,7 +288,7 @@ impl Record {
         prefix: &str,
     ) -> Result<Vec<(String, T)>, RecordError> {
         let options = GetOptions::new().with_prefix();
-        let work = async |client: Client| client.kv_client().get(prefix, Some(options.clone())).await;
+        let work = async |client: Client| kv(&client).get(prefix, Some(options.clone())).await;
         let response = self.voters.ask(&format!("list {prefix}"), LIMIT, work).await?;
         let name = |kv: &KeyValue| String::from_utf8_lossy(kv.key()).trim_start_matches(prefix).to_owned();
         response.kvs().iter().map(|kv| Ok((name(kv), decode(kv)?.value))).collect()
@@ -291,7 +300,7 @@ impl Record {
     /// [`RecordError`].
     pub(crate) async fn names(&self, prefix: &str) -> Result<Vec<String>, RecordError> {
         let options = GetOptions::new().with_prefix().with_keys_only();
-        let work = async |client: Client| client.kv_client().get(prefix, Some(options.clone())).await;
+        let work = async |client: Client| kv(&client).get(prefix, Some(options.clone())).await;
         let response = self.voters.ask(&format!("list {prefix}"), LIMIT, work).await?;
         let name = |kv: &KeyValue| String::from_utf8_lossy(kv.key()).trim_start_matches(prefix).to_owned();
         Ok(response.kvs().iter().map(name).collect())

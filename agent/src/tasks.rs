@@ -70,6 +70,11 @@ pub(crate) enum TaskError {
     /// There are too many.
     #[error("{0} tasks are under way; wait until some have ended, or cancel them")]
     TooMany(usize),
+    /// There are too many, and those that are over are not the reason.
+    #[error(
+        "{0} tasks are kept, and too few of them can be dropped: they are another release's; update this node, and ask again"
+    )]
+    Full(usize),
     /// Too many requests were named.
     #[error("{0} requests with an Idempotency-Key were made within a day; send this one without")]
     TooManyKeys(usize),
@@ -92,7 +97,7 @@ impl From<TaskError> for ApiError {
                 new(StatusCode::NOT_FOUND, "not-found", "There is no such thing")
             }
             TaskError::Over { .. } => new(StatusCode::CONFLICT, "task-over", "The task has ended"),
-            TaskError::TooMany(_) | TaskError::TooManyKeys(_) => {
+            TaskError::TooMany(_) | TaskError::Full(_) | TaskError::TooManyKeys(_) => {
                 new(StatusCode::TOO_MANY_REQUESTS, "too-many-tasks", "Too much is asked for at once")
             }
             TaskError::KeyReused(_) => new(

@@ -25,8 +25,8 @@ const MOST_LABELS: usize = 32;
 /// Longest name of a label, and longest value, as Kubernetes has them.
 const LONGEST_LABEL: usize = 63;
 const LONGEST_PREFIX: usize = 253;
-/// Longest reason, characters.
-const LONGEST_REASON: usize = 200;
+/// Longest reason of a maintenance, characters.
+pub(crate) const LONGEST_REASON: usize = 200;
 /// Largest CA, bytes.
 const LARGEST_CA: usize = 16 << 10;
 /// All of it together, bytes of JSON.

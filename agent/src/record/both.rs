@@ -22,7 +22,7 @@ impl Record {
         B: DeserializeOwned + Serialize,
     {
         let txn = Txn::new().and_then([TxnOp::get(one, None), TxnOp::get(other, None)]);
-        let work = async |client: Client| client.kv_client().txn(txn.clone()).await;
+        let work = async |client: Client| super::kv(&client).txn(txn.clone()).await;
         let response = self.voters.ask(&format!("read {one} and {other}"), LIMIT, work).await?;
         let mut answers = response.op_responses().into_iter();
         Ok((self.taken(one, answers.next())?, self.taken(other, answers.next())?))

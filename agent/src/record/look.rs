@@ -142,7 +142,7 @@ impl Record {
     /// [`RecordError`].
     pub(crate) async fn overview(&self, node_id: &str) -> Result<Overview, RecordError> {
         let txn = questions(node_id);
-        let work = async |client: Client| client.kv_client().txn(txn.clone()).await;
+        let work = async |client: Client| super::kv(&client).txn(txn.clone()).await;
         overview(&self.voters.ask("look at the cluster", LIMIT, work).await?)
     }
 
@@ -154,7 +154,7 @@ impl Record {
         let txn = questions(node_id);
         let work = async |client: Client| {
             // The transaction brings the asked voter up to date; what it then knows of the voters is as new.
-            let answer = client.kv_client().txn(txn.clone()).await?;
+            let answer = super::kv(&client).txn(txn.clone()).await?;
             Ok((answer, client.cluster_client().member_list().await?))
         };
         let (answer, voters) = self.voters.ask_twice("look at the members", LIMIT, work).await?;

@@ -1,14 +1,23 @@
 //! Long lists in the record, piece by piece: what is kept under keys that grow with time.
 
-use etcd_client::{Client, DeleteOptions, GetOptions, KeyValue, SortOrder, SortTarget};
+use etcd_client::{Client, DeleteOptions, GetOptions, SortOrder, SortTarget};
 use serde::de::DeserializeOwned;
 
 use super::keys::under;
 use super::voters::LIMIT;
-use super::{Record, RecordError, decode};
+use super::{Record, RecordError, decode, kv};
 
 /// Most keys that are looked at to find the last one to remove.
 const REMOVE: i64 = 10_000;
+/// Values that are read at once.
+const PAGE: usize = 100;
+
+/// The order of keys in which values are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Order {
+    Up,
+    Down,
+}
 
 impl Record {
     /// Up to `limit` values under `prefix` whose keys come before that of `before`, the greatest key first. A value of a
@@ -22,17 +31,84 @@ impl Record {
         before: Option<&str>,
         limit: usize,
     ) -> Result<Vec<T>, RecordError> {
-        let end = before.map_or_else(|| prefix_end(prefix), |name| under(prefix, name).into_bytes());
-        let options = GetOptions::new()
-            .with_range(end)
-            .with_sort(SortTarget::Key, SortOrder::Descend)
-            .with_limit(i64::try_from(limit).unwrap_or(i64::MAX));
-        let work = async |client: Client| client.kv_client().get(prefix, Some(options.clone())).await;
-        let response = self.voters.ask(&format!("list {prefix}"), LIMIT, work).await?;
-        let understood = |kv: &KeyValue| {
-            decode(kv).inspect_err(|e| tracing::debug!(error = %e, "left out of a list")).ok()
+        let mut found = Vec::new();
+        if limit == 0 {
+            return Ok(found);
+        }
+        let visit = |value| {
+            found.push(value);
+            found.len() < limit
         };
-        Ok(response.kvs().iter().filter_map(understood).map(|found| found.value).collect())
+        self.walk(prefix, before, Order::Down, limit.min(PAGE), visit).await?;
+        Ok(found)
+    }
+
+    /// Shows `visit` the values under `prefix` whose keys come before that of `before`, the greatest key first, until it
+    /// says that it has seen enough by `false`. A value of a newer release is left out.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub(crate) async fn each_newest<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+        before: Option<&str>,
+        visit: impl FnMut(T) -> bool,
+    ) -> Result<(), RecordError> {
+        self.walk(prefix, before, Order::Down, PAGE, visit).await
+    }
+
+    /// Shows `visit` every value under `prefix`, the least key first. A value of a newer release is left out.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub(crate) async fn each<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+        mut visit: impl FnMut(T),
+    ) -> Result<(), RecordError> {
+        let visit = |value| {
+            visit(value);
+            true
+        };
+        self.walk(prefix, None, Order::Up, PAGE, visit).await
+    }
+
+    /// Reads `page` values at a time: however many there are, no answer is larger than that many.
+    async fn walk<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+        before: Option<&str>,
+        order: Order,
+        page: usize,
+        mut visit: impl FnMut(T) -> bool,
+    ) -> Result<(), RecordError> {
+        let mut from = prefix.as_bytes().to_vec();
+        let mut end = before.map_or_else(|| prefix_end(prefix), |name| under(prefix, name).into_bytes());
+        let sort = if order == Order::Up { SortOrder::Ascend } else { SortOrder::Descend };
+        loop {
+            let options = GetOptions::new()
+                .with_range(end.clone())
+                .with_sort(SortTarget::Key, sort)
+                .with_limit(i64::try_from(page).unwrap_or(i64::MAX));
+            let first = &from;
+            let work = async |client: Client| kv(&client).get(first.clone(), Some(options.clone())).await;
+            let response = self.voters.ask(&format!("list {prefix}"), LIMIT, work).await?;
+            for found in response.kvs() {
+                match decode(found) {
+                    Ok(found) => {
+                        if !visit(found.value) {
+                            return Ok(());
+                        }
+                    }
+                    Err(e) => tracing::debug!(error = %e, "left out of a list"),
+                }
+            }
+            let Some(last) = response.kvs().last().filter(|_| response.more()) else { return Ok(()) };
+            match order {
+                Order::Up => from = [last.key(), b"\0"].concat(),
+                Order::Down => end = last.key().to_vec(),
+            }
+        }
     }
 
     /// How many keys there are under `prefix`.
@@ -41,7 +117,7 @@ impl Record {
     /// [`RecordError`].
     pub(crate) async fn count(&self, prefix: &str) -> Result<usize, RecordError> {
         let options = GetOptions::new().with_prefix().with_count_only();
-        let work = async |client: Client| client.kv_client().get(prefix, Some(options.clone())).await;
+        let work = async |client: Client| kv(&client).get(prefix, Some(options.clone())).await;
         let response = self.voters.ask(&format!("count {prefix}"), LIMIT, work).await?;
         Ok(usize::try_from(response.count()).unwrap_or_default())
     }
@@ -57,7 +133,7 @@ impl Record {
             .with_keys_only()
             .with_sort(SortTarget::Key, SortOrder::Ascend)
             .with_limit(limit);
-        let work = async |client: Client| client.kv_client().get(prefix, Some(options.clone())).await;
+        let work = async |client: Client| kv(&client).get(prefix, Some(options.clone())).await;
         let response = self.voters.ask(&format!("list {prefix}"), LIMIT, work).await?;
         let Some(last) = response.kvs().last() else { return Ok(()) };
         let end = [last.key(), b"\0"].concat();

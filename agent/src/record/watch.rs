@@ -35,7 +35,10 @@ impl Record {
     /// [`RecordError`].
     pub(crate) async fn watch(&self, prefix: &str, from: i64) -> Result<Watch, RecordError> {
         let options = WatchOptions::new().with_prefix().with_start_revision(from);
-        let work = async |client: Client| client.watch_client().watch(prefix, Some(options.clone())).await;
+        let work = async |client: Client| {
+            let mut watch = client.watch_client().max_decoding_message_size(super::ANSWER);
+            watch.watch(prefix, Some(options.clone())).await
+        };
         self.voters.ask(&format!("watch {prefix}"), LIMIT, work).await.map(Watch)
     }
 }

@@ -96,9 +96,12 @@ impl Keeper {
 /// Works at the cluster's tasks for as long as it is polled.
 pub(crate) async fn keep<H: Hands>(app: Arc<App>, member: Arc<Member>, hands: Arc<H>, pace: Pace) {
     let engine = Engine { app, member, hands, pace };
+    // What an earlier run worked at ended with it: this node was away, and has another address now.
+    engine.app.tasks.lock().open.clear();
     let mut runs = JoinSet::new(); // ended with us
+    let mut trimmed = None;
     loop {
-        if let Err(e) = engine.follow(&mut runs).await {
+        if let Err(e) = engine.follow(&mut runs, &mut trimmed).await {
             tracing::info!(error = %chain(&e), "tasks");
         }
         tokio::time::sleep(AGAIN).await;
@@ -120,14 +123,17 @@ impl<H: Hands> Engine<H> {
         &self.member.record
     }
 
-    /// Until the watch breaks off.
-    async fn follow(&self, runs: &mut JoinSet<Ended>) -> Result<(), RecordError> {
+    /// Until the watch breaks off. `trimmed` is when this node last dropped what is kept no longer.
+    async fn follow(
+        &self,
+        runs: &mut JoinSet<Ended>,
+        trimmed: &mut Option<Instant>,
+    ) -> Result<(), RecordError> {
         let at = self.record().revision().await?;
         let mut watch = self.record().watch(keys::TASKS_AND_CLAIMS, at.saturating_add(1)).await?;
         self.load().await?;
         let mut standing = self.app.watch_standing();
         let mut looked = None;
-        let mut trimmed = Instant::now();
         loop {
             let mut next = self.turn(runs);
             if self.app.leads() {
@@ -135,9 +141,12 @@ impl<H: Hands> Engine<H> {
                     looked = Some(Instant::now());
                     self.end_abandoned().await?;
                 }
-                if trimmed.elapsed() >= TRIM {
-                    trimmed = Instant::now();
-                    store::trim(self.record(), now()).await?;
+                if trimmed.is_none_or(|at| at.elapsed() >= TRIM) {
+                    *trimmed = Some(Instant::now());
+                    // Where that fails, work goes on, and whoever makes a task where there is no room tries it too.
+                    if let Err(e) = store::trim(self.record(), now()).await {
+                        tracing::warn!(error = %chain(&e), "tasks that are kept no longer");
+                    }
                 }
                 if self.waits() {
                     next = next.min(LOOK);
@@ -169,11 +178,11 @@ impl<H: Hands> Engine<H> {
 
     /// Everything anew.
     async fn load(&self) -> Result<(), RecordError> {
-        let tasks = store::all(self.record()).await?;
+        let tasks = store::open(self.record()).await?;
         let claims = self.record().names(keys::TASK_CLAIMS).await?;
         let mut shared = self.app.tasks.lock();
         let mut old = std::mem::take(&mut shared.open);
-        for task in tasks.into_iter().filter(|task| !task.over()) {
+        for task in tasks {
             let claimed = claims.contains(&task.id);
             let (since, ours) = match old.remove(&task.id) {
                 Some(open) => (if open.claimed == claimed { open.since } else { Instant::now() }, open.ours),

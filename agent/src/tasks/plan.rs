@@ -7,6 +7,7 @@ use maekin_api::tasks::{Kind, NewTask, State};
 
 use super::TaskError;
 use super::values::{OutcomeValue, TEXT, TaskValue};
+use crate::desired::check::LONGEST_REASON;
 use crate::power::settings::check_mac;
 
 /// Ended tasks that are kept at most.
@@ -62,8 +63,10 @@ impl Work {
     pub(crate) fn of(wish: &NewTask) -> Result<Self, TaskError> {
         let word = wish.kind.word();
         let invalid = |why: String| Err(TaskError::Invalid(why));
-        if wish.reason.chars().count() > TEXT || wish.reason.chars().any(char::is_control) {
-            return invalid(format!("reason: may be one line of {TEXT} characters"));
+        // That of a drain becomes the reason of a maintenance.
+        let longest = if wish.kind == Kind::Drain { LONGEST_REASON.min(TEXT) } else { TEXT };
+        if wish.reason.chars().count() > longest || wish.reason.chars().any(char::is_control) {
+            return invalid(format!("reason: may be one line of {longest} characters"));
         }
         let given = [
             ("node", !wish.node.is_empty()),

@@ -56,13 +56,17 @@ impl Filter {
 pub(crate) async fn list(Shared(app): Shared<Arc<App>>, page: Page, uri: Uri) -> Result<Response, ApiError> {
     let states = Filter::parse(&uri)?;
     let record = app.member()?.record.clone();
-    let tasks = store::all(&record).await?;
     let claims = record.names(keys::TASK_CLAIMS).await?;
-    let show = |task: &TaskValue| task.show(claims.contains(&task.id));
-    let wanted = |task: &Task| states.as_ref().is_none_or(|states| states.contains(&task.state));
-    let behind = |task: &Task| page.after.as_ref().is_none_or(|after| task.id < *after);
-    let mut tasks: Vec<Task> = tasks.iter().map(show).filter(wanted).filter(behind).collect();
     let limit = page.limit.unwrap_or(PAGE);
+    let mut tasks: Vec<Task> = Vec::new();
+    let visit = |task: TaskValue| {
+        let task = task.show(claims.contains(&task.id));
+        if states.as_ref().is_none_or(|states| states.contains(&task.state)) {
+            tasks.push(task);
+        }
+        tasks.len() <= limit // one more says that there is another page
+    };
+    store::newest(&record, page.after.as_deref(), visit).await?;
     let more = tasks.len() > limit;
     tasks.truncate(limit);
     let next = tasks.last().map(|task| task.id.clone()).filter(|_| more);

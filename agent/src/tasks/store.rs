@@ -11,8 +11,8 @@ use crate::record::{Change, Record, RecordError, Versioned};
 
 /// How often a compare-and-swap is tried.
 const TRIES: usize = 8;
-/// Tasks that are read at most; there are never so many for long.
-const READ: usize = plan::MOST + OPEN + 400;
+/// Tasks that there are at most.
+const ROOM: usize = plan::MOST + OPEN;
 /// Most tasks that are dropped together: each has two keys, and etcd takes 128 writes at once.
 const TOGETHER: usize = 50;
 
@@ -33,12 +33,33 @@ fn random() -> Result<u32, TaskError> {
     Ok(u32::from_be_bytes(bytes))
 }
 
-/// All tasks, the newest first; what a newer release wrote, and this one does not understand, is left out.
+/// All tasks that are not over, the oldest first; what a newer release wrote, and this one does not understand, is left
+/// out.
 ///
 /// # Errors
 /// [`RecordError`].
-pub(crate) async fn all(record: &Record) -> Result<Vec<TaskValue>, RecordError> {
-    record.newest::<TaskValue>(keys::TASKS, None, READ).await
+pub(crate) async fn open(record: &Record) -> Result<Vec<TaskValue>, RecordError> {
+    let mut open = Vec::new();
+    let visit = |task: TaskValue| {
+        if !task.over() {
+            open.push(task);
+        }
+    };
+    record.each(keys::TASKS, visit).await?;
+    Ok(open)
+}
+
+/// Shows `visit` the tasks that are older than `before`, the newest first, until it says by `false` that it has seen
+/// enough.
+///
+/// # Errors
+/// [`RecordError`].
+pub(crate) async fn newest(
+    record: &Record,
+    before: Option<&str>,
+    visit: impl FnMut(TaskValue) -> bool,
+) -> Result<(), RecordError> {
+    record.each_newest(keys::TASKS, before, visit).await
 }
 
 /// One task, and whether a node works at it.
@@ -82,7 +103,7 @@ pub(crate) async fn create(
     node: &str,
     once: Option<&Once>,
 ) -> Result<Made, TaskError> {
-    let open = all(record).await?.iter().filter(|task| !task.over()).count();
+    let open = open(record).await?.len();
     let key = once.map(|once| under(keys::TASK_KEYS, &once.name));
     if let (Some(once), Some(key)) = (once, &key) {
         if let Some(before) = record.get::<KeyValue>(key).await? {
@@ -94,6 +115,13 @@ pub(crate) async fn create(
     }
     if open >= OPEN {
         return Err(TaskError::TooMany(open));
+    }
+    if record.count(keys::TASKS).await? >= ROOM {
+        trim(record, now()).await?;
+        let kept = record.count(keys::TASKS).await?;
+        if kept >= ROOM {
+            return Err(TaskError::Full(kept));
+        }
     }
     let lease = match once {
         Some(_) => record.grant(idempotency::REMEMBERED).await?,
@@ -213,7 +241,16 @@ pub(crate) async fn trim(record: &Record, now: u64) -> Result<usize, RecordError
 /// # Errors
 /// [`RecordError`].
 pub(crate) async fn trim_to(record: &Record, most: usize, now: u64) -> Result<usize, RecordError> {
-    let doomed = plan::doomed(&all(record).await?, most, now);
+    let mut over = Vec::new();
+    let visit = |task: TaskValue| {
+        // What it did is not looked at, and may be long.
+        if let Some(outcome) = task.outcome {
+            let outcome = Some(OutcomeValue { state: outcome.state, ..OutcomeValue::default() });
+            over.push(TaskValue { id: task.id, ended: task.ended, outcome, ..TaskValue::default() });
+        }
+    };
+    record.each(keys::TASKS, visit).await?;
+    let doomed = plan::doomed(&over, most, now);
     for ids in doomed.chunks(TOGETHER) {
         for id in ids {
             record.remove_oldest(&format!("{}{id}/", keys::TASK_LOGS), usize::MAX).await?;

@@ -53,7 +53,12 @@ fn api_tasks_take_what_their_kind_takes() {
             with(Kind::Drain, |w| (w.node, w.reason) = ("n".into(), "a\nb".into())),
             false,
         ),
-        ("a long reason", with(Kind::Drain, |w| (w.node, w.reason) = ("n".into(), "x".repeat(301))), false),
+        (
+            "as long a reason as a maintenance may have",
+            with(Kind::Drain, |w| (w.node, w.reason) = ("n".into(), "x".repeat(200))),
+            true,
+        ),
+        ("a longer one", with(Kind::Drain, |w| (w.node, w.reason) = ("n".into(), "x".repeat(201))), false),
         ("comparison", with(Kind::CompareBootDrives, |w| w.node = "n".into()), true),
         (
             "comparison by force",
