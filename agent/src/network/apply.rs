@@ -39,30 +39,48 @@ pub(crate) enum ApplyError {
     Lost,
 }
 
-/// Makes the machine's network that of `config`. `gone` are the interfaces that go, in this order.
+/// Makes the machine's network that of `config`. `gone` are the interfaces that go, in this order. What fails stops nothing
+/// behind it: a network that is put back for the most part may be all that the node is still reached over.
 ///
 /// # Errors
-/// [`ApplyError`]; what was done until then stays.
+/// [`ApplyError`], the first one; all the rest was done.
 pub(super) fn apply(settings: &Settings, config: &NodeConfig, gone: &[String]) -> Result<(), ApplyError> {
     let files = files(settings, config)?;
     let names: BTreeSet<&Path> = files.iter().map(|(path, _)| path.as_path()).collect();
     let etc = settings.root.join("etc");
+    let mut first = None;
+    let mut note = |done: Result<(), ApplyError>| {
+        if let Err(e) = done {
+            tracing::warn!(error = %crate::errors::chain(&e), "a step of applying the network");
+            first.get_or_insert(e);
+        }
+    };
     for path in units(&etc).iter().filter(|path| !names.contains(path.as_path())) {
-        remove(path)?;
+        note(remove(path).map_err(Into::into));
     }
     for (path, file) in &files {
-        write_atomic(path, file.content.as_bytes(), file.mode)?;
+        note(write_atomic(path, file.content.as_bytes(), file.mode).map_err(Into::into));
     }
     if !names.contains(etc.join("resolv.conf").as_path()) {
-        restore_resolver(&etc)?;
+        note(restore_resolver(&etc).map_err(Into::into));
     }
     // The firewall first: it knows where the cluster's network is, and it is replaced as a whole or not at all.
-    systemctl(settings, "reload-or-restart", "nftables.service")?;
-    for name in gone.iter().filter(|name| Path::new("/sys/class/net").join(name).exists()) {
-        ip::delete(name)?;
+    note(systemctl(settings, "reload-or-restart", "nftables.service").map_err(Into::into));
+    for name in gone {
+        let there = || Path::new("/sys/class/net").join(name).exists();
+        note(delete(name, there).map_err(Into::into));
     }
     // Told to read its files again, networkd leaves interfaces alone that it has made; started again it keeps leases.
-    Ok(systemctl(settings, "restart", "systemd-networkd.service")?)
+    note(systemctl(settings, "restart", "systemd-networkd.service").map_err(Into::into));
+    first.map_or(Ok(()), Err)
+}
+
+/// Takes an interface away that may be gone already, with the one that it was on.
+fn delete(name: &str, there: impl Fn() -> bool) -> Result<(), CmdError> {
+    if !there() {
+        return Ok(());
+    }
+    ip::delete(name).or_else(|e| if there() { Err(e) } else { Ok(()) })
 }
 
 /// Has a service follow its files. One that takes long goes on by itself, and is not begun again.

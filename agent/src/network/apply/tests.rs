@@ -76,6 +76,31 @@ fn files_are_those_that_a_start_would_render_and_no_others() {
 }
 
 #[test]
+fn what_fails_does_not_stop_what_comes_behind_it() {
+    let rig = Rig::new("case \"$1\" in reload-or-restart) echo no rules today >&2; exit 1;; esac");
+    // What cannot be removed, and what cannot be written.
+    fs::create_dir_all(rig.etc("systemd/network/99-maekin-x.network/in")).unwrap();
+    let error = rig.apply(VLAN).unwrap_err();
+    assert!(matches!(&error, ApplyError::File(e) if e.path.ends_with("99-maekin-x.network")), "{error}");
+    assert!(rig.etc("systemd/network/05-maekin-v20.netdev").exists() && rig.etc("resolv.conf").exists());
+    assert_eq!(rig.told(), "reload-or-restart nftables.service\nrestart systemd-networkd.service\n");
+    fs::remove_dir_all(rig.etc("systemd/network/99-maekin-x.network")).unwrap();
+    let error = rig.apply(VLAN).unwrap_err();
+    assert!(matches!(&error, ApplyError::Cmd(e) if e.to_string().contains("no rules today")), "{error}");
+    assert!(rig.told().ends_with("restart systemd-networkd.service\n"), "{}", rig.told());
+}
+
+#[test]
+fn an_interface_that_goes_by_itself_meanwhile_is_no_error() {
+    let times = std::cell::Cell::new(0);
+    let goes = || times.replace(times.get() + 1) == 0;
+    assert!(delete("no-such-if", goes).is_ok());
+    assert_eq!(times.get(), 2, "it was there, and then it was not");
+    assert!(delete("no-such-if", || false).is_ok());
+    assert!(delete("no-such-if", || true).is_err(), "it stays, and cannot be deleted");
+}
+
+#[test]
 fn what_cannot_be_used_is_not_begun_and_what_fails_is_told() {
     let rig = Rig::new("");
     assert!(matches!(rig.apply("[[interface]]\nname = \"e0\"\n"), Err(ApplyError::Unusable(_))));
