@@ -21,9 +21,9 @@ mod share;
 mod trial;
 pub(crate) mod values;
 
-pub(crate) use applier::NetworkApplier;
+pub(crate) use applier::{NetworkApplier, undecided};
 pub(crate) use follow::moved;
-pub(crate) use keeper::{Keeper, applied, run};
+pub(crate) use keeper::{Keeper, applied, run, under_way};
 pub(crate) use share::keep as share;
 
 #[cfg(test)]

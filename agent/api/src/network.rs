@@ -28,7 +28,7 @@ pub struct NodeNetwork {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[schemars(rename = "NetworkTrial")]
 pub struct Trial {
-    /// Which generation of the settings is tried.
+    /// Which generation of the settings is tried: their `network_generation`.
     pub generation: u64,
     /// Whether it was begun at the node itself, and not by its settings.
     pub at_node: bool,

@@ -193,6 +193,10 @@ pub struct NodeSettingsObject {
     pub id: String,
     /// How many times the settings were changed; 0: never, and all is as installed.
     pub generation: u64,
+    /// Which of these changes was the last one of network or name servers; 0: none was. A trial of the network is of that
+    /// generation.
+    #[serde(default)]
+    pub network_generation: u64,
     /// When they were changed last; 0: never.
     pub changed_at: u64,
     /// Who changed them last.

@@ -15,6 +15,8 @@ use super::node_file::Installed;
 pub(crate) struct Wanted {
     /// Which generation of the settings this is.
     pub(crate) generation: u64,
+    /// The generation that changed network or name servers last.
+    pub(crate) network_generation: u64,
     /// The settings; what is absent is as installed.
     pub(crate) spec: NodeSettings,
     /// The node as it was installed.
@@ -28,7 +30,6 @@ impl Wanted {
     }
 
     /// Interfaces, addresses and name servers.
-    #[allow(dead_code)] // for the network's applier
     pub(crate) fn network(&self) -> Network {
         let network = self.spec.network.as_ref().unwrap_or(&self.installed.network).clone();
         let dns: Vec<IpAddr> = self.spec.dns.clone().unwrap_or_else(|| network.dns.clone());

@@ -122,7 +122,12 @@ fn plan(app: &App, found: Option<SettingsValue>) -> Result<Option<Wanted>, NodeF
     }
     let value = found.unwrap_or_default();
     let installed = node_file::installed(&app.settings)?;
-    Ok(Some(Wanted { generation: value.generation, spec: value.spec, installed }))
+    Ok(Some(Wanted {
+        generation: value.generation,
+        network_generation: value.network_generation,
+        spec: value.spec,
+        installed,
+    }))
 }
 
 /// What this node told before it was started: since when things are as they are.

@@ -78,6 +78,7 @@ fn object(
         name: node.name,
         id: node.id,
         generation: value.generation,
+        network_generation: value.network_generation,
         changed_at: value.changed_at,
         changed_by: value.by,
         spec: value.spec,
@@ -158,8 +159,12 @@ pub(crate) async fn set(
         if let (true, Some(hostname)) = (changed.contains(&"hostname"), &spec.hostname) {
             commit = reserve(record, &node, hostname, commit, now).await?;
         }
+        let generation = old.generation.saturating_add(1);
+        let of_network = changed.iter().any(|name| ["network", "dns"].contains(name));
         let mut value = SettingsValue {
-            generation: old.generation.saturating_add(1),
+            generation,
+            // A network that was put back, or set at the node, is not tried again for a label.
+            network_generation: if of_network { generation } else { old.network_generation },
             spec,
             changed_at: now,
             by: asker.name.clone(),

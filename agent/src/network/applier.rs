@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use maekin_api::settings::condition;
-
+use maekin_api::settings::{Condition, ConditionStatus, condition};
+use maekin_host::links::{Link, probe_links};
 use maekin_rootfs::node::Network;
 
 use super::keeper::{self, TrialError};
@@ -37,18 +37,21 @@ impl Applier for NetworkApplier {
     }
 
     fn apply<'a>(&'a self, wanted: &'a Wanted) -> Work<'a> {
-        Box::pin(async move {
-            apply(&self.app, wanted).await.unwrap_or_else(|e| match e {
-                TrialError::Refusal(refusal) => Outcome::failed(REFUSED, refusal.to_string()),
-                TrialError::Refused(Refused::AlreadyReverted { why, .. }) => Outcome::failed(REVERTED, why),
-                other => Outcome::failed(FAILED, chain(&other)),
-            })
-        })
+        Box::pin(async move { apply_on(&self.app, &probe_links().unwrap_or_default(), wanted).await })
     }
 }
 
-async fn apply(app: &App, wanted: &Wanted) -> Result<Outcome, TrialError> {
-    keeper::note_seen(app, wanted.generation)?;
+/// The same on a machine with these interfaces.
+async fn apply_on(app: &App, links: &[Link], wanted: &Wanted) -> Outcome {
+    apply(app, links, wanted).await.unwrap_or_else(|e| match e {
+        TrialError::Refusal(refusal) => Outcome::failed(REFUSED, refusal.to_string()),
+        TrialError::Refused(Refused::AlreadyReverted { why, .. }) => Outcome::failed(REVERTED, why),
+        other => Outcome::failed(FAILED, chain(&other)),
+    })
+}
+
+async fn apply(app: &App, links: &[Link], wanted: &Wanted) -> Result<Outcome, TrialError> {
+    keeper::note_seen(app, wanted.network_generation)?;
     let file = node_file::current(&app.settings)?.network;
     let trial = app.network.trial();
     let network = plan_wanted(wanted, &file, trial.as_ref());
@@ -65,13 +68,13 @@ async fn apply(app: &App, wanted: &Wanted) -> Result<Outcome, TrialError> {
         return Ok(Outcome::is(wanted.spec.network.is_some() || wanted.spec.dns.is_some()));
     }
     if let Some(Trial { generation, origin: Origin::Console, phase: Phase::Confirmed { .. }, .. }) = &trial
-        && *generation == wanted.generation
+        && *generation == wanted.network_generation
     {
-        let text = "the network was set at the node itself, and stays; write it into the settings, or change them to \
-                    have another one";
+        let text = "the network was set at the node itself, and stays; write it into the settings, or change their \
+                    network to have another one";
         return Ok(Outcome::failed(SET_AT_NODE, text));
     }
-    keeper::begin(app, network, wanted.generation, Origin::Settings).await?;
+    keeper::begin_on(app, links, network, wanted.network_generation, Origin::Settings).await?;
     Ok(match app.network.trial().filter(|_| app.network.trying()) {
         Some(trial) => under_way(app, &trial),
         None => Outcome::is(true),
@@ -95,6 +98,14 @@ fn plan_wanted(wanted: &Wanted, file: &Network, trial: Option<&Trial>) -> Networ
     }
 }
 
+/// Whether a network is tried, or is about to be: `differs` says that the node file has another one than is wanted, `told`
+/// what became of it as far as is known. Pure.
+pub(crate) fn undecided(trying: bool, differs: bool, told: Option<&Condition>, generation: u64) -> bool {
+    let decided =
+        |told: &Condition| told.observed_generation == generation && told.status != ConditionStatus::Unknown;
+    trying || (differs && !told.is_some_and(decided))
+}
+
 fn under_way(app: &App, trial: &Trial) -> Outcome {
     let text = format!(
         "the network of generation {} is being tried, and goes back within a minute unless it is confirmed: `maekin \
@@ -103,3 +114,6 @@ fn under_way(app: &App, trial: &Trial) -> Outcome {
     );
     Outcome::working(TRYING, text, SOON)
 }
+
+#[cfg(test)]
+mod tests;

@@ -34,7 +34,7 @@ pub(crate) struct Keeper {
     turn: Turn<()>,
     /// Something is to be told.
     pub(super) news: Notify,
-    /// The generation of the settings that was seen last.
+    /// The generation of the settings' network that was seen last.
     seen: AtomicU64,
 }
 
@@ -79,7 +79,7 @@ impl Keeper {
         Self { shared: Mutex::new(shared), turn: Turn::new(()), news: Notify::new(), seen: AtomicU64::new(0) }
     }
 
-    /// The generation of the settings that was seen last; what a person sets at the node is set against it.
+    /// The generation of the settings' network that was seen last; what a person sets at the node is set against it.
     pub(crate) fn seen(&self) -> u64 {
         self.seen.load(Ordering::Relaxed)
     }
@@ -172,7 +172,7 @@ fn same_but_names(a: &Network, b: &Network) -> bool {
     Network { dns: Vec::new(), ..a.clone() } == Network { dns: Vec::new(), ..b.clone() }
 }
 
-/// Takes note of the settings' generation, durably.
+/// Takes note of the generation of the settings' network, durably.
 ///
 /// # Errors
 /// [`TrialError::File`].
@@ -285,6 +285,11 @@ pub(crate) fn applied(settings: &Settings, config: NodeConfig) -> NodeConfig {
     }
 }
 
+/// Whether what is kept says that a network is being tried.
+pub(crate) fn under_way(settings: &Settings) -> bool {
+    matches!(load(settings), Some(Trial { phase: Phase::Trying { .. }, .. }))
+}
+
 fn load(settings: &Settings) -> Option<Trial> {
     let path = file(settings);
     if !path.exists() {
@@ -314,16 +319,47 @@ fn parse_uptime(text: &str) -> Option<u64> {
     seconds.parse::<u64>().ok()?.checked_mul(1000)?.checked_add(hundredths * 10)
 }
 
+/// How often a network is put back that does not go back: each time networkd starts anew.
+#[derive(Debug, Default)]
+struct Pace {
+    trial: String,
+    pause: u32,
+    left: u32,
+}
+
+impl Pace {
+    /// The least and the most ticks in between; twice the least is within the time for putting back.
+    const PAUSES: (u32, u32) = (4, 32);
+
+    /// Whether it is this trial's turn at this tick.
+    fn turn(&mut self, trial: &str) -> bool {
+        if self.trial != trial {
+            *self = Self { trial: trial.to_owned(), ..Self::default() };
+        }
+        let due = self.left == 0;
+        self.left = self.left.saturating_sub(1);
+        due
+    }
+
+    fn failed(&mut self) {
+        self.pause = (self.pause * 2).clamp(Self::PAUSES.0, Self::PAUSES.1);
+        self.left = self.pause - 1;
+    }
+}
+
 /// Goes on where an earlier run of the agent stopped, then keeps the time, for as long as it is polled.
 pub(crate) async fn run(app: Arc<App>) {
     started(&app).await;
     let mut said = String::new();
+    let mut pace = Pace::default();
     loop {
         tokio::time::sleep(TICK).await;
-        if !app.network.trying() {
+        let trial = app.network.trial().filter(|_| app.network.trying());
+        if !trial.is_some_and(|trial| pace.turn(&trial.id)) {
             continue;
         }
         if let Err(e) = happen(&app, Event::Tick).await {
+            pace.failed();
             let words = chain(&e);
             if words != said {
                 tracing::error!(error = words, "the network before could not be put back; it is tried again");

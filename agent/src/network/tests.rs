@@ -4,17 +4,21 @@ use std::sync::Arc;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use maekin_api::access::Role;
 use maekin_api::network::{NodeNetwork, TrialState};
 use maekin_rootfs::node::{ClusterIntent, Network};
+use serde_json::json;
 
 use super::keeper::{begin_on, happen};
 use super::trial::{Event, Origin};
 use super::{follow, share};
 use crate::app::App;
+use crate::desired::change::Edit;
 use crate::desired::node_file;
+use crate::desired::store::{self, Asker, Meant};
 use crate::pki::identity::Credentials;
-use crate::record::keys;
 use crate::record::values::NodeValue;
+use crate::record::{Expected, keys};
 use crate::testing::{EndEtcd, PASSWORD, Reply, agent, ask, become_member, have_etcd, serve};
 use crate::trust::renew;
 
@@ -107,5 +111,35 @@ async fn join_a_member_that_moves_takes_its_voter_certificate_and_entry_along() 
         renew::turn(&app, &member, false).await.unwrap();
         let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id).unwrap().unwrap();
         assert!(credentials.names(member.own.address));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn api_settings_say_which_of_their_changes_was_one_of_the_network() {
+    if !have_etcd("api_settings_say_which_of_their_changes_was_one_of_the_network") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let _end = EndEtcd(dir.path().to_owned());
+    let app = agent(dir.path(), 7, ClusterIntent::Create { name: "rack".into() });
+    let member = become_member(&app).await;
+    let asker = Asker { role: Role::Admin, name: "anna".into() };
+    let wanted = serde_json::to_value(network("\"127.0.0.9/8\"")).unwrap();
+    // A patch, and the generations of the settings and of their network behind it.
+    let rows = [
+        (json!({"labels": {"rack": "1"}}), (1, 0)),
+        (json!({"network": wanted}), (2, 2)),
+        (json!({"maintenance": {"reason": "fan"}}), (3, 2)),
+        (json!({"network": wanted}), (3, 2)),
+        (json!({"dns": ["9.9.9.9"], "maintenance": null}), (4, 4)),
+        (json!({"labels": null}), (5, 4)),
+        (json!({"network": null}), (6, 6)),
+    ];
+    for (patch, want) in rows {
+        let edit = Edit::Merge(serde_json::from_value(patch.clone()).unwrap());
+        let meant = Meant::Named(Expected::Whatever);
+        store::set(&member.record, &app.node_id, &edit, &meant, &asker, 1).await.unwrap();
+        let (object, _) = store::get(&member.record, &app.node_id).await.unwrap();
+        assert_eq!((object.generation, object.network_generation), want, "{patch}");
     }
 }

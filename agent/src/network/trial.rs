@@ -15,6 +15,9 @@ pub(super) const LIMIT: u64 = 60_000;
 /// How much of that is for putting back the one before, milliseconds.
 pub(super) const PUT_BACK: u64 = 12_000;
 
+/// How a person has the same network tried again.
+const ONCE_MORE: &str = "to try the same one again, write the one before into the settings, then this one";
+
 /// Who wants a network.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -30,7 +33,7 @@ pub(crate) enum Origin {
 pub(crate) struct Trial {
     /// Names this trial and no other.
     pub(crate) id: String,
-    /// Of the settings.
+    /// Which one of the settings changed their network last.
     pub(crate) generation: u64,
     /// Who wants it.
     pub(crate) origin: Origin,
@@ -99,7 +102,7 @@ impl Why {
         match self {
             Self::Unconfirmed => format!(
                 "nobody confirmed the network within {} s, so the one before was put back; look at cable, switch, VLAN \
-                 and address, then change the settings again",
+                 and address, then change the network in the settings ({ONCE_MORE})",
                 (LIMIT - PUT_BACK) / 1000
             ),
             Self::Asked { by } => format!("{by} had the network before put back"),
@@ -107,14 +110,12 @@ impl Why {
                 format!("the network could not be applied, and the one before was put back: {error}")
             }
             Self::AgentEnded => {
-                "the agent ended during the trial, so the network before was put back; change the \
-                                 settings again to try it once more"
-                    .to_owned()
+                format!("the agent ended during the trial, so the network before was put back; {ONCE_MORE}")
             }
             Self::Restarted => {
-                "the machine restarted during the trial, and came up with the network before; change the \
-                                settings again to try it once more"
-                    .to_owned()
+                format!(
+                    "the machine restarted during the trial, and came up with the network before; {ONCE_MORE}"
+                )
             }
         }
     }
@@ -134,7 +135,7 @@ pub(crate) struct Moment {
 /// What a trial is begun with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Begin {
-    /// Of the settings.
+    /// Which one of the settings changed their network last.
     pub(crate) generation: u64,
     /// Who wants it.
     pub(crate) origin: Origin,
@@ -274,7 +275,7 @@ pub(crate) fn step(kept: Option<&Trial>, event: Event, now: &Moment) -> Result<V
     }
 }
 
-/// Why this generation of the settings is not tried again by itself. What a person at the node asks for is.
+/// Why this generation of the settings' network is not tried again by itself. What a person at the node asks for is.
 fn refused_before(kept: Option<&Trial>, begin: &Begin) -> Option<String> {
     let kept = kept.filter(|kept| {
         begin.origin == Origin::Settings

@@ -305,6 +305,9 @@ pub(crate) struct RolesValue {
 pub(crate) struct SettingsValue {
     /// One more with every change.
     pub(crate) generation: u64,
+    /// The generation that changed network or name servers last.
+    #[serde(default)]
+    pub(crate) network_generation: u64,
     pub(crate) spec: NodeSettings,
     pub(crate) changed_at: u64,
     #[serde(default)]

@@ -36,7 +36,8 @@ const PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
 /// Services that work for the cluster.
 const UNITS: [&str; 2] = ["maekin-pxe.service", "maekin-etcd.service"];
 /// What of the state directory is the cluster's. Keys come first: what is left by a power cut is worth nothing without.
-const STATE: [&str; 9] = [
+/// What settings have made of this node it keeps, as if it had been installed so.
+const STATE: [&str; 13] = [
     "pki",
     "etcd",
     "etcd.new",
@@ -46,7 +47,13 @@ const STATE: [&str; 9] = [
     "join.json",
     "membership.json",
     "peers.json",
+    "installed.toml",
+    "console-settings.json",
+    "network-generation",
+    TRIAL,
 ];
+/// The last trial of a network.
+const TRIAL: &str = "network-trial.json";
 /// The same of the run directory.
 const RUN: [&str; 3] = ["etcd.env", "etcd-tls", "pxe.toml"];
 
@@ -221,7 +228,9 @@ pub(crate) fn finish(settings: &Settings) -> Result<(), FileError> {
             tracing::warn!(unit, error = %chain(&e), "leaving");
         }
     }
-    let state = STATE.iter().map(|name| settings.state.join(name));
+    // A network that is being tried is put back in a moment, by what is kept of it.
+    let keeps = |name: &str| name == TRIAL && crate::network::under_way(settings);
+    let state = STATE.iter().filter(|name| !keeps(name)).map(|name| settings.state.join(name));
     for path in state.chain(RUN.iter().map(|name| settings.run.join(name))) {
         let failed = |source| FileError { action: "cannot erase", path: path.clone(), source };
         erase(&path, 0).map_err(failed)?;
@@ -268,7 +277,41 @@ fn wait_from_now_on(path: &Path) -> Result<(), FileError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::desired::node_file;
     use crate::testing::{agent, restarted};
+
+    #[test]
+    fn join_whoever_left_has_its_network_put_back_and_stays_as_it_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let app = agent(dir.path(), 3, ClusterIntent::Create { name: "rack".into() });
+        let settings = &app.settings;
+        let of_settings = ["console-settings.json", "network-generation"];
+        let network = serde_json::to_value(&app.config.network).unwrap();
+        let trial = |phase: serde_json::Value| {
+            serde_json::json!({"id": "a-1", "generation": 7, "origin": "settings", "wanted": network,
+                "previous": network, "began": 1, "phase": phase})
+            .to_string()
+        };
+        let rows = [
+            ("tried", serde_json::json!({"phase": "trying", "boot_id": "a", "deadline": 9}), true),
+            ("decided", serde_json::json!({"phase": "confirmed", "at": 9, "by": "anna"}), false),
+        ];
+        for (n, (name, phase, stays)) in rows.into_iter().enumerate() {
+            let hostname = format!("alpha-{n}");
+            node_file::update(settings, |config| config.hostname.clone_from(&hostname)).unwrap();
+            assert!(node_file::touched(settings).unwrap(), "{name}");
+            for file in of_settings {
+                fs::write(settings.state.join(file), "7").unwrap();
+            }
+            fs::write(settings.state.join(TRIAL), trial(phase)).unwrap();
+            store(&marker(settings), &Marker { removed: true, times: 1 }).unwrap();
+            finish(settings).unwrap();
+            assert!(!node_file::touched(settings).unwrap(), "{name}: nothing goes back by itself");
+            assert_eq!(node_file::installed(settings).unwrap().hostname, hostname, "{name}");
+            assert!(of_settings.iter().all(|file| !settings.state.join(file).exists()), "{name}");
+            assert_eq!(settings.state.join(TRIAL).exists(), stays, "{name}");
+        }
+    }
 
     #[test]
     fn join_whoever_left_knows_nothing_of_its_cluster() {

@@ -77,6 +77,7 @@ mod tests {
             let name = format!("{console_shell:?} {ssh_keys:?} {installed:?}");
             let wanted = Wanted {
                 generation: 1,
+                network_generation: 0,
                 spec: NodeSettings { console_shell, ssh_keys, ..NodeSettings::default() },
                 installed: Installed { ssh_keys: installed, ..Installed::default() },
             };

@@ -56,6 +56,14 @@ fn settle(settings: &Settings, name: &str) -> Result<(), ApplyError> {
     Ok(())
 }
 
+/// Whether the agent must not start anew yet: a network that is being tried would be put back by that, for good.
+fn waits_for_network(app: &App, wanted: &Wanted) -> Result<bool, ApplyError> {
+    let differs = node_file::current(&app.settings)?.network != wanted.network();
+    let status = app.desired.status.borrow();
+    let told = status.condition(condition::NETWORK);
+    Ok(crate::network::undecided(app.network.trying(), differs, told, wanted.generation))
+}
+
 impl Applier for Hostname {
     fn condition(&self) -> &'static str {
         condition::HOSTNAME
@@ -78,6 +86,14 @@ impl Applier for Hostname {
             }
             let (settings, set) = (self.app.settings.clone(), wanted.spec.hostname.is_some());
             let restart = name != *own;
+            match waits_for_network(&self.app, wanted) {
+                Ok(waits) if waits && restart => {
+                    let soon = Duration::from_secs(2);
+                    return Outcome::working("Waits", "until it is decided which network holds", soon);
+                }
+                Ok(_) => {}
+                Err(e) => return Outcome::failed(FAILED, chain(&e)),
+            }
             blocking(move || {
                 settle(&settings, &name)?;
                 if !restart {

@@ -134,6 +134,25 @@ async fn name_servers_need_no_trial() {
 }
 
 #[test]
+fn a_network_that_does_not_go_back_is_put_back_at_growing_distances() {
+    let mut pace = Pace::default();
+    let mut turns = |trial: &str, ticks: u32| -> Vec<u32> {
+        let fails = |_: &u32| {
+            let due = pace.turn(trial);
+            if due {
+                pace.failed();
+            }
+            due
+        };
+        (0..ticks).filter(fails).collect()
+    };
+    assert_eq!(turns("a", 130), [0, 4, 12, 28, 60, 92, 124]);
+    assert_eq!(turns("b", 5), [0, 4], "another trial is not kept waiting");
+    let mut pace = Pace::default();
+    assert!((0..100).all(|_| pace.turn("a")), "nothing fails");
+}
+
+#[test]
 fn uptime_is_read_as_the_kernel_writes_it() {
     for (text, want) in
         [("12.34 5.0\n", Some(12_340)), ("0.00 0", Some(0)), ("12 5", None), ("", None), ("x.yz", None)]
