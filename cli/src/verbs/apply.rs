@@ -135,12 +135,17 @@ fn put(session: &Session, wanted: &Wanted, how: How, stage: &mut Stage<'_>) -> R
     };
     let (now, _) = session.ask(&ask, &what, stage)?;
     writeln!(stage.out, "{shown} {}", if is.is_null() { "created" } else { "changed" })?;
-    let network = changes.iter().any(|line| line.contains("network"));
-    if resource.apply != Some(SETTINGS) || !network {
+    if resource.apply != Some(SETTINGS) {
         return Ok(());
     }
+    let Some(meant) = tried(&is, &now) else { return Ok(()) };
     if how.confirm {
-        return network::confirm_when_there(session, name, now["generation"].as_u64(), stage);
+        // The name may be another one in a moment.
+        let node = now["id"].as_str().filter(|_| differs("/spec/hostname", &is, &now)).unwrap_or(name);
+        return network::confirm_when_there(session, node, Some(meant), stage);
+    }
+    if !differs("/spec/network", &is, &now) {
+        return Ok(());
     }
     writeln!(
         stage.err,
@@ -148,6 +153,19 @@ fn put(session: &Session, wanted: &Wanted, how: How, stage: &mut Stage<'_>) -> R
         clean(name)
     )?;
     Ok(())
+}
+
+fn differs(at: &str, is: &Value, now: &Value) -> bool {
+    is.pointer(at) != now.pointer(at)
+}
+
+/// Which network has to be confirmed, where settings that were `is` and are `now` want another one. Pure.
+fn tried(is: &Value, now: &Value) -> Option<network::Meant> {
+    let settings = now["generation"].as_u64()?;
+    // Nodes of an earlier release count every change.
+    let generation = now["network_generation"].as_u64().unwrap_or(settings);
+    let other = differs("/spec/network", is, now) || differs("/spec/dns", is, now);
+    other.then_some(network::Meant { generation, settings })
 }
 
 /// Of what is there, that which the wanted state speaks of: what the API adds by itself is no difference. A password that
@@ -201,6 +219,31 @@ mod tests {
                 }
                 Err(text) => assert!(got.unwrap_err().contains(text), "{document}"),
             }
+        }
+    }
+
+    #[test]
+    fn cli_only_another_network_has_to_be_confirmed() {
+        let is = json!({"generation": 6, "network_generation": 2, "spec": {"hostname": "a", "network": {"dns": []}}});
+        let now = |network_generation: u64, spec: Value| json!({"generation": 7, "network_generation": network_generation, "spec": spec});
+        let rows = [
+            (
+                "a name with that word in it",
+                now(2, json!({"hostname": "network-1", "network": {"dns": []}})),
+                None,
+            ),
+            ("a network", now(7, json!({"hostname": "a", "network": {"bond": []}})), Some((7, 7))),
+            ("none any more", now(7, json!({"hostname": "a"})), Some((7, 7))),
+            (
+                "name servers",
+                now(7, json!({"hostname": "a", "network": {"dns": []}, "dns": ["9.9.9.9"]})),
+                Some((7, 7)),
+            ),
+            ("somebody changed a label behind that", now(5, json!({})), Some((5, 7))),
+            ("an earlier release", json!({"generation": 7, "spec": {}}), Some((7, 7))),
+        ];
+        for (name, now, want) in rows {
+            assert_eq!(tried(&is, &now).map(|meant| (meant.generation, meant.settings)), want, "{name}");
         }
     }
 
