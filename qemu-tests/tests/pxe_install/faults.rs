@@ -21,12 +21,12 @@ fn alarmed(rack: &TestRack, node: &NodeSpec) -> bool {
 
 fn until(rack: &TestRack, what: &str, done: impl Fn() -> bool) {
     let limit = rack.limit(NOTICE);
-    if let Err(e) = wait::until(what, limit, LOOK, || done().then_some(())) {
+    let came = wait::until(what, limit, LOOK, || done().then_some(()));
+    let how = || {
         let nodes = rack.nodes().iter();
-        let all: Vec<String> =
-            nodes.map(|n| format!("{}: {}", n.name, rack.machine(n).diagnosis())).collect();
-        panic!("{e}\n{}", all.join("\n"));
-    }
+        nodes.map(|n| format!("{}: {}\n", n.name, rack.machine(n).diagnosis())).collect::<String>()
+    };
+    assert!(came.is_ok(), "{came:?}\n{}", how());
 }
 
 /// Writes, and takes the write for done when it is acknowledged.
