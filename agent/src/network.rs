@@ -6,7 +6,7 @@
 //! | [`trial`] | the trial as a state machine (pure) |
 //! | [`apply`] | networkd's units, the firewall and the interfaces as a network wants them |
 //! | [`keeper`] | carries a trial out, and keeps it across restarts |
-//! | [`share`] | tells the record how it goes, hears there what people say to it |
+//! | [`mod@share`] | tells the record how it goes, hears there what people say to it |
 //! | [`follow`] | a member whose address has changed |
 //! | [`applier`] | the part of the node's settings |
 //! | [`values`] | what lies in the record |

@@ -2,7 +2,7 @@
 //!
 //! | module | job |
 //! | --- | --- |
-//! | [`rows`] | the table |
+//! | [`mod@rows`] | the table |
 //! | [`cells`] | what stands in a column, where that is no plain field |
 
 mod cells;

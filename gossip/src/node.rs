@@ -2,11 +2,11 @@
 //!
 //! | module | job |
 //! | --- | --- |
-//! | [`view`] | what a node is told, and what it tells |
-//! | [`packet`] | what goes around `foca`'s messages |
-//! | [`effects`] | what `foca` wants done |
-//! | [`care`] | what is done from time to time |
-//! | [`pace`] | how often, and how much |
+//! | `view` | what a node is told, and what it tells |
+//! | `packet` | what goes around `foca`'s messages |
+//! | `effects` | what `foca` wants done |
+//! | `care` | what is done from time to time |
+//! | `pace` | how often, and how much |
 
 mod care;
 mod effects;

@@ -14,7 +14,7 @@
 //!
 //! | module | job |
 //! | --- | --- |
-//! | [`plan`] | the next step (pure) |
+//! | [`mod@plan`] | the next step (pure) |
 //! | [`pull`] | asking for a key, and being asked |
 //! | [`reseal`] | everything that is sealed |
 
