@@ -200,7 +200,8 @@ pub(crate) async fn run(app: Arc<App>) {
                 app.set_member(member);
                 return;
             }
-            Err(MembershipError::Record(e)) => {
+            // Its own voter ends, too, where it was taken out meanwhile.
+            Err(e @ (MembershipError::Record(_) | MembershipError::Service(_))) => {
                 // It refuses removed members without a word; the others' APIs have one.
                 let gone = crate::trust::whether_removed(&app).await;
                 if gone.is_some() && crate::trust::leaving::resume(&app) {
@@ -229,7 +230,7 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     };
     let credentials = renew::ensure_usable(app, credentials, &file.members, &own).await?;
     app.tls.set(tls::member(&app.key, &credentials)?);
-    restore::resume(app).map_err(|e| MembershipError::Unfinished(Box::new(e)))?;
+    restore::resume(app).await.map_err(|e| MembershipError::Unfinished(Box::new(e)))?;
     let file = MembershipFile::load(&app.settings.membership())?.unwrap_or(file);
     let seal = Ring::load(&app.settings.pki())?;
     let ca = Ca::load(&app.settings.pki())?.map(Arc::new);

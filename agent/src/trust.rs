@@ -89,9 +89,12 @@ fn see(app: &App, look: &Look) {
 }
 
 /// Follows what the record says of who is a member.
-pub(crate) async fn follow(app: &App, member: &Member, look: &Look) {
+pub(crate) async fn follow(app: &Arc<App>, member: &Member, look: &Look) {
     see(app, look);
     if let Some(removed) = look.removed.iter().find(|removed| removed.id == app.node_id) {
+        if leaving::resume(app) {
+            return;
+        }
         app.set_removed(&known::words(removed));
         return;
     }
@@ -109,10 +112,11 @@ async fn look_now(app: &App, member: &Member) {
 }
 
 /// The record gives no answer: perhaps because this node was removed.
-pub(crate) async fn cut_off(app: &App) {
+pub(crate) async fn cut_off(app: &Arc<App>) {
     let failed = app.trust.failed.fetch_add(1, Ordering::Relaxed).saturating_add(1);
     if failed.is_multiple_of(WONDER)
         && let Some(why) = whether_removed(app).await
+        && !leaving::resume(app)
     {
         app.set_removed(&why);
     }

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use maekin_api as api;
 use maekin_api::record::{Backup, Backups, Record, Voter};
+use tokio::signal::unix::{SignalKind, signal};
 
 use super::{block_on, own};
 use crate::clock::now;
@@ -95,6 +96,11 @@ fn put_back(
         println!("Nothing was done. If this is what you want, say it again with --yes.");
         return Ok(());
     }
+    // A terminal that is closed, or Ctrl-C, in the middle would leave the agent off: from here on it goes to its end.
+    let _listening = {
+        let _in = runtime.enter();
+        [SignalKind::hangup(), SignalKind::interrupt()].map(signal)
+    };
     restore::agent_service(&app, "stop")?;
     let outcome = runtime.block_on(restore::apply(&app, &plan, now()));
     let started = restore::agent_service(&app, "start");

@@ -34,25 +34,19 @@ impl VoterFile {
     }
 
     pub(super) fn load(app: &App) -> Result<Option<Self>, MembershipError> {
-        Self::load_from(&Self::path(app))
-    }
-
-    pub(super) fn load_from(path: &std::path::Path) -> Result<Option<Self>, MembershipError> {
+        let path = Self::path(app);
         if !path.exists() {
             return Ok(None);
         }
         let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
-        serde_json::from_str(&read_text(path, 64 << 10)?).map(Some).map_err(damaged)
+        serde_json::from_str(&read_text(&path, 64 << 10)?).map(Some).map_err(damaged)
     }
 
     pub(super) fn store(&self, app: &App) -> Result<(), MembershipError> {
-        self.store_at(&Self::path(app))
-    }
-
-    pub(super) fn store_at(&self, path: &std::path::Path) -> Result<(), MembershipError> {
+        let path = Self::path(app);
         let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
         let text = serde_json::to_vec_pretty(self).map_err(damaged)?;
-        Ok(write_atomic(path, &text, 0o644)?)
+        Ok(write_atomic(&path, &text, 0o644)?)
     }
 
     /// Forgets it, and everything that the voter had.

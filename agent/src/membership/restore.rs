@@ -18,8 +18,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use maekin_host::cmd::{Cmd, CmdError};
-use maekin_host::file::{FileError, copy_tree, exchange};
-use serde::Deserialize;
+use maekin_host::file::{FileError, copy_tree, exchange, read_text, write_atomic};
+use serde::{Deserialize, Serialize};
 
 use super::etcd::{self, VoterFile};
 use super::{MembershipError, MembershipFile, RECORD_PAUSE, RECORD_TRIES};
@@ -70,9 +70,38 @@ pub(crate) enum RestoreError {
     Wrong(String),
 }
 
+/// What lies beside the data of a voter that was put back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Note {
+    #[serde(flatten)]
+    voter: VoterFile,
+    /// How often the record was put back by then: else this node would take its own for a later one than it knew.
+    #[serde(default)]
+    restored: u64,
+}
+
+impl Note {
+    fn damaged(path: &Path) -> impl FnOnce(serde_json::Error) -> MembershipError {
+        let path = path.display().to_string();
+        move |source| MembershipError::Damaged { path, source }
+    }
+
+    fn load(path: &Path) -> Result<Option<Self>, MembershipError> {
+        if !path.exists() {
+            return Ok(None);
+        }
+        serde_json::from_str(&read_text(path, 64 << 10)?).map(Some).map_err(Self::damaged(path))
+    }
+
+    fn store(&self, path: &Path) -> Result<(), MembershipError> {
+        let text = serde_json::to_vec_pretty(self).map_err(Self::damaged(path))?;
+        Ok(write_atomic(path, &text, 0o644)?)
+    }
+}
+
 /// What [`prepare`] made.
 pub(crate) struct Prepared {
-    voter: VoterFile,
+    note: Note,
     revision: i64,
 }
 
@@ -81,6 +110,7 @@ pub(crate) struct Prepared {
 /// # Errors
 /// [`RestoreError`].
 pub(crate) async fn look(app: &App, from: Option<&Path>) -> Result<(Seen, Option<Record>), RestoreError> {
+    end_copy(app).await?;
     let known = MembershipFile::load(&app.settings.membership())?;
     let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)?;
     let (mut quorum, mut record, mut applied) = (None, None, None);
@@ -173,7 +203,7 @@ pub(super) async fn prepare(app: &App, plan: &Plan, now: u64) -> Result<Prepared
     etcd::stop(app).await?;
     let outcome = match outcome {
         // It goes with the directory, so that whoever starts after a power cut knows what became of it.
-        Ok(prepared) => prepared.voter.store_at(&new.join(NOTE)).map(|()| prepared).map_err(Into::into),
+        Ok(prepared) => prepared.note.store(&new.join(NOTE)).map(|()| prepared).map_err(Into::into),
         Err(e) => Err(e),
     };
     if outcome.is_err() {
@@ -257,10 +287,8 @@ async fn examine(app: &App, plan: &Plan, own: &Own, now: u64) -> Result<Prepared
     record.commit(change.put(keys::RESTORED, &value)?).await?;
     let revision = record.revision().await?;
     let id = format!("{:016x}", voter.id);
-    Ok(Prepared {
-        voter: VoterFile { id, initial: format!("{}={peer}", app.node_id), learner: false },
-        revision,
-    })
+    let voter = VoterFile { id, initial: format!("{}={peer}", app.node_id), learner: false };
+    Ok(Prepared { note: Note { voter, restored: before + 1 }, revision })
 }
 
 /// The one step after which the new record is this node's. What it had is kept as `etcd.before`.
@@ -281,12 +309,15 @@ pub(super) fn swap(app: &App) -> Result<(), RestoreError> {
 
 /// Writes down where the record is now.
 pub(super) fn finish(app: &App, prepared: &Prepared) -> Result<(), RestoreError> {
-    take_note(app, &prepared.voter)
+    take_note(app, &prepared.note)
 }
 
-fn take_note(app: &App, voter: &VoterFile) -> Result<(), RestoreError> {
-    voter.store(app)?;
-    point(app, etcd::local_url(app))?;
+fn take_note(app: &App, note: &Note) -> Result<(), RestoreError> {
+    note.voter.store(app)?;
+    let path = app.settings.membership();
+    let Some(file) = MembershipFile::load(&path)? else { return Err(Refusal::NoMember.into()) };
+    let restored = note.restored.max(file.restored);
+    MembershipFile { endpoints: vec![etcd::local_url(app)], made: true, restored, ..file }.store(&path)?;
     let note = etcd::data(app).join(NOTE);
     Ok(fs::remove_file(&note).map_err(failed("cannot remove", &note))?)
 }
@@ -296,11 +327,31 @@ fn take_note(app: &App, voter: &VoterFile) -> Result<(), RestoreError> {
 ///
 /// # Errors
 /// [`RestoreError`].
-pub(super) fn resume(app: &App) -> Result<(), RestoreError> {
-    match VoterFile::load_from(&etcd::data(app).join(NOTE))? {
-        Some(voter) => take_note(app, &voter),
+pub(super) async fn resume(app: &App) -> Result<(), RestoreError> {
+    end_copy(app).await?;
+    match Note::load(&etcd::data(app).join(NOTE))? {
+        Some(note) => take_note(app, &note),
         None => Ok(()),
     }
+}
+
+/// Ends a voter that runs on the new data of a restoration that was interrupted: it would be taken for this node's own,
+/// and what is written to it would be lost.
+async fn end_copy(app: &App) -> Result<(), RestoreError> {
+    let (env, new) = (app.settings.etcd_env(), new_dir(app));
+    if env.exists() && runs_on(&read_text(&env, 1 << 20)?, &new) {
+        tracing::warn!("a restoration of the record was interrupted; what it made is removed");
+        etcd::stop(app).await?;
+        remove_tree(&new)?;
+    }
+    Ok(())
+}
+
+/// Whether a voter with this environment has its data there. Pure.
+fn runs_on(environment: &str, dir: &Path) -> bool {
+    // Of two lines with one name, the later one holds.
+    let named = environment.lines().filter_map(|line| line.strip_prefix("ETCD_DATA_DIR=")).next_back();
+    named.is_some_and(|named| Path::new(named) == dir)
 }
 
 /// From its next start on, this node's agent asks for the record at `url`.

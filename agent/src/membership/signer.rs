@@ -47,6 +47,7 @@ pub(crate) async fn keep_copy(app: &App, member: &Member) -> Result<(), Membersh
     if votes
         && !is_current(&path, &member.seal)
         && let Some(found) = member.record.get::<CaValue>(keys::CA).await?
+        && member.seal.open(keys::CA, &found.value.sealed_key).is_ok()
     {
         let text = serde_json::to_vec(&found.value).unwrap_or_default(); // two plain fields always serialize
         write_atomic(&path, &text, 0o600)?;

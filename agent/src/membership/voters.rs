@@ -295,8 +295,9 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
         match looked {
             Ok(look) => {
                 app.maintenance.looked(&app.node_id, &look);
-                turn(&app, &member, &look, &mut started, &mut watched).await;
+                // First: who is a member, which nothing that follows may keep waiting.
                 crate::trust::follow(&app, &member, &look).await;
+                turn(&app, &member, &look, &mut started, &mut watched).await;
             }
             Err(e) => {
                 tracing::warn!(error = %chain(&e), "this node's voter of the record");

@@ -84,9 +84,26 @@ pub(crate) struct SealValue {
     pub(crate) covered: u64,
     /// When it became so.
     pub(crate) since: u64,
+    /// Keys that were given up, the newest last, and no more than [`SealValue::FORMER`]: none of them is used again.
+    #[serde(default)]
+    pub(crate) former: Vec<String>,
+    /// How often the record had been put back then.
+    #[serde(default)]
+    pub(crate) restored: u64,
 }
 
 impl SealValue {
+    /// Most keys that are remembered as given up.
+    const FORMER: usize = 32;
+
+    /// The same, with the key before the current one given up.
+    pub(crate) fn given_up(mut self) -> Self {
+        self.former.push(std::mem::take(&mut self.previous));
+        let surplus = self.former.len().saturating_sub(Self::FORMER);
+        self.former.drain(..surplus);
+        self
+    }
+
     /// The keys that it names.
     pub(crate) fn named(&self) -> impl Iterator<Item = &str> {
         [&self.current, &self.next, &self.previous].into_iter().map(String::as_str).filter(|d| !d.is_empty())

@@ -78,7 +78,7 @@ pub(super) async fn follow(app: &App, member: &Member, look: &Look) -> Result<()
     }
     let mut failed = None;
     for digest in missing {
-        match pull::ask(app, &look.nodes(), digest).await {
+        match pull::ask(app, look, digest).await {
             Ok(key) => ring.add(&dir, key)?,
             Err(e) => failed = Some(e),
         }
@@ -98,6 +98,7 @@ pub(super) async fn lead(app: &App, member: &Member, look: &Look, now: u64) -> R
         nodes: &nodes,
         alive: &look.alive,
         gone: look.gone,
+        restored: look.restored,
         held: &held,
         now,
     };
@@ -138,13 +139,14 @@ pub(super) async fn lead(app: &App, member: &Member, look: &Look, now: u64) -> R
             None => return Ok(()),
         },
         Step::Reseal { forget } => {
-            let left = reseal::turn(app, member, &before, revision).await?;
+            let left = reseal::turn(app, member, &before, revision, &nodes).await?;
             if left > 0 || !forget {
                 return Ok(());
             }
-            SealValue { previous: String::new(), since: now, ..before }
+            SealValue { since: now, ..before.given_up() }
         }
     };
+    let value = SealValue { restored: look.restored, ..value };
     if write(record, revision, &value).await? {
         tracing::warn!(?step, epoch = value.epoch, "the cluster's sealing key is changed");
         let look = member.record.look(&app.node_id).await?;

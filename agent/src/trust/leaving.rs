@@ -83,6 +83,9 @@ pub(crate) enum LeavingError {
         "no other member could remove this node, and nothing was changed: {}; are they up and reachable?", .0.join("; ")
     )]
     Nobody(Vec<String>),
+    /// The agent ends.
+    #[error("the agent ends; ask again when it is back, with `maekin-agent status`")]
+    Ended,
     /// Another member said no.
     #[error("{0}")]
     Said(maekin_api::problem::Problem),
@@ -133,7 +136,13 @@ pub(crate) fn times(settings: &Settings) -> u32 {
 ///
 /// # Errors
 /// [`LeavingError`]; this node is a member as before then.
-pub(crate) async fn leave(app: &Arc<App>, member: &Member) -> Result<RemovedNode, LeavingError> {
+pub(crate) async fn leave(app: &Arc<App>, member: &Arc<Member>) -> Result<RemovedNode, LeavingError> {
+    // A task of its own: whoever asked may go away after the others have removed this node, and before it has forgotten.
+    let (app, member) = (Arc::clone(app), Arc::clone(member));
+    tokio::spawn(async move { leave_now(&app, &member).await }).await.map_err(|_| LeavingError::Ended)?
+}
+
+async fn leave_now(app: &Arc<App>, member: &Member) -> Result<RemovedNode, LeavingError> {
     let look = member.record.look(&app.node_id).await?;
     let nodes = look.nodes();
     let own = nodes.iter().find(|node| node.id == app.node_id).ok_or(LeavingError::NoMember)?;

@@ -194,7 +194,9 @@ fn stays(error: LeavingError) -> ApiError {
         LeavingError::Refused(_) | LeavingError::Said(_) => new(StatusCode::CONFLICT, "removal-refused"),
         LeavingError::NoMember => new(StatusCode::CONFLICT, "not-among-members"),
         LeavingError::Nobody(_) => new(StatusCode::SERVICE_UNAVAILABLE, "nobody-removes"),
-        LeavingError::Pki(_) | LeavingError::Tls(_) | LeavingError::File(_) => ApiError::internal(detail),
+        LeavingError::Pki(_) | LeavingError::Tls(_) | LeavingError::File(_) | LeavingError::Ended => {
+            ApiError::internal(detail)
+        }
     }
 }
 

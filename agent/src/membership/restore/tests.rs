@@ -70,6 +70,7 @@ async fn record_is_put_back_from_a_copy_and_a_power_cut_leaves_the_old_or_the_ne
 
     let end = EndEtcd(dir.path().to_owned());
     let prepared = prepare(&app, &plan, now()).await.unwrap();
+    assert_eq!(prepared.note.restored, 1);
     // A power cut here leaves everything as it was, and it can be done again.
     assert!(!state.join("etcd").exists() && state.join("etcd.new").exists());
     drop(prepared);
@@ -78,6 +79,8 @@ async fn record_is_put_back_from_a_copy_and_a_power_cut_leaves_the_old_or_the_ne
     // A power cut here leaves the new one, and a start that goes by the data.
     let again = restarted(&app);
     let record = member(&again).await;
+    let known = MembershipFile::load(&again.settings.membership()).unwrap().unwrap();
+    assert_eq!(known.restored, 1, "and knows at once that it is the newest");
     assert_eq!(left(&record).await, 11, "as it was when it was copied");
     let told = record.get::<RestoredValue>(keys::RESTORED).await.unwrap().unwrap().value;
     assert_eq!((told.count, told.by.as_str()), (1, app.node_id.as_str()));
@@ -114,4 +117,25 @@ async fn record_of_another_cluster_is_not_put_back() {
     assert!(error.contains("not this cluster's record"), "{error}");
     assert!(!dirs[0].path().join("state/etcd.new").exists());
     assert_eq!(left(&member(&restarted(&apps[0])).await).await, 5, "what was there is there");
+}
+
+#[tokio::test]
+async fn record_an_interrupted_restoration_leaves_no_voter_on_its_data() {
+    let dir = tempfile::tempdir().unwrap();
+    let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+    let (env, new) = (app.settings.etcd_env(), new_dir(&app));
+    let data = etcd::data(&app);
+    let line = |dir: &Path| format!("ETCD_DATA_DIR={}\n", dir.display());
+    // Name; environment; whether its voter is ended.
+    let rows = [
+        ("its own", line(&data), false),
+        ("the new one", line(&data) + &line(&new), true),
+        ("its own again", line(&new) + &line(&data), false),
+    ];
+    for (name, text, ends) in rows {
+        fs::create_dir_all(&new).unwrap();
+        write_atomic(&env, text.as_bytes(), 0o600).unwrap();
+        resume(&app).await.unwrap();
+        assert_eq!((env.exists(), new.exists()), (!ends, !ends), "{name}");
+    }
 }

@@ -10,9 +10,10 @@ use maekin_api::record::Record as Told;
 use maekin_host::pin;
 use tokio::task::JoinSet;
 
-use super::super::{MembershipError, MembershipFile};
+use super::super::{MembershipError, MembershipFile, etcd};
 use crate::app::App;
 use crate::http::client::Target;
+use crate::node_info::own_address;
 use crate::pki::ca::fingerprint;
 use crate::pki::identity::Credentials;
 use crate::tls;
@@ -22,10 +23,10 @@ const LIMIT: Duration = Duration::from_secs(3);
 /// Most members that are asked.
 const MOST: usize = 8;
 
-/// Where the record is, by what one member told, where that is a later one than ours. Pure.
-fn plan_later(told: &Told, own: u64) -> Option<(u64, String)> {
+/// Where the record is, by what one member told, where that is a later one than ours and elsewhere. Pure.
+fn plan_later(told: &Told, own: u64, own_url: &str) -> Option<(u64, String)> {
     let restored = told.restored.as_ref().filter(|_| told.quorum)?;
-    (restored.count > own && restored.url.starts_with("https://"))
+    (restored.count > own && restored.url.starts_with("https://") && restored.url != own_url)
         .then(|| (restored.count, restored.url.clone()))
 }
 
@@ -41,6 +42,9 @@ pub(crate) async fn ask(app: &App, own: u64) -> Result<Option<String>, Membershi
     let config =
         pin::client_config_as(&fingerprint(&credentials.ca)?, shown, key).map_err(tls::TlsError::from)?;
     let config = Arc::new(config);
+    let links = maekin_host::links::probe_links().unwrap_or_default();
+    let own_url = own_address(&app.network.in_force(), &links).map(|own| etcd::client_url(app, &own));
+    let own_url = own_url.unwrap_or_default();
     let mut asking = JoinSet::new();
     for url in members.into_iter().take(MOST) {
         let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
@@ -51,7 +55,7 @@ pub(crate) async fn ask(app: &App, own: u64) -> Result<Option<String>, Membershi
     let all = async {
         while let Some(told) = asking.join_next().await {
             let told = told.ok().flatten();
-            later = later.take().max(told.and_then(|told| plan_later(&told, own)));
+            later = later.take().max(told.and_then(|told| plan_later(&told, own, &own_url)));
         }
     };
     // Whoever has not answered by then is not there.
@@ -80,9 +84,10 @@ mod tests {
             ("ours later", told(true, 1, at), 2, None),
             ("it is lost itself", told(false, 1, at), 0, None),
             ("by a release that does not say where", told(true, 1, ""), 0, None),
+            ("it is ours, of which we have not heard", told(true, 1, "https://10.77.0.1:2379"), 0, None),
         ];
         for (name, told, own, want) in rows {
-            assert_eq!(plan_later(&told, own), want, "{name}");
+            assert_eq!(plan_later(&told, own, "https://10.77.0.1:2379"), want, "{name}");
         }
     }
 }

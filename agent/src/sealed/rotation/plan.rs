@@ -35,7 +35,9 @@ pub(super) struct Seen<'a> {
     pub(super) alive: &'a BTreeSet<String>,
     /// How many members there were that are none any more.
     pub(super) gone: u64,
-    /// Digests of the keys that this node has.
+    /// How often the record was put back.
+    pub(super) restored: u64,
+    /// Digests of the keys that this node has, the one in use first.
     pub(super) held: &'a [String],
     pub(super) now: u64,
 }
@@ -63,12 +65,18 @@ pub(super) fn plan(seen: &Seen<'_>) -> Step {
     if !somebody(&value.current) {
         // Members of earlier releases have it and do not say so.
         let all_say = seen.nodes.iter().all(|node| !node.seals.is_empty());
-        return if all_say && !seen.held.is_empty() { Step::Adopt } else { Step::Wait };
+        // Else who has it is off, and what we have may be a removed member's too.
+        let put_back = seen.restored > value.restored;
+        let good = seen.held.first().is_some_and(|held| !value.former.contains(held));
+        return if all_say && put_back && good { Step::Adopt } else { Step::Wait };
     }
     if !seen.holds(&value.current) {
         return Step::Wait; // it is asked for
     }
     if !value.previous.is_empty() {
+        if !seen.holds(&value.previous) && seen.there().any(|node| Seen::has(node, &value.previous)) {
+            return Step::Wait; // it is asked for: we open nothing that is sealed under it
+        }
         let used =
             seen.there().all(|node| node.seals.first().map(String::as_str) == Some(id_of(&value.current)));
         let forget = used && seen.now.saturating_sub(value.since) >= SETTLE;
@@ -117,7 +125,7 @@ mod tests {
         let key = |text: &str| text.chars().next().map(digest).unwrap_or_default();
         // Name; current, next, previous; members' keys; alive; gone, covered; keys of ours; age; step.
         type Row<'a> = (&'a str, [&'a str; 3], &'a str, &'a str, (u64, u64), &'a str, u64, Step);
-        let rows: [Row<'_>; 20] = [
+        let rows: [Row<'_>; 22] = [
             ("nobody was removed", ["1", "", ""], "1A 1A 1A", "abc", (0, 0), "1", 99, Step::Wait),
             ("somebody was", ["1", "", ""], "1A 1A 1A", "abc", (1, 0), "1", 0, Step::Begin),
             ("that was followed", ["1", "", ""], "1A 1A 1A", "abc", (1, 1), "1", 99, Step::Wait),
@@ -180,6 +188,26 @@ mod tests {
                 9,
                 Step::Reseal { forget: false },
             ),
+            (
+                "we lack the old one, another has it",
+                ["2", "", "1"],
+                "2A 21A",
+                "ab",
+                (1, 1),
+                "2",
+                99,
+                Step::Wait,
+            ),
+            (
+                "nobody has the old one",
+                ["2", "", "1"],
+                "2A 2A",
+                "ab",
+                (1, 1),
+                "2",
+                99,
+                Step::Reseal { forget: true },
+            ),
             ("then it is changed again", ["2", "", ""], "2A 2A", "ab", (2, 1), "2", 9, Step::Begin),
             ("nobody has what is named", ["1", "", ""], "2A 2A", "ab", (1, 1), "2", 9, Step::Adopt),
             ("one may have it and not say so", ["1", "", ""], "2A -A", "ab", (1, 1), "2", 9, Step::Wait),
@@ -198,14 +226,46 @@ mod tests {
                 nodes: &nodes(members),
                 alive: &alive.chars().map(String::from).collect(),
                 gone,
+                restored: 1,
                 held: &held.chars().map(digest).collect::<Vec<_>>(),
                 now: 1000 + age,
             };
             assert_eq!(plan(&seen), want, "{name}");
         }
         let none = BTreeSet::new();
-        let seen = Seen { value: None, nodes: &[], alive: &none, gone: 0, held: &[digest('1')], now: 0 };
+        let held = [digest('1')];
+        let seen = Seen { value: None, nodes: &[], alive: &none, gone: 0, restored: 0, held: &held, now: 0 };
         assert_eq!(plan(&seen), Step::Publish, "the record says nothing yet");
         assert_eq!(plan(&Seen { held: &[], ..seen }), Step::Wait, "we have none");
+    }
+
+    #[test]
+    fn record_a_sealing_key_that_was_given_up_stays_so() {
+        // Name; given up; how often the record was put back, then and now; step. Who has the key in use is off.
+        let rows = [
+            ("the record was not put back", "", 0, 0, Step::Wait),
+            ("it was before that", "", 1, 1, Step::Wait),
+            ("it was since", "", 0, 1, Step::Adopt),
+            ("it was since, and ours was given up before", "1", 0, 1, Step::Wait),
+        ];
+        for (name, former, then, now, want) in rows {
+            let former = former.chars().map(digest).collect();
+            let value = SealValue { current: digest('2'), former, restored: then, ..SealValue::default() };
+            let seen = Seen {
+                value: Some(&value),
+                nodes: &nodes("2A 2A 1A"),
+                alive: &["c".to_owned()].into(),
+                gone: 1,
+                restored: now,
+                held: &[digest('1')],
+                now: 99,
+            };
+            assert_eq!(plan(&seen), want, "{name}");
+        }
+        let mut value = SealValue::default();
+        for n in 0..100 {
+            value = SealValue { previous: n.to_string(), ..value }.given_up();
+        }
+        assert!(value.previous.is_empty() && value.former.len() == 32 && value.former[31] == "99");
     }
 }

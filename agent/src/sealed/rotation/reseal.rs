@@ -8,18 +8,24 @@ use crate::membership::signer;
 use crate::power::store;
 use crate::record::Change;
 use crate::record::keys::{self, under};
-use crate::record::values::{CaValue, PowerValue, SealValue};
+use crate::record::values::{CaValue, NodeValue, PowerValue, SealValue};
 
 /// Most values that are sealed anew in one turn: others wait for the look that comes after it.
 const MOST: usize = 64;
 
+/// Whether a member, also one that is off, has the key that something is sealed under. Pure.
+fn is_held(sealed: &str, nodes: &[NodeValue]) -> bool {
+    sealed_under(sealed).is_some_and(|id| nodes.iter().any(|node| node.seals.iter().any(|have| have == id)))
+}
+
 /// Seals anew what is not sealed under the current key; how many values are left. What no key opens is left as it is: it
-/// says so to whoever uses it, and it has to be set again.
+/// says so to whoever uses it, and it has to be set again. It counts as left while a member has its key.
 pub(super) async fn turn(
     app: &App,
     member: &Member,
     value: &SealValue,
     revision: i64,
+    nodes: &[NodeValue],
 ) -> Result<usize, RotationError> {
     let (record, ring) = (&member.record, &member.seal);
     let done = |sealed: &str| sealed.is_empty() || sealed_under(sealed) == Some(id_of(&value.current));
@@ -40,6 +46,7 @@ pub(super) async fn turn(
                 left += usize::from(!record.commit(change).await?);
             }
             None => {
+                left += usize::from(is_held(&found.value.sealed_key, nodes));
                 tracing::error!("no key opens the CA's key in the record, and it is not on this node's disk");
             }
         }
@@ -55,6 +62,7 @@ pub(super) async fn turn(
         }
         taken += 1;
         let Some(new) = store::sealed_anew(ring, &found.value) else {
+            left += usize::from(is_held(&found.value.sealed, nodes));
             tracing::warn!(
                 mac = found.value.mac,
                 "no key opens the password of a management controller; set it again"
