@@ -16,7 +16,7 @@
 //! | [`node_file`] | the node file, and what it said at installation |
 //! | [`conditions`] | outcomes as the node's status (pure) |
 //! | [`reconcile`] | the loop |
-//! | [`appliers`] | host name, NTP, ssh, roles, maintenance, console |
+//! | [`appliers`] | host name, NTP, ssh, roles, syslog, maintenance, console |
 //!
 //! The network's applier is `crate::network`'s. Labels hold as soon as they are written: nothing applies them.
 

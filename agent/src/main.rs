@@ -31,6 +31,7 @@
 //! | [`local_pool`] | LVM thin pool on the data mirror |
 //! | [`console`] | the menu on every console at once |
 //! | [`support`] | the support bundle |
+//! | [`syslog`] | the journal, sent to a syslog server |
 //! | [`reset`] | a new admin password for whoever stands in front of the machine |
 //! | [`cli`] | small verbs for people: status, boot, heal, window, reinstall, invite, token, join, power |
 //! | [`settings`], [`clock`], [`errors`] | paths and ports; the wall clock; error texts |
@@ -64,6 +65,7 @@ mod run;
 mod sealed;
 mod settings;
 mod support;
+mod syslog;
 mod tasks;
 #[cfg(test)]
 mod testing;

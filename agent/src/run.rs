@@ -69,6 +69,7 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     tokio::spawn(liveness::run(Arc::clone(&app)));
     tokio::spawn(network::run(Arc::clone(&app)));
     tokio::spawn(crate::discovery::run(Arc::clone(&app)));
+    tokio::spawn(crate::syslog::run(Arc::clone(&app)));
     tokio::spawn(live(Arc::clone(&app)));
     let mut end = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;

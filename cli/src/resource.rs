@@ -40,6 +40,9 @@ pub(crate) struct Resource {
     pub(crate) create: Option<Create>,
     /// Where its wanted state is put, by `apply`; `{}` stands for its name.
     pub(crate) apply: Option<&'static str>,
+    /// Where in the answer that state stands, as a JSON pointer; all of it is replaced, also what a file does not name.
+    /// `None`: the answer is that state, with what the API adds by itself.
+    pub(crate) spec: Option<&'static str>,
     /// Where one is deleted; `{}` stands for its name.
     pub(crate) delete: Option<Delete>,
     /// Whether there is nothing until somebody sets it.

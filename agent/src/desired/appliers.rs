@@ -7,6 +7,7 @@
 //! | [`ssh`] | who may log in, and whether sshd and its port are there at all |
 //! | [`roles`] | labels that voters are spread by |
 //! | [`maintenance`] | whether it leaves to others what they can do as well |
+//! | [`syslog`] | where the journal is sent |
 //! | [`console`] | whether the console menu gives a shell |
 
 mod console;
@@ -14,6 +15,7 @@ mod hostname;
 mod maintenance;
 mod roles;
 mod ssh;
+mod syslog;
 mod time;
 
 use std::sync::Arc;
@@ -39,6 +41,7 @@ pub(super) fn all(app: &Arc<App>, member: &Arc<Member>) -> Vec<Arc<dyn Applier>>
         Arc::new(roles::Roles { app: Arc::clone(app), member: Arc::clone(member) }),
         Arc::new(crate::network::NetworkApplier { app: Arc::clone(app) }),
         Arc::new(maintenance::Maintenance { app: Arc::clone(app) }),
+        Arc::new(syslog::Syslog { app: Arc::clone(app) }),
         Arc::new(console::Console { settings: app.settings.clone() }),
     ]
 }

@@ -187,7 +187,12 @@ fn check_syslog(syslog: &Syslog, found: &mut Vec<String>) {
         Some(ca) if ca.len() > LARGEST_CA => {
             found.push(format!("syslog.ca: longer than {LARGEST_CA} bytes"));
         }
-        Some(_) | None => {}
+        Some(ca) => {
+            if let Err(why) = crate::syslog::send::roots(Some(ca)) {
+                found.push(format!("syslog.ca: {why}"));
+            }
+        }
+        None => {}
     }
 }
 

@@ -132,3 +132,81 @@ pub(super) fn voters(record: &Value) -> String {
     };
     voters.iter().map(name).collect::<Vec<_>>().join(", ")
 }
+
+fn condition<'a>(object: &'a Value, kind: &str) -> Option<&'a Value> {
+    object.pointer("/status/conditions")?.as_array()?.iter().find(|condition| condition["type"] == kind)
+}
+
+/// Whether a node is as its settings say: of the generation that holds now.
+pub(super) fn settled(object: &Value) -> String {
+    if object["generation"] == 0 {
+        return "as installed".to_owned();
+    }
+    if object.pointer("/status/observed_generation") != object.get("generation") {
+        return "not taken up".to_owned();
+    }
+    condition(object, "Ready").map(|ready| text(ready, "/status")).unwrap_or_default()
+}
+
+/// Why it is not.
+pub(super) fn unsettled(object: &Value) -> String {
+    let wrong = |ready: &&Value| ready["status"] != "True";
+    let why = |ready: &Value| format!("{}: {}", text(ready, "/reason"), text(ready, "/message"));
+    condition(object, "Ready").filter(wrong).map(why).unwrap_or_default()
+}
+
+/// Which settings a node has.
+pub(super) fn set(object: &Value) -> String {
+    let fields = object["spec"].as_object();
+    fields.map(|fields| fields.keys().cloned().collect::<Vec<_>>().join(",")).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn cli_settings_say_whether_they_hold() {
+        let ready = |status: &str, reason: &str, message: &str| json!({"type": "Ready", "status": status, "reason": reason, "message": message});
+        let rows = [
+            (
+                "none",
+                json!({"generation": 0, "spec": {}, "status": {"observed_generation": 0, "conditions": []}}),
+                "as installed",
+                "",
+                "",
+            ),
+            (
+                "not seen yet",
+                json!({"generation": 2, "spec": {"ntp": [], "hostname": "a"}, "status": {"observed_generation": 1, "conditions": [ready("True", "Applied", "")]}}),
+                "not taken up",
+                "",
+                "hostname,ntp",
+            ),
+            (
+                "done",
+                json!({"generation": 2, "spec": {"ntp": []}, "status": {"observed_generation": 2, "conditions": [ready("True", "Applied", "")]}}),
+                "True",
+                "",
+                "ntp",
+            ),
+            (
+                "wrong",
+                json!({"generation": 2, "spec": {"ntp": []}, "status": {"observed_generation": 2, "conditions": [ready("False", "Syslog", "no answer")]}}),
+                "False",
+                "Syslog: no answer",
+                "ntp",
+            ),
+            ("another release", json!({"generation": 1}), "not taken up", "", ""),
+        ];
+        for (name, object, is, why, fields) in rows {
+            assert_eq!(
+                (settled(&object).as_str(), unsettled(&object).as_str(), set(&object).as_str()),
+                (is, why, fields),
+                "{name}"
+            );
+        }
+    }
+}

@@ -40,6 +40,7 @@ const ROW: Resource = Resource {
     columns: &[],
     create: None,
     apply: None,
+    spec: None,
     delete: None,
     unset: false,
     events: None,

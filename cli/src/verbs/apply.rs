@@ -112,7 +112,7 @@ fn put(session: &Session, wanted: &Wanted, how: How, stage: &mut Stage<'_>) -> R
         },
         _ => return Err(refused(&before, &what)),
     };
-    let changes = diff::lines(&comparable(&is, spec), spec);
+    let changes = diff::lines(&present(resource, &is, spec), spec);
     if changes.is_empty() {
         writeln!(stage.out, "{shown} unchanged")?;
         return Ok(());
@@ -166,6 +166,20 @@ fn tried(is: &Value, now: &Value) -> Option<network::Meant> {
     let generation = now["network_generation"].as_u64().unwrap_or(settings);
     let other = differs("/spec/network", is, now) || differs("/spec/dns", is, now);
     other.then_some(network::Meant { generation, settings })
+}
+
+/// What `spec` is compared with.
+fn present(resource: &Resource, is: &Value, spec: &Value) -> Value {
+    let Some(at) = resource.spec else { return comparable(is, spec) };
+    let is = is.pointer(at).unwrap_or(&Value::Null);
+    let mut same = comparable(is, spec);
+    if let (Value::Object(same), Value::Object(is)) = (&mut same, is) {
+        for (key, value) in is {
+            // What a file does not name would be taken away.
+            same.entry(key.clone()).or_insert_with(|| value.clone());
+        }
+    }
+    same
 }
 
 /// Of what is there, that which the wanted state speaks of: what the API adds by itself is no difference. A password that
@@ -244,6 +258,25 @@ mod tests {
         ];
         for (name, now, want) in rows {
             assert_eq!(tried(&is, &now).map(|meant| (meant.generation, meant.settings)), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn cli_settings_are_replaced_as_a_whole() {
+        let settings = Resource::find("NodeSettings").unwrap();
+        let is =
+            json!({"generation": 3, "spec": {"ntp": ["a"], "syslog": {"server": "x", "transport": "udp"}}});
+        let rows = [
+            ("the same", json!({"ntp": ["a"], "syslog": {"server": "x"}}), vec![]),
+            (
+                "another",
+                json!({"ntp": ["b"], "syslog": {"server": "x"}}),
+                vec!["- ntp: [\"a\"]", "+ ntp: [\"b\"]"],
+            ),
+            ("one left out", json!({"syslog": {"server": "x"}}), vec!["- ntp: [\"a\"]"]),
+        ];
+        for (name, spec, want) in rows {
+            assert_eq!(diff::lines(&present(settings, &is, &spec), &spec), want, "{name}");
         }
     }
 

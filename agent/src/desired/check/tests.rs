@@ -68,6 +68,11 @@ fn api_settings_are_checked_field_by_field() {
         ("port 0", json!({"syslog": {"server": "a", "port": 0}}), "syslog.port: "),
         ("priority 8", json!({"syslog": {"server": "a", "priority": 8}}), "syslog.priority: "),
         ("a CA without TLS", json!({"syslog": {"server": "a", "ca": "x"}}), "syslog.ca: is for"),
+        (
+            "no CA",
+            json!({"syslog": {"server": "a", "transport": "tls", "ca": "x"}}),
+            "syslog.ca: there is no certificate",
+        ),
         ("a large CA", json!({"syslog": {"server": "a", "transport": "tls", "ca": ca}}), "syslog.ca: longer"),
         ("no role", json!({"roles": ["Compute"]}), "roles: `Compute`"),
         ("a role twice", json!({"roles": ["a", "a"]}), "roles: one"),

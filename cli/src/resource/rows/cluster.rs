@@ -40,6 +40,29 @@ pub(super) const CLUSTER: &[Resource] = &[
         ..ROW
     },
     Resource {
+        name: "settings",
+        aliases: &["setting", "nodesettings", "node-settings", "se"],
+        about: "how nodes shall be, and how far that is so",
+        path: api::SETTINGS,
+        events: Some("settings,settings-status"),
+        item: Some("/v1/nodes/{}/settings"),
+        named: &["/name", "/id"],
+        columns: &[
+            col("NODE", At("/name")),
+            col("GENERATION", At("/generation")),
+            col("READY", Made(cells::settled)),
+            col("CHANGED", Age("/changed_at")),
+            col("SETS", Made(cells::set)),
+            col("WHY", Made(cells::unsettled)),
+            wide("BY", At("/changed_by")),
+            wide("OBSERVED", At("/status/observed_generation")),
+            wide("ID", At("/id")),
+        ],
+        apply: Some("/v1/nodes/{}/settings"),
+        spec: Some("/spec"),
+        ..ROW
+    },
+    Resource {
         name: "cluster",
         aliases: &["cl"],
         about: "the cluster: its name, its CA, who leads",
