@@ -147,6 +147,13 @@ pub(crate) async fn run(app: Arc<App>) {
         let now = target.borrow_and_update().clone();
         match now {
             None => {
+                // What is to be sent one day begins then.
+                let mark = mark(&app.settings);
+                if mark.exists()
+                    && let Err(e) = std::fs::remove_file(&mark)
+                {
+                    tracing::debug!(error = %e, "how far the journal was sent is not forgotten");
+                }
                 forwarder.say(None, State::Starting);
                 if target.changed().await.is_err() {
                     return;
@@ -168,13 +175,23 @@ async fn forward(app: &App, target: &Arc<Syslog>, from: From) {
     let mut place = cursor.map_or(from, From::Cursor);
     app.syslog.say(Some(target), State::Starting);
     loop {
-        let Err(e) = attempt(app, target, &mut place, &mut pause).await;
+        let mut opened = None;
+        let Err(e) = attempt(app, target, &mut place, &mut opened).await;
         let why = chain(&e);
         tracing::warn!(server = target.server, error = why, "the journal is not sent; it is tried again");
         app.syslog.say(Some(target), State::Failing(why));
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        let (wait, next) = plan_pause(pause, opened.map(|opened: Instant| opened.elapsed()));
+        tokio::time::sleep(wait).await;
+        pause = next;
     }
+}
+
+/// How long to wait after a connection that lasted so long (`None`: there was none), and after the next one. Only one that
+/// lasted is followed at once: that entries went out does not say that anybody took them, and every break is an entry
+/// itself. Pure.
+fn plan_pause(pause: Duration, lasted: Option<Duration>) -> (Duration, Duration) {
+    let wait = if lasted.is_some_and(|lasted| lasted >= LONGEST_PAUSE) { FIRST_PAUSE } else { pause };
+    (wait, (wait * 2).min(LONGEST_PAUSE))
 }
 
 /// One connection, until it breaks.
@@ -182,9 +199,10 @@ async fn attempt(
     app: &App,
     target: &Arc<Syslog>,
     place: &mut From,
-    pause: &mut Duration,
+    opened: &mut Option<Instant>,
 ) -> Result<std::convert::Infallible, ForwardError> {
     let mut line = Line::open(target).await?;
+    *opened = Some(Instant::now());
     let mut journal = Follow::start(&app.settings.journalctl, place, target.priority)?;
     app.syslog.say(Some(target), State::Sending);
     let mut marked = Instant::now();
@@ -196,7 +214,6 @@ async fn attempt(
                 let entry = entry.ok_or(ForwardError::Ended)?;
                 let text = format::message(&entry, &app.config.hostname, line.longest());
                 line.send(text.as_bytes()).await?;
-                *pause = FIRST_PAUSE;
                 *place = From::Cursor(entry.cursor);
                 fresh = true;
             }

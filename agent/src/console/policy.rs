@@ -1,5 +1,6 @@
 //! What the console menu may give: as the node's settings say, where they say it, else as `console-shell` said here. Each
-//! is a file; one that is not understood forbids.
+//! is a file; one that is not understood forbids. Where nobody can log in by ssh any more there is a shell whatever they say:
+//! somebody has to be able to put the record back when its quorum is lost for good.
 
 use std::path::PathBuf;
 
@@ -31,6 +32,16 @@ impl Default for Policy {
 impl Policy {
     /// As it is now.
     pub(super) fn load(settings: &Settings) -> Self {
+        let said = Self::said(settings);
+        // Whoever locked it had an ssh key then; settings of the cluster may have taken it away since.
+        if !said.shell && ssh_keys(settings) == Some(false) {
+            return Self { shell: true };
+        }
+        said
+    }
+
+    /// As the files say.
+    fn said(settings: &Settings) -> Self {
         let Some(path) = [of_settings(settings), file(settings)].into_iter().find(|path| path.exists())
         else {
             return Self::default();
@@ -68,7 +79,7 @@ pub(crate) enum Shell {
 /// # Errors
 /// When it cannot be written, or nobody could take it back.
 pub(crate) fn shell(settings: &Settings, what: Shell) -> anyhow::Result<()> {
-    if what == Shell::Off && !has_ssh_keys(settings) {
+    if what == Shell::Off && ssh_keys(settings) != Some(true) {
         bail!(
             "nobody could switch it on again: no ssh key may log in on this node; name one in its answer file, \
              `[admin] ssh_keys`"
@@ -95,9 +106,11 @@ pub(crate) fn shell(settings: &Settings, what: Shell) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn has_ssh_keys(settings: &Settings) -> bool {
-    let text = read_text(&settings.node_file(), 1 << 20).unwrap_or_default();
-    toml::from_str::<NodeConfig>(&text).is_ok_and(|config| !config.admin.ssh_keys.is_empty())
+/// Whether an ssh key may log in on this node; `None` where its node file is not understood.
+fn ssh_keys(settings: &Settings) -> Option<bool> {
+    let text = read_text(&settings.node_file(), 1 << 20).ok()?;
+    let config = toml::from_str::<NodeConfig>(&text).ok()?;
+    Some(!config.admin.ssh_keys.is_empty())
 }
 
 #[cfg(test)]
@@ -166,5 +179,20 @@ mod tests {
         assert!(!Policy::load(&settings).shell);
         shell(&settings, Shell::On).unwrap();
         assert!(Policy::load(&settings).shell);
+
+        // The keys are taken away afterwards, by settings of the cluster: whoever said that there be no shell, there is one.
+        let without = node.replace("\"ssh-ed25519 A m\"", "");
+        let rows = [
+            ("said here", file(&settings), r#"{"shell":false}"#),
+            ("said by the settings", of_settings(&settings), r#"{"shell":false}"#),
+            ("not understood", of_settings(&settings), "x"),
+        ];
+        for (name, path, text) in rows {
+            fs::write(&path, text).unwrap();
+            for (node, want) in [(node, false), (without.as_str(), true), ("what is this", false)] {
+                fs::write(settings.node_file(), node).unwrap();
+                assert_eq!(Policy::load(&settings).shell, want, "{name}: {node}");
+            }
+        }
     }
 }

@@ -27,10 +27,15 @@ use super::applier::{Applier, FAILED, Outcome};
 use super::files::ApplyError;
 use crate::app::{App, Member};
 use crate::errors::chain;
+use crate::record::RecordError;
 use crate::settings::Settings;
 
 /// How long a service may take to do what it is told.
 const LIMIT: Duration = Duration::from_secs(60);
+/// The record is not reached: nothing can be told of the part, and what was applied stays.
+const NO_RECORD: &str = "NoRecord";
+/// How soon the record is asked again.
+const RECORD_AGAIN: Duration = Duration::from_secs(30);
 
 /// All of them, for this node.
 pub(super) fn all(app: &Arc<App>, member: &Arc<Member>) -> Vec<Arc<dyn Applier>> {
@@ -49,6 +54,15 @@ pub(super) fn all(app: &Arc<App>, member: &Arc<Member>) -> Vec<Arc<dyn Applier>>
 /// `systemctl` with these arguments.
 fn systemctl(settings: &Settings, args: &[&str]) -> Result<(), ApplyError> {
     Ok(Cmd::new(&settings.systemctl).args(args).limit(LIMIT).run()?)
+}
+
+/// What became of a part that needs the record. A node that is cut off is not as it shall be for another reason, and
+/// has an alarm for that; a value that is not understood is wrong for good.
+fn of_record(e: &RecordError) -> Outcome {
+    match e {
+        RecordError::Value { .. } | RecordError::Newer { .. } => Outcome::failed(FAILED, chain(e)),
+        _ => Outcome::working(NO_RECORD, chain(e), RECORD_AGAIN),
+    }
 }
 
 /// Work with files and services, away from the threads that answer.

@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 
 use super::applier::{Applier, Outcome, Wanted};
 use super::node_file::{self, NodeFileError};
-use super::{appliers, conditions};
+use super::{appliers, check, conditions};
 use crate::app::{App, Member};
 use crate::clock::now;
 use crate::errors::chain;
@@ -24,10 +24,25 @@ const RESYNC: Duration = Duration::from_secs(600);
 /// How soon what failed is tried again, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
+/// How often a record that was not reached is asked again, at least.
+const RECORD_PAUSE: Duration = Duration::from_secs(30);
 /// How long the status may still change before it is told: several parts end at about the same time.
 const SETTLE: Duration = Duration::from_millis(250);
 /// The settings in the record cannot be read by this release.
 const NOT_UNDERSTOOD: &str = "NotUnderstood";
+
+/// It cannot be told how this node shall be.
+#[derive(Debug, thiserror::Error)]
+enum PlanError {
+    /// The node file.
+    #[error(transparent)]
+    NodeFile(#[from] NodeFileError),
+    /// Whoever wrote the settings did not check them as this release does.
+    #[error(
+        "the settings in the record cannot be used by this release: {0}; write others, or upgrade this node"
+    )]
+    Unusable(String),
+}
 
 /// What is wanted now; `None`: there never were settings, and nothing is touched.
 type Target = watch::Receiver<Option<Arc<Wanted>>>;
@@ -77,7 +92,7 @@ async fn follow(app: &App, record: &Record, wanted: &watch::Sender<Option<Arc<Wa
             Err(e) => tracing::debug!(error = %chain(&e), "the settings of this node are not read"),
         }
         tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(LONGEST_PAUSE);
+        pause = (pause * 2).min(RECORD_PAUSE);
     }
 }
 
@@ -91,6 +106,7 @@ async fn look(
     let found = match record.get::<SettingsValue>(key).await {
         Ok(found) => found.map(|found| found.value),
         Err(e @ (RecordError::Value { .. } | RecordError::Newer { .. })) => {
+            seed_once(app, record).await?;
             trouble(app, &chain(&e));
             return Ok(());
         }
@@ -110,17 +126,24 @@ async fn look(
                 new
             });
         }
-        Err(e) => trouble(app, &chain(&e)),
+        Err(e) => {
+            seed_once(app, record).await?;
+            trouble(app, &chain(&e));
+        }
     }
     Ok(())
 }
 
 /// What is wanted, where there are settings or were some.
-fn plan(app: &App, found: Option<SettingsValue>) -> Result<Option<Wanted>, NodeFileError> {
+fn plan(app: &App, found: Option<SettingsValue>) -> Result<Option<Wanted>, PlanError> {
     if found.is_none() && !node_file::touched(&app.settings)? {
         return Ok(None);
     }
     let value = found.unwrap_or_default();
+    let problems = check::problems(&value.spec);
+    if !problems.is_empty() {
+        return Err(PlanError::Unusable(problems.join("; ")));
+    }
     let installed = node_file::installed(&app.settings)?;
     Ok(Some(Wanted {
         generation: value.generation,
@@ -128,6 +151,11 @@ fn plan(app: &App, found: Option<SettingsValue>) -> Result<Option<Wanted>, NodeF
         spec: value.spec,
         installed,
     }))
+}
+
+/// The same where nothing was read yet: what is known of parts is not forgotten for settings that cannot be used.
+async fn seed_once(app: &App, record: &Record) -> Result<(), RecordError> {
+    if app.desired.seeded.get().is_some() { Ok(()) } else { seed(app, record).await }
 }
 
 /// What this node told before it was started: since when things are as they are.
@@ -200,6 +228,9 @@ fn note(app: &App, applier: &dyn Applier, parts: &[&str], outcome: &Outcome, gen
 async fn tell(app: &App, record: &Record) {
     let key = under(keys::NODE_STATUS, &app.node_id);
     let mut status = app.desired.status.subscribe();
+    // What an earlier run of this could not tell any more is told now.
+    status.mark_changed();
+    let nothing = SettingsStatus::default();
     let mut told = None;
     let mut pause = FIRST_PAUSE;
     loop {
@@ -209,7 +240,7 @@ async fn tell(app: &App, record: &Record) {
         loop {
             tokio::time::sleep(SETTLE).await;
             let now = status.borrow_and_update().clone();
-            if told.as_ref().or(app.desired.seeded.get()) == Some(&now) {
+            if *told.as_ref().or(app.desired.seeded.get()).unwrap_or(&nothing) == now {
                 break;
             }
             let write = async { record.commit(Change::default().put(&key, &now)?).await };
@@ -222,7 +253,7 @@ async fn tell(app: &App, record: &Record) {
                 Err(e) => {
                     tracing::debug!(error = %chain(&e), "the status of the settings is not told");
                     tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    pause = (pause * 2).min(RECORD_PAUSE);
                 }
             }
         }

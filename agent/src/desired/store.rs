@@ -8,7 +8,7 @@ use super::check;
 use crate::maintenance;
 use crate::record::keys::{self, under};
 use crate::record::values::{CutValue, NodeValue, RolesValue, SettingsValue, TicketValue};
-use crate::record::{Change, Expected, Record, RecordError, Versioned};
+use crate::record::{Change, Expected, Record, RecordError};
 
 /// How often a compare-and-swap is tried.
 const TRIES: usize = 8;
@@ -63,9 +63,17 @@ pub(crate) struct Asker {
 /// [`DesiredError`].
 async fn node(record: &Record, name: &str) -> Result<NodeValue, DesiredError> {
     let nodes = record.list::<NodeValue>(keys::NODES).await?;
-    let fits = |node: &Versioned<NodeValue>| node.value.name == name || node.value.id == name;
-    let found = nodes.into_iter().find(fits).map(|node| node.value);
-    found.ok_or_else(|| DesiredError::NoNode(crate::install::terms::shown(name)))
+    plan_node(nodes.into_iter().map(|node| node.value).collect(), name)
+        .ok_or_else(|| DesiredError::NoNode(crate::install::terms::shown(name)))
+}
+
+/// The one of `nodes` that is meant: ids go before names, since a name may be chosen to look like another's id. Pure.
+fn plan_node(nodes: Vec<NodeValue>, name: &str) -> Option<NodeValue> {
+    let at = nodes
+        .iter()
+        .position(|node| node.id == name)
+        .or_else(|| nodes.iter().position(|node| node.name == name))?;
+    nodes.into_iter().nth(at)
 }
 
 fn object(
@@ -235,4 +243,20 @@ async fn roles(
             None => commit.delete(&key),
         },
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn api_settings_an_id_means_its_own_node_only() {
+        let node =
+            |id: &str, name: &str| NodeValue { id: id.into(), name: name.into(), ..NodeValue::default() };
+        let nodes = vec![node("a1", "b2"), node("b2", "node-2")];
+        for (name, want) in [("a1", Some("a1")), ("b2", Some("b2")), ("node-2", Some("b2")), ("c3", None)] {
+            let found = plan_node(nodes.clone(), name);
+            assert_eq!(found.map(|node| node.id).as_deref(), want, "{name}");
+        }
+    }
 }

@@ -89,6 +89,13 @@ async fn api_syslog_datagrams_go_where_they_are_to_and_stop() {
     app.syslog.set(&app.settings, None).unwrap();
     state(&app, |h| h.target.is_none()).await;
     assert_eq!(fs::read_to_string(file(&app.settings)).unwrap(), "null");
+    // What comes meanwhile is nobody's: how far it was sent is forgotten before it is said that nothing is.
+    fs::write(mark(&app.settings), "c1").unwrap();
+    app.syslog.set(&app.settings, Some(&to)).unwrap();
+    state(&app, |h| h.state == State::Sending).await;
+    app.syslog.set(&app.settings, None).unwrap();
+    state(&app, |h| h.target.is_none()).await;
+    assert!(!mark(&app.settings).exists());
     work.abort();
 }
 
@@ -122,6 +129,22 @@ async fn api_syslog_streams_are_made_again_and_go_on_after_a_restart() {
     let (mut stream, _) = tokio::time::timeout(LIMIT, listener.accept()).await.unwrap().unwrap();
     assert!(framed(&mut stream).await.ends_with("three"));
     work.abort();
+}
+
+#[test]
+fn api_syslog_a_server_that_takes_nothing_is_asked_less_and_less() {
+    let seconds = Duration::from_secs;
+    let rows = [
+        ("not reached", 1, None, 1, 2),
+        ("not reached again", 2, None, 2, 4),
+        ("broken at once", 32, Some(0), 32, 60),
+        ("broken at once, for long", 60, Some(5), 60, 60),
+        ("broken after a while", 60, Some(60), 1, 2),
+    ];
+    for (name, pause, lasted, wait, next) in rows {
+        let got = plan_pause(seconds(pause), lasted.map(seconds));
+        assert_eq!(got, (seconds(wait), seconds(next)), "{name}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

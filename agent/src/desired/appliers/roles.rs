@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use maekin_api::settings::condition;
 
+use super::of_record;
 use crate::app::{App, Member};
-use crate::desired::applier::{Applier, FAILED, Outcome, WORKING, Wanted, Work};
-use crate::errors::chain;
+use crate::desired::applier::{Applier, Outcome, WORKING, Wanted, Work};
 use crate::record::keys::{self, under};
 use crate::record::values::RolesValue;
 use crate::record::{Change, RecordError};
@@ -42,7 +42,7 @@ impl Applier for Roles {
     fn apply<'a>(&'a self, wanted: &'a Wanted) -> Work<'a> {
         Box::pin(async move {
             let Some(roles) = &wanted.spec.roles else { return Outcome::is(false) };
-            self.settle(roles).await.unwrap_or_else(|e| Outcome::failed(FAILED, chain(&e)))
+            self.settle(roles).await.unwrap_or_else(|e| of_record(&e))
         })
     }
 }

@@ -186,6 +186,31 @@ async fn api_settings_a_new_host_name_is_taken_up_by_a_new_start() {
     work.abort();
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn api_settings_a_host_name_cuts_no_trial_of_a_network_off() {
+    if !have_etcd("api_settings_a_host_name_cuts_no_trial_of_a_network_off") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let _end = EndEtcd(dir.path().to_owned());
+    let (app, member) = member(dir.path()).await;
+    let all = appliers::all(&app, &member);
+    let network = json!({"interface": [{"name": "lo", "addresses": ["127.0.0.2/8"]}]});
+    let want = wanted(&app, 1, json!({"hostname": "alpha", "network": network}));
+    // Nobody has looked at the network yet: the name does not come first.
+    let outcome = apply(&all, "Hostname", &want).await;
+    assert_eq!((outcome.status, outcome.reason), (Unknown, "Waits"), "{outcome:?}");
+    assert_eq!(node_file::current(&app.settings).unwrap().hostname, "node-1");
+    assert!(told(&app).is_empty());
+    // The network went back: the name is no reason to wait any longer.
+    app.desired.status.send_modify(|status| {
+        let reverted = Outcome::failed("Reverted", "nobody confirmed it");
+        crate::desired::conditions::note(status, "Network", &reverted, 1, 1);
+    });
+    assert_eq!(apply(&all, "Hostname", &want).await.reason, "Restarting");
+    assert_eq!(told(&app), ["--no-block try-restart maekin-agent.service"]);
+}
+
 async fn apply(all: &[Arc<dyn Applier>], kind: &str, want: &Wanted) -> Outcome {
     let applier = all.iter().find(|applier| applier.condition() == kind).expect("there is one");
     tokio::time::timeout(LIMIT, applier.apply(want)).await.expect("it ends in time")
@@ -264,5 +289,28 @@ async fn api_settings_that_fail_are_tried_again_and_stop_no_others() {
     let status = until(&member, &app.node_id, 2, False).await;
     assert_eq!(status.condition("Ready").unwrap().reason, "NotUnderstood");
     assert_eq!(asked.load(Ordering::SeqCst), before, "nothing is touched");
+    // Nor do settings that no member would have written.
+    let many: Vec<_> = (0..1000).map(|n| format!("r{n}")).collect();
+    let hostile = [
+        (
+            "ssh_keys",
+            json!({"ssh_keys": [format!("{}\ncommand=\"x\" {}", super::key("eva"), super::key("evil"))]}),
+        ),
+        ("roles", json!({"roles": many})),
+        ("syslog.server", json!({"syslog": {"server": "a b"}})),
+    ];
+    for (at, (field, spec)) in hostile.into_iter().enumerate() {
+        let value = json!({"generation": 4 + at, "changed_at": 0, "spec": spec});
+        let change = crate::record::Change::default().put(&key, &value).unwrap();
+        assert!(member.record.commit(change).await.unwrap());
+        let mut status = app.desired.status.subscribe();
+        let told = status.wait_for(|status| {
+            status
+                .condition("Ready")
+                .is_some_and(|c| c.reason == "NotUnderstood" && c.message.contains(field))
+        });
+        tokio::time::timeout(LIMIT, told).await.expect("it says what is wrong").unwrap();
+        assert_eq!(asked.load(Ordering::SeqCst), before, "{field}: nothing is touched");
+    }
     work.abort();
 }
