@@ -118,5 +118,5 @@ async fn until(member: &Member, id: &str, generation: u64, ready: ConditionStatu
 
 fn wanted(app: &App, generation: u64, spec: Value) -> Wanted {
     let spec: NodeSettings = serde_json::from_value(spec).unwrap();
-    Wanted { generation, spec, installed: Installed::from(&app.config) }
+    Wanted { generation, network_generation: generation, spec, installed: Installed::from(&app.config) }
 }

@@ -6,13 +6,13 @@ use std::fs;
 use std::sync::Arc;
 use std::time::Duration;
 
-use maekin_api::settings::{Condition, ConditionStatus, condition};
+use maekin_api::settings::condition;
 
 use super::{blocking, of_record, systemctl};
 use crate::app::{App, Member};
 use crate::desired::applier::{Applier, FAILED, Outcome, Wanted, Work};
 use crate::desired::files::{ApplyError, below, follow_node_file, observe};
-use crate::desired::node_file::{self, NodeFileError};
+use crate::desired::node_file;
 use crate::errors::chain;
 use crate::record::values::NodeValue;
 use crate::record::{RecordError, keys};
@@ -46,22 +46,6 @@ impl Hostname {
         let nodes = self.member.record.list::<NodeValue>(keys::NODES).await?;
         Ok(nodes.iter().any(|node| node.value.id != self.app.node_id && node.value.name == name))
     }
-
-    /// Whether the agent must not start anew yet.
-    fn waits(&self, wanted: &Wanted) -> Result<bool, NodeFileError> {
-        let trying = self.app.network.trying();
-        let differs = node_file::current(&self.app.settings)?.network != wanted.network();
-        let status = self.app.desired.status.borrow();
-        Ok(undecided(trying, differs, status.condition(condition::NETWORK), wanted.generation))
-    }
-}
-
-/// Whether the network of this generation is tried, or is about to be: `differs` says that the node file has another
-/// one, `told` what became of it as far as is known. Pure.
-fn undecided(trying: bool, differs: bool, told: Option<&Condition>, generation: u64) -> bool {
-    let decided =
-        |told: &Condition| told.observed_generation == generation && told.status != ConditionStatus::Unknown;
-    trying || (differs && !told.is_some_and(decided))
 }
 
 fn settle(settings: &Settings, name: &str) -> Result<(), ApplyError> {
@@ -104,20 +88,12 @@ impl Applier for Hostname {
                     }
                     Err(e) => return of_record(&e),
                 }
-                match self.waits(wanted) {
-                    Ok(false) => {}
-                    Ok(true) => {
-                        return Outcome::working(WAITS, "until it is decided which network holds", SOON);
-                    }
-                    Err(e) => return Outcome::failed(FAILED, chain(&e)),
-                }
             }
             let (settings, set) = (self.app.settings.clone(), wanted.spec.hostname.is_some());
             let restart = name != *own;
             match waits_for_network(&self.app, wanted) {
                 Ok(waits) if waits && restart => {
-                    let soon = Duration::from_secs(2);
-                    return Outcome::working("Waits", "until it is decided which network holds", soon);
+                    return Outcome::working(WAITS, "until it is decided which network holds", SOON);
                 }
                 Ok(_) => {}
                 Err(e) => return Outcome::failed(FAILED, chain(&e)),
@@ -132,32 +108,5 @@ impl Applier for Hostname {
             })
             .await
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use ConditionStatus::{False, True, Unknown};
-
-    use super::*;
-
-    #[test]
-    fn api_settings_a_host_name_waits_until_the_network_is_decided() {
-        let told = |status, observed_generation| {
-            Some(Condition { status, observed_generation, ..Condition::default() })
-        };
-        let rows = [
-            ("the network stays", false, false, None, false),
-            ("it is tried", true, true, told(Unknown, 2), true),
-            ("another one is tried, from the console", true, false, told(True, 2), true),
-            ("it is about to be tried", false, true, None, true),
-            ("the one before was told of", false, true, told(True, 1), true),
-            ("it is under way", false, true, told(Unknown, 2), true),
-            ("it went back", false, true, told(False, 2), false),
-            ("it holds, as it was set at the node", false, true, told(True, 2), false),
-        ];
-        for (name, trying, differs, told, want) in rows {
-            assert_eq!(undecided(trying, differs, told.as_ref(), 2), want, "{name}");
-        }
     }
 }
