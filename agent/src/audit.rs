@@ -74,6 +74,11 @@ impl Event {
         Self(AuditEvent { kind: kind.to_owned(), ..AuditEvent::default() })
     }
 
+    /// Something of `kind` that was done.
+    pub(crate) fn done(kind: &str) -> Self {
+        Self(AuditEvent { kind: kind.to_owned(), outcome: Outcome::Done, ..AuditEvent::default() })
+    }
+
     /// Who did it.
     #[must_use]
     pub(crate) fn by(mut self, identity: &Identity) -> Self {

@@ -7,7 +7,7 @@
 //! | [`invitation`] | what a node that is no member yet was given to join with |
 //! | [`pairing`] | a code of six digits, compared on two consoles |
 //! | [`issue`], [`renew`] | certificates of nodes: made, renewed |
-//! | [`removal`], [`crl`] | members that are none any more, and what they had |
+//! | [`removal`], [`revoke`], [`crl`] | members that are none any more, and what they had |
 //! | [`leaving`] | a member that leaves by itself |
 //! | [`known`] | which certificates are good for something |
 //! | [`clock`] | a clock that is certainly wrong |
@@ -25,6 +25,7 @@ pub(crate) mod pairing;
 pub(crate) mod proof;
 pub(crate) mod removal;
 pub(crate) mod renew;
+pub(crate) mod revoke;
 pub(crate) mod routes;
 pub(crate) mod tokens;
 pub(crate) mod values;
@@ -64,8 +65,8 @@ pub(crate) struct Trust {
     /// The pairings that this member began.
     pub(crate) inviting: Mutex<Inviting>,
     known: RwLock<Known>,
-    /// Ids of the removed nodes that our voter follows.
-    pub(crate) done: Mutex<Vec<String>>,
+    /// How far our voter follows the list of certificates that hold no longer.
+    pub(crate) crl: Mutex<crl::Followed>,
     /// Looks at the record that failed one after another.
     failed: AtomicU32,
 }

@@ -202,7 +202,7 @@ async fn tls_connection(
         Some(node) => tokio::select! {
             outcome = talking => outcome,
             () = tls.removal(&node.key_sha256) => {
-                tracing::warn!(%from, node = node.node_id, "connection of a removed member closed");
+                tracing::warn!(%from, node = node.node_id, "connection of a member that is none any more closed");
                 Ok(())
             }
         },

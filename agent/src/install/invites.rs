@@ -9,13 +9,14 @@ use super::admit::{Admission, Refusal, plan_admission};
 use super::answer::Masters;
 use super::identity::plan_place;
 use super::{InstallError, TRIES};
-use crate::pki::ca::key_of_request;
+use crate::pki::ca::{Ca, key_of_request};
 use crate::pki::random_hex;
 use crate::record::keys::{self, under};
 use crate::record::values::{
     InviteValue, NodeValue, ReplacedValue, RolesValue, SettingsValue, TicketValue, UsedBy,
 };
 use crate::record::{Change, Record, RecordError};
+use crate::trust::revoke::{revoke, those_of};
 
 /// Where the record has a secret: under its digest, so that reading the record gives nobody a way in.
 pub(crate) fn key(secret: &str) -> String {
@@ -43,15 +44,31 @@ pub(crate) async fn create(
     Ok(Invite { masters: masters.urls, ca_sha256: masters.ca_sha256, secret, expires })
 }
 
-/// Lets the bearer of a secret in, once; the same node may ask again. Returns its key, to be certified.
+/// A node that was let in.
+pub(crate) struct Admitted {
+    /// Its key, to be certified.
+    pub(crate) key: rcgen::PublicKey,
+    /// Whose place it took, in words: what that one had is revoked.
+    pub(crate) replaced: Option<String>,
+}
+
+impl Admitted {
+    /// The same node asks again.
+    pub(crate) fn again(key: rcgen::PublicKey) -> Self {
+        Self { key, replaced: None }
+    }
+}
+
+/// Lets the bearer of a secret in, once; the same node may ask again.
 ///
 /// # Errors
 /// [`InstallError::Refused`] and others.
 pub(crate) async fn admit(
     record: &Record,
+    ca: &Ca,
     request: &JoinRequest,
     now: u64,
-) -> Result<rcgen::PublicKey, InstallError> {
+) -> Result<Admitted, InstallError> {
     let (key_info, bearer) = bearer(request)?;
     let invite_key = key(&request.secret);
     for _ in 0..TRIES {
@@ -64,7 +81,7 @@ pub(crate) async fn admit(
             now,
         );
         let used = match plan.map_err(InstallError::Refused)? {
-            Admission::Again => return Ok(key_info),
+            Admission::Again => return Ok(Admitted::again(key_info)),
             Admission::First(used) => used,
         };
         let Some(invite) = invite else { return Err(InstallError::Refused(Refusal::Unknown)) };
@@ -87,32 +104,41 @@ pub(crate) async fn admit(
             }
             change = change.if_unchanged(&ticket_key, ticket.revision).put(&ticket_key, &joined)?;
         }
-        change = take_place(record, request, replaces.as_deref(), change, now).await?;
+        let (change, replaced) = take_place(record, ca, request, replaces.as_deref(), change, now).await?;
         if record.commit(change).await? {
-            return Ok(key_info);
+            return Ok(Admitted { key: key_info, replaced });
         }
     }
     Err(InstallError::Contended)
 }
 
-/// Adds to `change` that the node takes the place of the member that its machine was, where there is one.
+/// Adds to `change` that the node takes the place of the member that its machine was, where there is one, and that what
+/// that one had holds no longer: else its drives, wherever they are, would be a member's until its certificates run out.
 pub(crate) async fn take_place(
     record: &Record,
+    ca: &Ca,
     request: &JoinRequest,
     ticket_of: Option<&str>,
     change: Change,
     now: u64,
-) -> Result<Change, InstallError> {
+) -> Result<(Change, Option<String>), InstallError> {
     let nodes = record.list::<NodeValue>(keys::NODES).await?;
     let alive = record.names(keys::ALIVE).await?.into_iter().collect();
     let members: Vec<_> = nodes.iter().map(|n| n.value.clone()).collect();
     let place = plan_place(request, ticket_of, &members, &alive).map_err(InstallError::Refused)?;
     let Some(old) = place.and_then(|id| nodes.into_iter().find(|n| n.value.id == id)) else {
-        return Ok(change);
+        return Ok((change, None));
     };
     let (id, name) = (&old.value.id, &old.value.name);
     tracing::warn!(name, old = id, new = request.node_id, "a new installation takes the place of a member");
-    let replaced = ReplacedValue { name: name.clone(), by: request.node_id.clone(), at: now };
+    let (certs, change) = those_of(record, id, change).await?;
+    let change = revoke::<InstallError>(record, ca, &certs, true, now, change).await?;
+    let count = certs.len();
+    let words = format!(
+        "member {id} ({name}) was installed anew as {}; its certificates ({count}) hold no longer",
+        request.node_id
+    );
+    let replaced = ReplacedValue { name: name.clone(), by: request.node_id.clone(), at: now, certs };
     let key = under(keys::NODES, id);
     // How the member shall be does not end with its drives. Settings of a newer release stay behind.
     let settings = under(keys::NODE_SETTINGS, id);
@@ -130,7 +156,8 @@ pub(crate) async fn take_place(
     let change = change.delete(&settings).delete(&under(keys::NODE_STATUS, id));
     // A member that is alive again in this very moment keeps its place.
     let change = change.if_unchanged(&key, old.revision).if_unchanged(&under(keys::ALIVE, id), 0);
-    Ok(change.delete(&key).delete(&under(keys::AGAIN, id)).put(&under(keys::REPLACED, id), &replaced)?)
+    let change = change.delete(&key).delete(&under(keys::AGAIN, id));
+    Ok((change.put(&under(keys::REPLACED, id), &replaced)?, Some(words)))
 }
 
 /// The key of a request, and whom it would make a member, after checking what can be checked without the record. Pure.

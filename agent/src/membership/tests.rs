@@ -24,6 +24,7 @@ mod killed;
 mod lost;
 mod reinstall;
 mod removed;
+mod replaced;
 mod survives;
 mod tickets;
 mod two;

@@ -44,6 +44,8 @@ pub(crate) struct Overview {
     pub(crate) seal: Option<Versioned<SealValue>>,
     /// How many members there were that are none any more.
     pub(crate) gone: u64,
+    /// Revision of the list of certificates that hold no longer.
+    pub(crate) crl: Option<i64>,
 }
 
 impl Overview {
@@ -86,6 +88,7 @@ fn questions(node_id: &str) -> Txn {
         TxnOp::get(keys::SEAL, None),
         TxnOp::get(keys::REPLACED, Some(GetOptions::new().with_prefix().with_keys_only())),
         TxnOp::get(keys::MAINTENANCE, all()),
+        TxnOp::get(keys::CRL, Some(GetOptions::new().with_keys_only())),
     ])
 }
 
@@ -94,8 +97,8 @@ fn overview(answer: &TxnResponse) -> Result<Overview, RecordError> {
     let mut parts = parts(answer);
     let mut part = || parts.next().unwrap_or_default();
     let (replaced, nodes, roles, alive, removed) = (part(), part(), part(), part(), part());
-    let (window, leader, restored, seal, all_replaced, maintenance) =
-        (part(), part(), part(), part(), part(), part());
+    let (window, leader, restored, seal, all_replaced, maintenance, crl) =
+        (part(), part(), part(), part(), part(), part(), part());
     let restored = restored.first().map(value::<RestoredValue>).transpose()?;
     let in_maintenance = |kv: &KeyValue| Ok((name(kv, keys::MAINTENANCE), value::<MaintenanceValue>(kv)?));
     Ok(Overview {
@@ -110,6 +113,7 @@ fn overview(answer: &TxnResponse) -> Result<Overview, RecordError> {
         restored: restored.map_or(0, |restored| restored.count),
         seal: seal.first().map(decode).transpose()?,
         gone: u64::try_from(removed.len() + all_replaced.len()).unwrap_or(u64::MAX),
+        crl: crl.first().map(KeyValue::mod_revision),
     })
 }
 

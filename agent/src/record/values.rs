@@ -9,6 +9,8 @@ use maekin_api::power::{LastAction, PowerSettings};
 use maekin_api::settings::NodeSettings;
 use serde::{Deserialize, Serialize};
 
+use crate::trust::values::CertValue;
+
 /// The cluster itself. Written once.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClusterValue {
@@ -141,6 +143,9 @@ pub(crate) struct ReplacedValue {
     /// Id of the new member.
     pub(crate) by: String,
     pub(crate) at: u64,
+    /// Those of its certificates that held then; earlier releases wrote none down.
+    #[serde(default)]
+    pub(crate) certs: Vec<CertValue>,
 }
 
 /// A node's sign of life.

@@ -1,6 +1,7 @@
 //! Refusals that whoever looks after the cluster wants to find again, in the audit log. What was done is there by itself:
 //! every change that is asked for is.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use crate::app::App;
@@ -16,6 +17,9 @@ pub(crate) const RENEWAL_REFUSED: &str = "renewal-refused";
 /// A pairing does not go on.
 pub(crate) const PAIRING_REFUSED: &str = "pairing-refused";
 
+/// A machine was installed anew, and what it had before was revoked.
+pub(crate) const MEMBER_REPLACED: &str = "member-replaced";
+
 /// Somebody showed a certificate of another CA, or a damaged one.
 const CERTIFICATE_REFUSED: &str = "certificate-refused";
 
@@ -30,11 +34,19 @@ pub(crate) fn follow_certificates(app: &Arc<App>) {
     });
 }
 
-/// Something was refused to somebody who calls himself `who`.
-pub(crate) fn refused(app: &App, kind: &'static str, peer: &Peer, who: &str, why: &str) {
-    let from = match peer {
+/// Something came of what somebody asked who calls himself `who`.
+pub(crate) fn done(app: &App, kind: &'static str, peer: &Peer, who: &str, what: &str) {
+    audit::event(app, Event::done(kind).named(who).from(address(peer)).text(what));
+}
+
+fn address(peer: &Peer) -> Option<IpAddr> {
+    match peer {
         Peer::Stranger(ip) => Some(*ip),
         _ => None,
-    };
-    audit::event(app, Event::refused(kind).named(who).from(from).text(why));
+    }
+}
+
+/// Something was refused to somebody who calls himself `who`.
+pub(crate) fn refused(app: &App, kind: &'static str, peer: &Peer, who: &str, why: &str) {
+    audit::event(app, Event::refused(kind).named(who).from(address(peer)).text(why));
 }

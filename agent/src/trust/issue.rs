@@ -3,10 +3,12 @@
 
 use rcgen::PublicKeyData;
 
-use super::values::{CertValue, CertsValue};
+use super::values::{CertValue, CertsValue, RemovedValue};
+use crate::install::admit::Refusal;
 use crate::install::{InstallError, TRIES};
 use crate::pki::ca::{Ca, Issued, Subject, Validity};
 use crate::record::keys::{self, under};
+use crate::record::values::ReplacedValue;
 use crate::record::{Change, Record};
 
 /// Most certificates of one node that hold at the same time.
@@ -40,6 +42,7 @@ pub(crate) async fn enlist(
     now: u64,
 ) -> Result<(), InstallError> {
     let key = under(keys::CERTS, node_id);
+    let (removed, replaced) = (under(keys::REMOVED, node_id), under(keys::REPLACED, node_id));
     for _ in 0..TRIES {
         let old = record.get::<CertsValue>(&key).await?;
         let revision = old.as_ref().map_or(0, |old| old.revision);
@@ -54,8 +57,15 @@ pub(crate) async fn enlist(
             return Err(InstallError::Invalid(text));
         }
         value.certs.push(cert.clone());
-        if record.commit(Change::default().if_unchanged(&key, revision).put(&key, &value)?).await? {
+        // What was revoked meanwhile is all that its node had: nothing is added to it.
+        let change = Change::default().if_unchanged(&removed, 0).if_unchanged(&replaced, 0);
+        if record.commit(change.if_unchanged(&key, revision).put(&key, &value)?).await? {
             return Ok(());
+        }
+        let gone = record.get::<RemovedValue>(&removed).await?.is_some()
+            || record.get::<ReplacedValue>(&replaced).await?.is_some();
+        if gone {
+            return Err(InstallError::Refused(Refusal::Removed));
         }
     }
     Err(InstallError::Contended)

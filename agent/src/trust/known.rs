@@ -23,6 +23,8 @@ pub(crate) struct Known {
     /// Digest of the key, by node id.
     members: BTreeMap<String, String>,
     removed: Vec<RemovedValue>,
+    /// Digests of keys that were members' since we listen, and are no more: their machines were installed anew.
+    former: BTreeSet<String>,
 }
 
 /// What a certificate is good for.
@@ -39,13 +41,19 @@ pub(crate) enum Standing {
 impl Known {
     /// Takes over what the record says.
     pub(crate) fn set(&mut self, nodes: &[NodeValue], removed: Vec<RemovedValue>) {
+        let before = std::mem::take(&mut self.members);
         self.members = nodes.iter().map(|node| (node.id.clone(), node.key_sha256.clone())).collect();
         self.removed = removed;
+        self.former.extend(before.into_values());
+        for key in self.members.values() {
+            self.former.remove(key);
+        }
     }
 
     /// Digests of the keys that are good for nothing any more.
     pub(crate) fn removed_keys(&self) -> BTreeSet<String> {
-        self.removed.iter().map(|removed| removed.key_sha256.clone()).collect()
+        let removed = self.removed.iter().map(|removed| removed.key_sha256.clone());
+        removed.chain(self.former.iter().cloned()).collect()
     }
 
     /// What the certificate of `node` is good for. Pure.
@@ -140,6 +148,14 @@ mod tests {
             };
             assert_eq!(got, want, "{name}");
         }
-        assert_eq!(known.removed_keys(), BTreeSet::from(["3".to_owned(), "8".to_owned()]));
+        let keys = |known: &Known| known.removed_keys().into_iter().collect::<Vec<_>>();
+        assert_eq!(keys(&known), ["3", "8"]);
+        // The machine of b is installed anew, as d.
+        known.set(&[node("a", "1"), node("d", "4")], vec![gone("c", "3")]);
+        assert_eq!(keys(&known), ["2", "3", "9"], "connections of the old b, and of x, are closed");
+        known.set(&[node("a", "1"), node("d", "4")], vec![gone("c", "3")]);
+        assert_eq!(keys(&known), ["2", "3", "9"], "and stay so");
+        known.set(&[node("a", "1"), node("d", "4"), node("b", "2")], vec![gone("c", "3")]);
+        assert_eq!(keys(&known), ["3", "9"], "a key that is a member's is not closed");
     }
 }

@@ -9,7 +9,8 @@ use std::time::Duration;
 
 use maekin_api::trust::RemovedNode;
 
-use super::values::{CertsValue, CrlValue, RemovedValue};
+use super::revoke::{revoke, those_of};
+use super::values::RemovedValue;
 use crate::app::{App, Member};
 use crate::install::{TRIES, invites};
 use crate::membership::{MembershipError, signer};
@@ -117,28 +118,25 @@ pub(crate) async fn remove(
             }
             tracing::warn!(node = target.value.name, "its voter was taken out: the node is being removed");
         }
-        let tombstone = tombstone(member, &target.value, by, now).await?;
-        let old = record.get::<CrlValue>(keys::CRL).await?;
-        let number = old.as_ref().map_or(0, |old| old.value.number) + 1;
-        let all: Vec<(String, u64)> = look
-            .removed
-            .iter()
-            .chain([&tombstone])
-            .flat_map(|r| r.certs.iter().filter(|c| c.not_after > now).map(|c| (c.serial.clone(), r.at)))
-            .collect();
-        let crl = CrlValue { number, pem: ca.revoke(&all, number, now)? };
+        let (certs, change) = those_of(record, &target.value.id, Change::default()).await?;
+        let tombstone = RemovedValue {
+            id: target.value.id.clone(),
+            name: target.value.name.clone(),
+            key_sha256: target.value.key_sha256.clone(),
+            by: by.to_owned(),
+            at: now,
+            certs,
+        };
+        let change = revoke::<RemovalError>(record, &ca, &tombstone.certs, false, now, change).await?;
         let key = under(keys::NODES, &tombstone.id);
-        let mut change = Change::default()
+        let mut change = change
             .if_unchanged(&key, target.revision)
-            .if_unchanged(keys::CRL, old.map_or(0, |old| old.revision))
-            .put(keys::CRL, &crl)?
             .put(&under(keys::REMOVED, &tombstone.id), &tombstone)?
             .delete(&key);
         for prefix in [
             keys::ALIVE,
             keys::ROLES,
             keys::AGAIN,
-            keys::CERTS,
             keys::NODE_SETTINGS,
             keys::NODE_STATUS,
             keys::NETWORK,
@@ -154,23 +152,6 @@ pub(crate) async fn remove(
         }
     }
     Err(refused.map_or(RemovalError::Contended, RemovalError::Record))
-}
-
-async fn tombstone(
-    member: &Member,
-    node: &NodeValue,
-    by: &str,
-    now: u64,
-) -> Result<RemovedValue, RecordError> {
-    let certs = member.record.get::<CertsValue>(&under(keys::CERTS, &node.id)).await?;
-    Ok(RemovedValue {
-        id: node.id.clone(),
-        name: node.name.clone(),
-        key_sha256: node.key_sha256.clone(),
-        by: by.to_owned(),
-        at: now,
-        certs: certs.map(|certs| certs.value.certs).unwrap_or_default(),
-    })
 }
 
 /// Adds to `change` that the tickets of the node's machine go, with their secrets: its machine is a stranger's from now on.

@@ -12,7 +12,9 @@ use super::proof;
 use super::values::{TokenValue, UseValue};
 use crate::install::admit::{Admission, Refusal};
 use crate::install::answer::Masters;
-use crate::install::{InstallError, TRIES, invites};
+use crate::install::invites::{self, Admitted};
+use crate::install::{InstallError, TRIES};
+use crate::pki::ca::Ca;
 use crate::pki::random_hex;
 use crate::record::keys::{self, under};
 use crate::record::values::NodeValue;
@@ -127,22 +129,23 @@ pub(crate) async fn delete(record: &Record, id: &str) -> Result<(), InstallError
     Ok(())
 }
 
-/// Lets the bearer of a token in; a node that it let in already may ask again. Returns its key, to be certified.
+/// Lets the bearer of a token in; a node that it let in already may ask again.
 ///
 /// # Errors
 /// [`InstallError::Refused`] and others.
 pub(crate) async fn admit(
     record: &Record,
+    ca: &Ca,
     request: &JoinRequest,
     proof: &TokenProof,
-    ca_sha256: &str,
     now: u64,
-) -> Result<rcgen::PublicKey, InstallError> {
+) -> Result<Admitted, InstallError> {
     let (key_info, bearer) = invites::bearer(request)?;
     if !is_id(&proof.id) {
         return Err(InstallError::Refused(Refusal::TokenUnknown));
     }
-    let shown = proof::check(proof, request, ca_sha256).ok_or(InstallError::Refused(Refusal::Proof))?;
+    let shown =
+        proof::check(proof, request, &ca.fingerprint()?).ok_or(InstallError::Refused(Refusal::Proof))?;
     let key = under(keys::JOIN_TOKENS, &proof.id);
     for _ in 0..TRIES {
         let token = record.get::<TokenValue>(&key).await?;
@@ -150,16 +153,16 @@ pub(crate) async fn admit(
         let member = member.as_ref().map(|m| &m.value);
         let plan = plan::plan_use(token.as_ref().map(|t| &t.value), &shown, member, &bearer, now);
         let used = match plan.map_err(InstallError::Refused)? {
-            Admission::Again => return Ok(key_info),
+            Admission::Again => return Ok(Admitted::again(key_info)),
             Admission::First(used) => used,
         };
         let Some(token) = token else { return Err(InstallError::Refused(Refusal::TokenUnknown)) };
         let mut value = token.value;
         value.used.push(UseValue { by: used, name: request.name.clone(), at: now });
         let change = Change::default().if_unchanged(&key, token.revision).put(&key, &value)?;
-        let change = invites::take_place(record, request, None, change, now).await?;
+        let (change, replaced) = invites::take_place(record, ca, request, None, change, now).await?;
         if record.commit(change).await? {
-            return Ok(key_info);
+            return Ok(Admitted { key: key_info, replaced });
         }
     }
     Err(InstallError::Contended)

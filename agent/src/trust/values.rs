@@ -74,6 +74,9 @@ pub(crate) struct CrlValue {
     pub(crate) number: u64,
     /// PEM.
     pub(crate) pem: String,
+    /// Voters that run take their time to restart with it.
+    #[serde(default)]
+    pub(crate) gentle: bool,
 }
 
 /// Whose turn it is.

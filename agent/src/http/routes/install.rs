@@ -128,16 +128,19 @@ pub(super) async fn join(
         return Err(InstallError::Refused(refusal).into());
     }
     let admitted = match &request.token {
-        Some(proof) => tokens::admit(&member.record, &request, proof, &member.cluster.ca_sha256, now()).await,
-        None => invites::admit(&member.record, &request, now()).await,
+        Some(proof) => tokens::admit(&member.record, &ca, &request, proof, now()).await,
+        None => invites::admit(&member.record, &ca, &request, now()).await,
     };
     if let Err(InstallError::Refused(refusal)) = &admitted {
         let who = bearer_text(&request);
         events::refused(&app, events::JOIN_REFUSED, &peer, &who, &refusal.to_string());
     }
-    let key = admitted?;
+    let admitted = admitted?;
+    if let Some(words) = &admitted.replaced {
+        events::done(&app, events::MEMBER_REPLACED, &peer, &bearer_text(&request), words);
+    }
     let subject = Subject { node_id: &request.node_id, name: &request.name, addresses: &addresses };
-    let issued = issue::issue(&member.record, &ca, &key, &subject, now()).await?;
+    let issued = issue::issue(&member.record, &ca, &admitted.key, &subject, now()).await?;
     tracing::info!(name = request.name, id = request.node_id, "a node was signed in");
     Ok(Json(JoinReply {
         ca: ca.pem.clone(),
