@@ -8,12 +8,12 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use maekin_api::nodes::NodeState;
-use maekin_host::wait;
+use maekin_lab::pace;
 use maekin_lab::rack::{EVERY, Rack};
 use maekin_lab::seeded::Seeded;
 use maekin_lab::writer::Writers;
 
-/// How long a cluster may take to become whole on a machine that has other things to do.
+/// How long a cluster may take to become whole where the machine does nothing else.
 const LIMIT: Duration = Duration::from_secs(180);
 /// The moments that power fails at lie within this time of a node's first start: by then three nodes are together.
 const ASSEMBLY: u64 = 14_000;
@@ -36,7 +36,7 @@ enum Fails {
 /// Waits until `at` milliseconds after `begun`.
 fn until(begun: Instant, what: &str, at: u64) {
     let there = || (begun.elapsed() >= Duration::from_millis(at)).then_some(());
-    wait::until(what, LIMIT, Duration::from_millis(5), there).expect("time goes on");
+    pace::until(what, LIMIT, Duration::from_millis(5), there).expect("time goes on");
 }
 
 /// Raises a rack; at a moment that the seed decides power fails, and comes back a while later in an order that it decides.
@@ -72,7 +72,7 @@ fn assemble(nodes: usize, fails: Fails, seed: u64) {
         fail(&mut rack); // the others may begin before, in the middle, or after it
     }
     let intent =
-        wait::until("the cluster to be made", LIMIT, EVERY, || invited.try_recv().ok()).expect("a cluster");
+        pace::until("the cluster to be made", LIMIT, EVERY, || invited.try_recv().ok()).expect("a cluster");
     rack.join(&intent).expect("the others start");
     if !only_first {
         fail(&mut rack);
@@ -162,7 +162,7 @@ fn many(nodes: usize, limit: Duration) {
             (seen.len() == nodes && seen.iter().all(|info| info.state == NodeState::Ready)).then_some(())
         };
         let what = format!("{} to see all others", node.name);
-        wait::until(&what, LIMIT, EVERY, ready).unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
+        pace::until(&what, LIMIT, EVERY, ready).unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
     }
     let verdict = writers.finish(&rack.nodes[nodes - 1].api()).expect("one history");
     eprintln!("{nodes} nodes: whole after {whole:.1?}, whole again after {again:.1?}; {verdict:?}");

@@ -15,19 +15,19 @@ use maekin_api::node::Membership;
 use maekin_api::trust::{Leave, NewPairing, PairingInfo, RemovedNode};
 use maekin_api::{AUDIT, DISCOVERED, NODE_LEAVE, PAIRING_APPROVE, PAIRING_DENY, PAIRINGS};
 use maekin_host::mdns;
-use maekin_host::wait;
 use maekin_lab::api::Api;
 use maekin_lab::node::Node;
+use maekin_lab::pace;
 use maekin_lab::rack::{EVERY, Rack};
 use maekin_rootfs::node::ClusterIntent;
 
-/// How long anything may take on a machine that has other things to do.
+/// How long anything may take where the machine does nothing else.
 const LIMIT: Duration = Duration::from_secs(120);
 /// Nodes that somebody on the wire makes up.
 const LIES: u32 = 3000;
 
 fn until<T>(what: &str, rack: &Rack, ready: impl FnMut() -> Option<T>) -> T {
-    wait::until(what, LIMIT, EVERY, ready).unwrap_or_else(|e| {
+    pace::until(what, LIMIT, EVERY, ready).unwrap_or_else(|e| {
         let said: Vec<_> = rack.nodes.iter().map(|n| format!("{}:\n{}", n.name, n.said(25))).collect();
         panic!("{e}\n{}", said.join("\n"))
     })

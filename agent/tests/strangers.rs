@@ -8,18 +8,18 @@ use std::time::{Duration, Instant};
 use maekin_api::node::Membership;
 use maekin_api::trust::token::parse_token;
 use maekin_api::trust::{MadeToken, NewToken};
-use maekin_host::wait;
 use maekin_lab::api::{Api, joining};
+use maekin_lab::pace;
 use maekin_lab::rack::{EVERY, Rack};
 use maekin_rootfs::node::ClusterIntent;
 
-/// How long anything may take on a machine that has other things to do.
+/// How long anything may take where the machine does nothing else.
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn make_token(api: &Api, uses: u32, minutes: u32) -> String {
     let new = NewToken { uses, minutes, note: String::new() };
     let made: MadeToken =
-        wait::until("a join token", LIMIT, EVERY, || api.post(maekin_api::JOIN_TOKENS, &new).ok())
+        pace::until("a join token", LIMIT, EVERY, || api.post(maekin_api::JOIN_TOKENS, &new).ok())
             .expect("a member makes tokens");
     made.token.expose().to_owned()
 }
@@ -32,7 +32,7 @@ fn audited(rack: &Rack, kind: &str, words: &str, from: &str) {
         events.iter().any(|e| e.kind == kind && e.text.contains(words) && e.from == from).then_some(())
     };
     let what = format!("{kind} with `{words}` from {from} in the audit log");
-    wait::until(&what, LIMIT, EVERY, has)
+    pace::until(&what, LIMIT, EVERY, has)
         .unwrap_or_else(|e| panic!("{e}: {:#?}\n{}", api.audit(), rack.said()));
 }
 
@@ -43,7 +43,7 @@ fn told(rack: &Rack, n: usize, words: &str) {
         Membership::Working { last_error, .. } => last_error.contains(words).then_some(()),
         Membership::Member { .. } => panic!("it was let in"),
     };
-    wait::until(&format!("node {n} to be told `{words}`"), LIMIT, EVERY, says)
+    pace::until(&format!("node {n} to be told `{words}`"), LIMIT, EVERY, says)
         .unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
 }
 
@@ -82,7 +82,7 @@ fn join_strangers_are_refused_and_the_audit_log_has_it() {
     rack.nodes[1].install(joining(&once).expect("a token")).expect("installed");
     rack.power_on(1).expect("it starts");
     let members = || (ours.cluster().ok()?.nodes.len() == 2).then_some(());
-    wait::until("the second to be a member", LIMIT, EVERY, members)
+    pace::until("the second to be a member", LIMIT, EVERY, members)
         .unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
     let address = rack.nodes[2].address.to_string();
     try_to_join(&mut rack, &once);
@@ -104,7 +104,7 @@ fn join_strangers_are_refused_and_the_audit_log_has_it() {
 
     // One whose time is over.
     let over = || (made.elapsed() > Duration::from_secs(61)).then_some(());
-    wait::until("the short token to run out", LIMIT, EVERY, over).expect("time goes on");
+    pace::until("the short token to run out", LIMIT, EVERY, over).expect("time goes on");
     try_to_join(&mut rack, &short);
     told(&rack, 2, "expired");
     audited(&rack, "join-refused", "expired", &address);

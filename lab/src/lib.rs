@@ -14,12 +14,14 @@
 //! | [`api`] | a node's API, as a person's program uses it |
 //! | [`writer`] | clients that write all along, and the book of what they saw |
 //! | [`linear`] | whether that can be one history (pure) |
+//! | [`pace`] | limits on a machine that has other things to do |
 //! | [`seeded`] | numbers that a seed decides |
 
 pub mod api;
 pub mod linear;
 pub mod namespace;
 pub mod node;
+pub mod pace;
 pub mod rack;
 pub mod seeded;
 pub mod switch;

@@ -8,6 +8,8 @@ use std::time::Duration;
 use anyhow::Context;
 use nix::sched::{CloneFlags, unshare};
 
+use crate::pace;
+
 /// How long a job may take on a machine that has other things to do.
 const LIMIT: Duration = Duration::from_secs(60);
 
@@ -44,7 +46,7 @@ impl Namespace {
                 queue.into_iter().for_each(|job| job());
             }
         });
-        let id = id.recv_timeout(LIMIT).context("the thread of a namespace")??;
+        let id = id.recv_timeout(pace::limit(LIMIT)).context("the thread of a namespace")??;
         Ok(Self { jobs, id })
     }
 
@@ -65,7 +67,7 @@ impl Namespace {
         let (done, result) = mpsc::channel();
         let job = Box::new(move || drop(done.send(job())));
         self.jobs.send(job).ok().context("the thread of a namespace is gone")?;
-        match result.recv_timeout(LIMIT) {
+        match result.recv_timeout(pace::limit(LIMIT)) {
             Ok(outcome) => outcome,
             Err(RecvTimeoutError::Timeout) => {
                 anyhow::bail!("a job in a namespace took longer than {LIMIT:?}")

@@ -8,11 +8,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
 use maekin_api::cluster::{Cluster, MemberState};
-use maekin_host::wait;
 use maekin_rootfs::node::ClusterIntent;
 
 use crate::api::Api;
 use crate::node::Node;
+use crate::pace;
 use crate::switch::{Switch, address};
 
 /// How often is looked whether what is waited for is so.
@@ -64,7 +64,8 @@ impl Rack {
     pub fn raised(agent: &Path, nodes: usize, seed: u64, limit: Duration) -> anyhow::Result<Self> {
         let mut rack = Self::new(agent, nodes, seed)?;
         let invited = rack.begin(limit)?;
-        let intent = invited.recv_timeout(limit).context("the first node makes no cluster")?;
+        let intent =
+            pace::until("the first node to make a cluster", limit, EVERY, || invited.try_recv().ok())?;
         rack.join(&intent)?;
         rack.whole(limit)?;
         Ok(rack)
@@ -77,11 +78,11 @@ impl Rack {
     pub fn begin(&mut self, limit: Duration) -> anyhow::Result<Receiver<ClusterIntent>> {
         let first = self.nodes.first().context("a rack of no nodes")?;
         first.install(ClusterIntent::Create { name: "lab".into() })?;
-        let (api, uses) = (Api::new(first.address, SHORT), u32::try_from(self.nodes.len())?);
+        let (api, uses) = (Api::new(first.address, pace::limit(SHORT)), u32::try_from(self.nodes.len())?);
         let (told, invited) = mpsc::channel();
         thread::spawn(move || {
             let ask = || api.invite(uses).ok();
-            if let Ok(intent) = wait::until("a join token", limit, EVERY, ask) {
+            if let Ok(intent) = pace::until("a join token", limit, EVERY, ask) {
                 let _ = told.send(intent); // whoever waited may have given up
             }
         });
@@ -146,9 +147,10 @@ impl Rack {
         let begun = Instant::now();
         let names: Vec<&str> = asked.iter().map(|node| node.name.as_str()).collect();
         let mut missing = String::new();
-        let apis: Vec<_> = asked.iter().map(|node| (node, Api::new(node.address, SHORT))).collect();
+        let apis: Vec<_> =
+            asked.iter().map(|node| (node, Api::new(node.address, pace::limit(SHORT)))).collect();
         let mut left: Vec<_> = apis.iter().collect();
-        let outcome = wait::until("the cluster to be whole", limit, EVERY, || {
+        let outcome = pace::until("the cluster to be whole", limit, EVERY, || {
             // Those that said so are asked again when all have.
             while let Some((node, api)) = left.last() {
                 let lacks = api

@@ -9,13 +9,12 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, bail};
-use maekin_api::power::{Method, PowerInfo, PowerSettings, SetPower};
-use maekin_host::wait;
-
 use crate::api::Api;
 use crate::linear::{Act, Op, linearizable};
+use crate::pace;
 use crate::seeded::Seeded;
+use anyhow::{Context, bail};
+use maekin_api::power::{Method, PowerInfo, PowerSettings, SetPower};
 
 /// Operations on one key before the clients go on to the next: the checker's time grows with their number.
 const PER_KEY: u64 = 40;
@@ -204,7 +203,7 @@ impl Writers {
     pub fn progress(&self, more: u64, limit: Duration) -> anyhow::Result<Duration> {
         let (begun, goal) = (Instant::now(), self.acknowledged() + more);
         let there = || (self.acknowledged() >= goal).then_some(());
-        wait::until("writes to be acknowledged", limit, Duration::from_millis(20), there)?;
+        pace::until("writes to be acknowledged", limit, Duration::from_millis(20), there)?;
         Ok(begun.elapsed())
     }
 
@@ -223,7 +222,7 @@ impl Writers {
         let book = self.book;
         for key in 0..=book.count.load(Ordering::SeqCst) / PER_KEY {
             let read = || matches!(book.read(api, key), Came::Answer(_)).then_some(());
-            wait::until("a value to be read", LIMIT, AFTER_NONE, read).with_context(|| book.path(key))?;
+            pace::until("a value to be read", LIMIT, AFTER_NONE, read).with_context(|| book.path(key))?;
         }
         let wrong = lock(&book.wrong);
         if !wrong.is_empty() {
