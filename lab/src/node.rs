@@ -1,5 +1,8 @@
 //! One node: its files, its cable, its power. Its processes live in a process namespace, so that cutting the power ends all
 //! of them in one moment; what was in memory is gone with them, and what was written stays.
+//!
+//! What an agent configures is its own as well: a mount and a host name namespace, a root directory that it writes
+//! configuration files below, and a `systemctl` that reaches no service of the machine.
 
 use std::fs;
 use std::net::Ipv4Addr;
@@ -20,6 +23,7 @@ use uuid::Uuid;
 
 use crate::api::{Api, PASSWORD};
 use crate::namespace::Namespace;
+use crate::pace;
 use crate::switch::PREFIX;
 
 /// How long one request may take: longer than the agent waits for a voter, shorter than a person.
@@ -28,13 +32,24 @@ const PATIENCE: Duration = Duration::from_secs(8);
 /// The first process of a node. It ends with whoever started it, and everything of the node with it.
 const INIT: &str = r#"mount -t proc proc /proc
 mount -t sysfs -o ro sysfs /sys
+# What settings change lies below a root of its own. The kernel is reached through it as well: proc tells each namespace
+# its own host name.
+mkdir -p "$DIR/root/proc"
+mount -t proc proc "$DIR/root/proc"
+cp "$DIR/hostname" /proc/sys/kernel/hostname
 # As maekin-agent.service: started again when it ends.
-while :; do "$@"; echo "the agent ended: $?"; sleep 2; done >>"$DIR/agent.log" 2>&1 </dev/null &
+while :; do
+  "$@" & agent=$!
+  echo $agent >"$DIR/run/agent.pid"
+  wait $agent
+  echo "the agent ended: $?"
+  sleep 2
+done >>"$DIR/agent.log" 2>&1 </dev/null &
 read -r _
 "#;
 
-/// In place of systemctl(1), for `maekin-etcd.service` alone: a service that notifies when it is ready, and is started again
-/// when it ends.
+/// In place of systemctl(1). `maekin-etcd.service` notifies when it is ready, and is started again when it ends; so is the
+/// agent. All other services are there in name only.
 const SYSTEMCTL: &str = r#"#!/bin/sh
 case "$1 $2" in
 'start maekin-etcd.service')
@@ -50,6 +65,8 @@ case "$1 $2" in
   rm -f "$DIR/run/etcd.wanted"
   kill -9 "$(cat "$DIR/run/etcd.pid")" 2>/dev/null
   while [ -e "$DIR/run/etcd.pid" ]; do sleep 0.1; done;;
+'--no-block try-restart')
+  [ "$3" != maekin-agent.service ] || kill "$(cat "$DIR/run/agent.pid")";;
 esac
 exit 0
 "#;
@@ -89,10 +106,11 @@ impl Node {
     pub fn new(index: usize, seed: u64, dir: &Path, address: Ipv4Addr) -> anyhow::Result<Self> {
         let name = format!("node-{}", index + 1);
         let dir = dir.join(&name);
-        for part in ["state", "run", "dmi"] {
+        for part in ["state", "run", "dmi", "root"] {
             fs::create_dir_all(dir.join(part))?;
         }
         let install = Uuid::from_u128((u128::from(seed) << 64) | (index as u128 + 1));
+        fs::write(dir.join("hostname"), format!("{name}\n"))?;
         fs::write(dir.join("dmi/product_uuid"), format!("{}\n", Uuid::new_v5(&install, b"machine")))?;
         for (file, text) in [("init.sh", INIT), ("systemctl", SYSTEMCTL), ("etcd.sh", ETCD)] {
             fs::write(dir.join(file), text)?;
@@ -110,7 +128,7 @@ impl Node {
     /// A client of its API.
     #[must_use]
     pub fn api(&self) -> Api {
-        Api::new(self.address, PATIENCE)
+        Api::new(self.address, pace::limit(PATIENCE))
     }
 
     /// Writes its node file, as its installer would.
@@ -179,7 +197,7 @@ impl Node {
         listen(&run)?;
         let dir = &self.dir;
         let cmd = Cmd::new("unshare")
-            .args(["--mount", "--propagation", "private", "sh"])
+            .args(["--mount", "--propagation", "private", "--uts", "sh"])
             .arg(dir.join("init.sh"))
             .arg(agent)
             .arg("--state")
@@ -190,6 +208,8 @@ impl Node {
             .arg(dir.join("systemctl"))
             .arg("--dmi")
             .arg(dir.join("dmi"))
+            .arg("--root")
+            .arg(dir.join("root"))
             .arg("run")
             .env("DIR", dir);
         // Processes that a thread starts after unshare(2) are in the new namespace, the first of them as its first: the
@@ -217,6 +237,14 @@ impl Node {
     #[must_use]
     pub fn said(&self, lines: usize) -> String {
         tail(&self.dir.join("agent.log"), lines)
+    }
+
+    /// The host name that its kernel has; `None` where it is off.
+    #[must_use]
+    pub fn host_name(&self) -> Option<String> {
+        let first = self.running.as_ref()?.id().to_string();
+        let name = Cmd::new("nsenter").args(["--uts", "--target", &first, "uname", "--nodename"]).text();
+        Some(name.ok()?.trim().to_owned())
     }
 
     /// Ids of its processes of this program, as the test's own namespace has them.
