@@ -11,18 +11,22 @@ use std::time::{Duration, Instant};
 
 use maekin_api::INSTALL_WINDOW;
 use maekin_api::install::OpenWindow;
-use maekin_host::wait;
+use maekin_api::problem::Problem;
+use maekin_lab::api::Api;
 use maekin_lab::node::Node;
+use maekin_lab::pace;
 use maekin_lab::rack::{EVERY, Rack};
 use maekin_lab::seeded::Seeded;
 use maekin_lab::writer::Writers;
 
-/// How long a cluster may take to become whole on a machine that has other things to do.
+/// How long a cluster may take to become whole where the machine does nothing else.
 const LIMIT: Duration = Duration::from_secs(180);
 /// Within this time, those who have a quorum go on: an election of the record's, and of who is asked.
 const GO_ON: Duration = Duration::from_secs(45);
 /// Within this time, one who has none says so: it takes two looks at the record that fail, 15 s each (docs/cluster.md).
 const KNOW: Duration = Duration::from_secs(90);
+/// Within this time, one who has none has asked every voter, 5 s each at most, and refuses a change.
+const REFUSE: Duration = Duration::from_secs(45);
 /// Within this time, all is as it was.
 const HEAL: Duration = Duration::from_secs(60);
 
@@ -57,11 +61,18 @@ fn apply(rack: &Rack, cut: &Cut) {
     done.expect("the switch cuts");
 }
 
-/// Whether a node takes a change.
-fn takes_a_change(node: &Node) -> bool {
-    let window: Result<serde_json::Value, _> =
-        node.api().post(INSTALL_WINDOW, &OpenWindow { minutes: 1, count: 1 });
-    window.is_ok()
+/// Demands that a node refuses a change, and says why, as a program understands it: nobody who waits for an answer is left
+/// without one.
+fn refuses_a_change(rack: &Rack, name: &str, n: usize) {
+    let api = Api::new(rack.nodes[n].address, pace::limit(REFUSE));
+    let change = serde_json::to_string(&OpenWindow { minutes: 1, count: 1 }).expect("plain fields");
+    let answer = api.ask("POST", INSTALL_WINDOW, None, &change);
+    let answer =
+        answer.unwrap_or_else(|e| panic!("{name}: node {n} does not answer: {e:#}\n{}", rack.said()));
+    let problem: Problem = serde_json::from_str(&answer.body)
+        .unwrap_or_else(|e| panic!("{name}: node {n}: {e}: {} {}", answer.status, answer.body));
+    let told = (answer.status, problem.kind.as_str());
+    assert_eq!(told, (503, "urn:maekin:record-unreachable"), "{name}: node {n}: {}", problem.detail);
 }
 
 /// What a node says of itself.
@@ -74,7 +85,7 @@ fn say(rack: &Rack, nodes: &[usize], quorum: bool, limit: Duration) -> Duration 
     let begun = Instant::now();
     let said = || nodes.iter().all(|n| has_quorum(&rack.nodes[*n]) == Some(quorum)).then_some(());
     let what = format!("{nodes:?} to say that their quorum is {quorum}");
-    wait::until(&what, limit, EVERY, said).unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
+    pace::until(&what, limit, EVERY, said).unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
     begun.elapsed()
 }
 
@@ -95,7 +106,7 @@ fn partition(rack: &Rack, name: &str, cut: &Cut, minority: &[usize], seed: u64) 
     let went_on = begun.elapsed();
     let knew = say(rack, minority, false, KNOW);
     for n in minority {
-        assert!(!takes_a_change(&rack.nodes[*n]), "{name}: node {n} takes a change without a quorum");
+        refuses_a_change(rack, name, *n);
         let alarms = rack.nodes[*n].api().node().expect("it answers for itself").alarms;
         assert!(alarms.iter().any(|alarm| alarm.id == "quorum-lost"), "{name}: {alarms:?}");
     }
@@ -129,7 +140,7 @@ fn leaders(rack: &Rack) -> (usize, usize) {
         };
         Some((place(record.leader)?, place(cluster.leader.clone())?))
     };
-    wait::until("somebody to lead", LIMIT, EVERY, find).expect("leaders")
+    pace::until("somebody to lead", LIMIT, EVERY, find).expect("leaders")
 }
 
 /// Something that happens to a rack: how many nodes it has, which ways are cut, and who has no quorum then.
@@ -243,7 +254,7 @@ fn partition_that_flaps_loses_nothing() {
 fn pause(ms: u64) {
     let (begun, time) = (Instant::now(), Duration::from_millis(ms));
     let over = || (begun.elapsed() >= time).then_some(());
-    wait::until("time to go by", time * 2, Duration::from_millis(20), over).expect("time goes by");
+    pace::until("time to go by", time * 2, Duration::from_millis(20), over).expect("time goes by");
 }
 
 #[test]
@@ -268,7 +279,7 @@ fn partition_a_node_comes_back_at_another_address() {
                 .any(|node| node.name == "node-3" && node.address == address && node.voter)
                 .then_some(())
         };
-        wait::until("the others to know its address", HEAL, EVERY, known)
+        pace::until("the others to know its address", HEAL, EVERY, known)
             .unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
         eprintln!("at {address}: whole after {there:.1?}");
     }
