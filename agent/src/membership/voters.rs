@@ -18,7 +18,7 @@ use crate::errors::chain;
 use crate::maintenance::{self, PLANNED};
 use crate::node_info::Own;
 use crate::record::Record;
-use crate::record::look::Look;
+use crate::record::look::{Before, Look};
 use crate::record::values::NodeValue;
 use crate::record::voters::Voter;
 
@@ -289,8 +289,9 @@ fn plan_endpoints(local: Option<String>, own_id: &str, nodes: &[NodeValue]) -> V
 pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
     let mut started = None;
     let mut watched = Watched::default();
+    let mut before = Before::default();
     loop {
-        let looked = member.record.look(&app.node_id).await;
+        let looked = member.record.look_again(&app.node_id, &mut before).await;
         app.liveness.looked(&looked);
         match looked {
             Ok(look) => {

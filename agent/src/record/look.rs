@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
-use etcd_client::{Client, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse};
+use etcd_client::{Client, Compare, CompareOp, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse};
 use serde::de::DeserializeOwned;
 
 use super::keys::{self, under};
@@ -72,24 +72,118 @@ impl Deref for Look {
     }
 }
 
-/// The questions of a look, in the order in which [`overview`] reads the answers.
-fn questions(node_id: &str) -> Txn {
-    let all = || Some(GetOptions::new().with_prefix());
-    let names = Some(GetOptions::new().with_prefix().with_keys_only());
-    Txn::new().and_then(vec![
-        TxnOp::get(under(keys::REPLACED, node_id), None),
-        TxnOp::get(keys::NODES, all()),
-        TxnOp::get(keys::ROLES, all()),
-        TxnOp::get(keys::ALIVE, names),
-        TxnOp::get(keys::REMOVED, all()),
-        TxnOp::get(keys::WINDOW, None),
-        TxnOp::get(keys::LEADER, None),
-        TxnOp::get(keys::RESTORED, None),
-        TxnOp::get(keys::SEAL, None),
-        TxnOp::get(keys::REPLACED, Some(GetOptions::new().with_prefix().with_keys_only())),
-        TxnOp::get(keys::MAINTENANCE, all()),
-        TxnOp::get(keys::CRL, Some(GetOptions::new().with_keys_only())),
-    ])
+/// What of a place is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Read {
+    /// The value there.
+    One,
+    /// All values below it.
+    All,
+    /// The keys below it.
+    Names,
+    /// When the value there was changed.
+    Revision,
+}
+
+/// Everything that a look reads, in the order in which [`overview`] reads the answers.
+fn reads(node_id: &str) -> [(String, Read); 12] {
+    let place = |key: &str, read| (key.to_owned(), read);
+    [
+        (under(keys::REPLACED, node_id), Read::One),
+        place(keys::NODES, Read::All),
+        place(keys::ROLES, Read::All),
+        place(keys::ALIVE, Read::Names),
+        place(keys::REMOVED, Read::All),
+        place(keys::WINDOW, Read::One),
+        place(keys::LEADER, Read::One),
+        place(keys::RESTORED, Read::One),
+        place(keys::SEAL, Read::One),
+        place(keys::REPLACED, Read::Names),
+        place(keys::MAINTENANCE, Read::All),
+        place(keys::CRL, Read::Revision),
+    ]
+}
+
+/// The questions that read it.
+fn questions(node_id: &str) -> Vec<TxnOp> {
+    let question = |(key, read): (String, Read)| match read {
+        Read::One => TxnOp::get(key, None),
+        Read::All => TxnOp::get(key, Some(GetOptions::new().with_prefix())),
+        Read::Names => TxnOp::get(key, Some(GetOptions::new().with_prefix().with_keys_only())),
+        Read::Revision => TxnOp::get(key, Some(GetOptions::new().with_keys_only())),
+    };
+    reads(node_id).map(question).into()
+}
+
+/// The questions that count it.
+fn counting(node_id: &str) -> Vec<TxnOp> {
+    let count = |(key, read): (String, Read)| match read {
+        Read::One | Read::Revision => TxnOp::get(key, Some(GetOptions::new().with_count_only())),
+        Read::All | Read::Names => TxnOp::get(key, Some(GetOptions::new().with_prefix().with_count_only())),
+    };
+    reads(node_id).map(count).into()
+}
+
+/// What holds while nothing of it was written since `kept`. That something was removed is seen in how much there is.
+fn unwritten(node_id: &str, kept: &Kept) -> Vec<Compare> {
+    let compare = |(key, read): (String, Read)| match read {
+        // A record that was put back counts its revisions from an earlier one on; and this is then another value.
+        Read::One if key == keys::RESTORED => Compare::mod_revision(key, CompareOp::Equal, kept.restored_at),
+        Read::One | Read::Revision => {
+            Compare::mod_revision(key, CompareOp::Less, kept.revision.saturating_add(1))
+        }
+        Read::All | Read::Names => {
+            Compare::mod_revision(key, CompareOp::Less, kept.revision.saturating_add(1)).with_prefix()
+        }
+    };
+    reads(node_id).map(compare).into()
+}
+
+/// What the last look saw, so that the next one need not carry all of it again: the members are many, and seldom change.
+#[derive(Debug, Default)]
+pub(crate) struct Before(Option<Kept>);
+
+#[derive(Debug)]
+struct Kept {
+    cluster: u64,
+    revision: i64,
+    restored_at: i64,
+    counts: Vec<i64>,
+    seen: Overview,
+}
+
+impl Kept {
+    /// Of an answer to [`questions`].
+    fn of(answer: &TxnResponse) -> Result<Self, RecordError> {
+        let restored = reads("").iter().position(|(key, _)| key == keys::RESTORED).unwrap_or_default();
+        let restored = parts(answer).nth(restored).unwrap_or_default();
+        let (cluster, revision) = place(answer);
+        Ok(Self {
+            cluster,
+            revision,
+            restored_at: restored.first().map_or(0, KeyValue::mod_revision),
+            counts: counts(answer),
+            seen: overview(answer)?,
+        })
+    }
+
+    /// Whether an answer to [`counting`], where [`unwritten`] held, says that all is as it was. Pure.
+    fn still(&self, at: (u64, i64), counts: &[i64]) -> bool {
+        at.0 == self.cluster && at.1 >= self.revision && counts == self.counts
+    }
+}
+
+/// Which cluster's record answered, at which revision.
+fn place(answer: &TxnResponse) -> (u64, i64) {
+    answer.header().map_or((0, 0), |header| (header.cluster_id(), header.revision()))
+}
+
+fn counts(answer: &TxnResponse) -> Vec<i64> {
+    let count = |part| match part {
+        TxnOpResponse::Get(got) => got.count(),
+        _ => 0,
+    };
+    answer.op_responses().into_iter().map(count).collect()
 }
 
 /// What they were answered.
@@ -145,7 +239,7 @@ impl Record {
     /// # Errors
     /// [`RecordError`].
     pub(crate) async fn overview(&self, node_id: &str) -> Result<Overview, RecordError> {
-        let txn = questions(node_id);
+        let txn = Txn::new().and_then(questions(node_id));
         let work = async |client: Client| super::kv(&client).txn(txn.clone()).await;
         overview(&self.voters.ask("look at the cluster", LIMIT, work).await?)
     }
@@ -155,13 +249,49 @@ impl Record {
     /// # Errors
     /// [`RecordError`].
     pub(crate) async fn look(&self, node_id: &str) -> Result<Look, RecordError> {
-        let txn = questions(node_id);
+        self.look_again(node_id, &mut Before::default()).await
+    }
+
+    /// The same, by one who looks all the time: what has not changed since `before` is not carried again, so that a look
+    /// at many members costs no more than one at a few. Where something was removed meanwhile, everything is asked for
+    /// once more.
+    ///
+    /// # Errors
+    /// [`RecordError`]. Nothing is taken from before at the next look then.
+    pub(crate) async fn look_again(&self, node_id: &str, before: &mut Before) -> Result<Look, RecordError> {
+        let kept = before.0.take();
+        let all = Txn::new().and_then(questions(node_id));
+        let txn = match &kept {
+            None => all.clone(),
+            Some(kept) => Txn::new()
+                .when(unwritten(node_id, kept))
+                .and_then(counting(node_id))
+                .or_else(questions(node_id)),
+        };
+        let (mut answer, voters) = self.look_by(txn).await?;
+        let kept = match kept {
+            Some(kept) if answer.succeeded() => {
+                if kept.still(place(&answer), &counts(&answer)) {
+                    kept
+                } else {
+                    answer = self.look_by(all).await?.0;
+                    Kept::of(&answer)?
+                }
+            }
+            _ => Kept::of(&answer)?,
+        };
+        let seen = kept.seen.clone();
+        before.0 = Some(kept);
+        Ok(Look { voters, seen })
+    }
+
+    async fn look_by(&self, txn: Txn) -> Result<(TxnResponse, Vec<Voter>), RecordError> {
         let work = async |client: Client| {
             // The transaction brings the asked voter up to date; what it then knows of the voters is as new.
             let answer = super::kv(&client).txn(txn.clone()).await?;
             Ok((answer, client.cluster_client().member_list().await?))
         };
         let (answer, voters) = self.voters.ask_twice("look at the members", LIMIT, work).await?;
-        Ok(Look { voters: voters.members().iter().map(to_voter).collect(), seen: overview(&answer)? })
+        Ok((answer, voters.members().iter().map(to_voter).collect()))
     }
 }

@@ -1,7 +1,7 @@
 use super::*;
 use maekin_api::install::WindowState;
 
-use super::values::{MachineValue, WindowValue};
+use super::values::{AliveValue, MachineValue, NodeValue, RestoredValue, WindowValue};
 use crate::testing::{EndEtcd, agent, have_etcd, serve};
 
 #[test]
@@ -80,4 +80,48 @@ async fn record_a_change_by_an_older_agent_keeps_what_a_newer_one_wrote() {
     assert!(record.commit(change.put(keys::WINDOW, &less).unwrap()).await.unwrap());
     let found = record.get::<Newer>(keys::WINDOW).await.unwrap().unwrap().value;
     assert_eq!(found, Newer { left: 2, ..newer });
+}
+
+/// A look by one who looks all the time sees what one sees who looks for the first time, whatever happened in between.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn record_a_look_that_carries_only_news_misses_none() {
+    if !have_etcd("record_a_look_that_carries_only_news_misses_none") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let _end = EndEtcd(dir.path().to_owned());
+    let app = agent(dir.path(), 1, maekin_rootfs::node::ClusterIntent::Create { name: "rack".into() });
+    let record = crate::testing::become_member(&app).await.record.clone();
+    let mut before = look::Before::default();
+    let first = record.look_again(&app.node_id, &mut before).await.unwrap();
+    let member = |id: &str| NodeValue { id: id.to_owned(), ..first.nodes[0].value.clone() };
+    let at = |id: &str| keys::under(keys::NODES, id);
+    let alive = keys::under(keys::ALIVE, "b");
+    let restored = |count| RestoredValue { count, ..RestoredValue::default() };
+    let window = WindowValue { until: 5, left: 2 };
+    let rows = [
+        ("nothing", Change::default(), 2),
+        ("somewhere else", Change::default().put("/maekin/v1/elsewhere", &window).unwrap(), 2),
+        ("a member more", Change::default().put(&at("b"), &member("b")).unwrap(), 2),
+        ("nothing again", Change::default(), 2),
+        ("a window", Change::default().put(keys::WINDOW, &window).unwrap(), 2),
+        ("a member is gone", Change::default().delete(&at("b")), 4),
+        ("one for another", Change::default().put(&at("c"), &member("c")).unwrap(), 2),
+        ("the window is gone", Change::default().delete(keys::WINDOW), 4),
+        ("a sign of life", Change::default().put(&alive, &AliveValue { since: 1 }).unwrap(), 2),
+        ("which ends", Change::default().delete(&alive), 4),
+        ("it was put back", Change::default().put(keys::RESTORED, &restored(1)).unwrap(), 2),
+        ("and again", Change::default().put(keys::RESTORED, &restored(2)).unwrap(), 2),
+        ("nothing at last", Change::default(), 2),
+    ];
+    for (what, change, questions) in rows {
+        if change.len() > 0 {
+            assert!(record.commit(change).await.unwrap(), "{what}");
+        }
+        let asked = record.asked();
+        let seen = record.look_again(&app.node_id, &mut before).await.unwrap();
+        assert_eq!(record.asked() - asked, questions, "{what}: questions");
+        let whole = record.look(&app.node_id).await.unwrap();
+        assert_eq!(format!("{seen:?}"), format!("{whole:?}"), "{what}");
+    }
 }
