@@ -108,16 +108,6 @@ pub(crate) async fn remove(
             let signers: Vec<_> = nodes.iter().filter(|n| n.signer).map(|n| n.name.as_str()).collect();
             return Err(RemovalError::NotASigner(signers.join(", ")));
         };
-        if let Some(voter) = plan.voter {
-            if let Err(e) = record.remove_voter(voter).await {
-                // etcd changes nothing in the first seconds after another change, while it waits for its voters.
-                tracing::info!(error = %crate::errors::chain(&e), "its voter is not taken out yet");
-                refused = Some(e);
-                tokio::time::sleep(AGAIN).await;
-                continue;
-            }
-            tracing::warn!(node = target.value.name, "its voter was taken out: the node is being removed");
-        }
         let (certs, change) = those_of(record, &target.value.id, Change::default()).await?;
         let tombstone = RemovedValue {
             id: target.value.id.clone(),
@@ -145,7 +135,19 @@ pub(crate) async fn remove(
         ] {
             change = change.delete(&under(prefix, &tombstone.id));
         }
-        if record.commit(without_tickets(member, &target.value, change).await?).await? {
+        let change = without_tickets(member, &target.value, change).await?;
+        // The moment between this and the commit is short: a member without a voter might be given another one in it.
+        if let Some(voter) = plan.voter {
+            if let Err(e) = record.remove_voter(voter).await {
+                // etcd changes nothing in the first seconds after another change, while it waits for its voters.
+                tracing::info!(error = %crate::errors::chain(&e), "its voter is not taken out yet");
+                refused = Some(e);
+                tokio::time::sleep(AGAIN).await;
+                continue;
+            }
+            tracing::warn!(node = target.value.name, "its voter was taken out: the node is being removed");
+        }
+        if record.commit(change).await? {
             tracing::warn!(node = tombstone.name, id = tombstone.id, by, "a member was removed");
             super::look_now(app, member).await;
             return Ok(told(&tombstone));

@@ -47,8 +47,12 @@ async fn join_a_voter_is_removed_and_the_record_goes_on() {
     })
     .await;
     for node in &nodes[..2] {
-        let voters = until("the record", async || node.record().members().await.ok()).await;
-        assert!(voters.iter().all(|v| v.name != removed.id), "{voters:?}");
+        // It may have been made a learner anew in the moment before it was removed; that goes with the next look.
+        until("its voter to be gone", async || {
+            let voters = node.record().members().await.ok()?;
+            voters.iter().all(|v| v.name != removed.id).then_some(())
+        })
+        .await;
         let write = async || {
             let value = WindowValue { until: 0, left: 0 };
             node.record().commit(Change::default().put(keys::WINDOW, &value).unwrap()).await.ok()
