@@ -13,6 +13,7 @@
 //! | [`values`] | what lies there |
 //! | [`alive`] | this node's sign of life |
 //! | [`look`] | all that a member follows, in two questions |
+//! | [`news`] | what of its state people watch |
 //! | [`pages`] | long lists, piece by piece |
 //! | [`voters`] | who is asked, and who votes |
 //! | [`watch`] | word of every change |
@@ -24,6 +25,7 @@ pub(crate) mod care;
 pub(crate) mod housekeeping;
 pub(crate) mod keys;
 pub(crate) mod look;
+pub(crate) mod news;
 mod pages;
 pub(crate) mod snapshot;
 mod upward;

@@ -22,7 +22,8 @@ pub const LOST: &str = "lost";
 pub const DISCOVERED: &str = "discovered";
 /// Kind of the pairings of the asked node.
 pub const PAIRINGS: &str = "pairings";
-/// Kind of the record as a store: its voters, its copies, what is wrong with it.
+/// Kind of the record as a store. Names say what of it: `voters` (also when a learner gets its vote), `leader`, `quorum`,
+/// `restored`, `backups`, `alarms`.
 pub const RECORD: &str = "record";
 
 /// Something was made, changed or deleted.

@@ -11,6 +11,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use maekin_api::watch::RECORD;
+
 use super::etcd::{self, VoterFile};
 use super::{MembershipError, MembershipFile, ensure_node, own_entry};
 use crate::app::{App, Member};
@@ -19,6 +21,7 @@ use crate::maintenance::{self, PLANNED};
 use crate::node_info::Own;
 use crate::record::Record;
 use crate::record::look::{Before, Look};
+use crate::record::news::Seen as SeenState;
 use crate::record::values::NodeValue;
 use crate::record::voters::Voter;
 
@@ -290,9 +293,13 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
     let mut started = None;
     let mut watched = Watched::default();
     let mut before = Before::default();
+    let mut seen = SeenState::default();
     loop {
         let looked = member.record.look_again(&app.node_id, &mut before).await;
         app.liveness.looked(&looked);
+        for name in seen.news(&looked, app.liveness.quorum()) {
+            app.news.tell(RECORD, name, false);
+        }
         match looked {
             Ok(look) => {
                 app.maintenance.looked(&app.node_id, &look);
