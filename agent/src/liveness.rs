@@ -22,7 +22,7 @@ mod state;
 mod wire;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -171,6 +171,16 @@ impl Keeper {
         all.sort_by_key(|info| natural(&info.name));
         all.extend(shared.gone());
         all
+    }
+
+    /// The members as the record had them last, and where those that are there are heard from, by id.
+    pub(crate) fn whereabouts(&self) -> (Vec<NodeValue>, Vec<(String, IpAddr)>) {
+        let shared = self.lock();
+        let peers = shared.running.as_ref().map(|running| running.gossip.peers()).unwrap_or_default();
+        let there = peers.into_iter().filter(|peer| peer.liveness == Liveness::Alive);
+        let id = |peer: &PeerView| Uuid::from_bytes(peer.id.0).to_string();
+        let heard = there.map(|peer| (id(&peer), peer.address.ip())).collect();
+        (shared.nodes.clone(), heard)
     }
 
     fn lock(&self) -> MutexGuard<'_, Shared> {

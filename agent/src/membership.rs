@@ -6,12 +6,13 @@
 //! | [`create`] | making a cluster |
 //! | [`join`] | asking to be let into one |
 //! | [`etcd`] | this node's voter of the record: files, start, end |
-//! | [`moved`] | a voter whose node has another address now |
+//! | [`moved`], [`elsewhere`] | a voter whose node has another address now: told to others, found by others |
 //! | [`voters`] | which members have one |
 //! | [`restore`] | putting the record back when its quorum is lost for good |
 //! | [`signer`] | who can sign others in |
 
 mod create;
+mod elsewhere;
 pub(crate) mod etcd;
 mod join;
 mod moved;
@@ -275,7 +276,7 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     let record = Record::connect(&endpoints, &app.key, &credentials).await?;
     let cluster = match &ca {
         Some(ca) if makes => create::ensure_recorded(&record, &file, ca).await?,
-        _ => read_cluster(&record).await?,
+        _ => read_cluster(app, &record).await?,
     };
     if cluster.id != file.cluster_id {
         return Err(MembershipError::OtherCluster { found: cluster.id, own: file.cluster_id });
@@ -302,7 +303,7 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     Ok(Member { record, cluster, ca, seal, own })
 }
 
-async fn read_cluster(record: &Record) -> Result<ClusterValue, MembershipError> {
+async fn read_cluster(app: &App, record: &Record) -> Result<ClusterValue, MembershipError> {
     let mut tries = 0;
     loop {
         tries += 1;
@@ -315,7 +316,11 @@ async fn read_cluster(record: &Record) -> Result<ClusterValue, MembershipError> 
                     own: "none".to_owned(),
                 });
             }
-            _ => tokio::time::sleep(RECORD_PAUSE).await,
+            Err(_) => {
+                elsewhere::ask(app, record).await;
+                tokio::time::sleep(RECORD_PAUSE).await;
+            }
+            Ok(None) => tokio::time::sleep(RECORD_PAUSE).await,
         }
     }
 }

@@ -291,3 +291,43 @@ fn partition_a_node_comes_back_at_another_address() {
     let verdict = writers.finish(&rack.nodes[2].api()).expect("one history");
     eprintln!("{verdict:?}");
 }
+
+/// Whether a node takes a change.
+fn takes_a_change(node: &Node) -> bool {
+    let window: Result<serde_json::Value, _> =
+        node.api().post(INSTALL_WINDOW, &OpenWindow { minutes: 1, count: 1 });
+    window.is_ok()
+}
+
+#[test]
+fn partition_the_second_of_two_finds_the_first_at_another_address() {
+    if !maekin_lab::possible("partition_the_second_of_two_finds_the_first_at_another_address") {
+        return;
+    }
+    let mut rack = raised(2, 28);
+    let copies = || {
+        let record: maekin_api::record::Record = rack.nodes[0].api().get(maekin_api::RECORD).ok()?;
+        record.voters.iter().any(|voter| voter.learner && !voter.node.is_empty()).then_some(())
+    };
+    pace::until("the second one to copy the record", HEAL, EVERY, copies).unwrap_or_else(|e| panic!("{e}"));
+    // While the second one is up; then while it is off, too.
+    for (place, both) in [(11, false), (12, true)] {
+        rack.cut_power(0);
+        if both {
+            rack.cut_power(1);
+        }
+        rack.readdress(0, place).expect("another address");
+        rack.power_on(0).expect("it starts");
+        rack.power_on(1).expect("it starts");
+        let there = rack.whole(LIMIT).unwrap_or_else(|e| panic!("{e:#}"));
+        let address = rack.nodes[0].address.to_string();
+        let known = || {
+            let nodes = rack.nodes[1].api().cluster().ok()?.nodes;
+            let first = nodes.iter().find(|node| node.name == "node-1")?;
+            (first.address == address && takes_a_change(&rack.nodes[1])).then_some(())
+        };
+        pace::until("the second one to know where the first is", HEAL, EVERY, known)
+            .unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
+        eprintln!("at {address}: whole after {there:.1?}");
+    }
+}

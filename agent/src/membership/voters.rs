@@ -310,6 +310,7 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
             Err(e) => {
                 tracing::warn!(error = %chain(&e), "this node's voter of the record");
                 crate::trust::cut_off(&app).await;
+                super::elsewhere::ask(&app, &member.record).await;
             }
         }
         tokio::time::sleep(EVERY).await;
