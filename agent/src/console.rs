@@ -9,6 +9,7 @@
 //! | [`clock`] | the node's clock, and setting it |
 //! | [`network`] | another address of this node |
 //! | [`policy`] | what the menu may give |
+//! | [`promote`] | going on alone, when the first of two nodes is gone for good |
 //! | [`presence`] | a new password, by a press of the power button |
 //! | [`worker`] | asks the agent, checks passwords, reads logs, beside the loop |
 
@@ -18,6 +19,7 @@ mod network;
 mod paint;
 pub(crate) mod policy;
 mod presence;
+mod promote;
 mod update;
 mod view;
 mod worker;

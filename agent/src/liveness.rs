@@ -40,6 +40,7 @@ use crate::record::values::{NodeValue, ReplacedValue};
 use crate::record::{RecordError, keys};
 use crate::sealed::SealKey;
 use crate::settings::GOSSIP_PORT;
+use crate::settings::Settings;
 use crate::trust::values::RemovedValue;
 use memory::Memory;
 use quorum::Quorum;
@@ -238,6 +239,11 @@ fn natural(name: &str) -> (String, u64, String) {
     let digits = name.len() - name.trim_end_matches(|c: char| c.is_ascii_digit()).len();
     let (stem, number) = name.split_at(name.len() - digits);
     (stem.to_owned(), number.parse().unwrap_or(0), name.to_owned())
+}
+
+/// The members that this node knew last, where no agent runs that could be asked.
+pub(crate) fn remembered(settings: &Settings) -> Vec<NodeValue> {
+    Memory::load(&settings.peers()).nodes
 }
 
 /// Gossips for as long as it is polled.

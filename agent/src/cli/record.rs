@@ -5,9 +5,11 @@ use std::path::{Path, PathBuf};
 use clap::Subcommand;
 use maekin_api as api;
 use maekin_api::record::{Backup, Backups, Record, Voter};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{block_on, own};
+use crate::app::App;
 use crate::clock::now;
 use crate::membership::restore;
 use crate::membership::restore::plan::{Plan, Refusal, Seen, Source, plan_promotion, plan_restore};
@@ -101,15 +103,24 @@ fn put_back(
         let _in = runtime.enter();
         [SignalKind::hangup(), SignalKind::interrupt()].map(signal)
     };
-    restore::agent_service(&app, "stop")?;
-    let outcome = runtime.block_on(restore::apply(&app, &plan, now()));
-    let started = restore::agent_service(&app, "start");
-    let revision = outcome?;
-    started?;
+    let revision = carry_out(&runtime, &app, &plan)?;
     println!(
         "The record is back, at revision {revision}. This node is its only voter until others join or come back."
     );
     Ok(())
+}
+
+/// Does what the plan says; the revision then. The agent ends meanwhile, and is started again whatever happens.
+///
+/// # Errors
+/// Why it was not done, or that the agent does not start.
+pub(crate) fn carry_out(runtime: &Runtime, app: &App, plan: &Plan) -> anyhow::Result<i64> {
+    restore::agent_service(app, "stop")?;
+    let outcome = runtime.block_on(restore::apply(app, plan, now()));
+    let started = restore::agent_service(app, "start");
+    let revision = outcome?;
+    started?;
+    Ok(revision)
 }
 
 /// `record find`.

@@ -14,6 +14,7 @@ use maekin_rootfs::node::Network;
 
 use super::clock::Clock;
 use super::policy::Policy;
+use super::promote::Promotion;
 use crate::support::stick::{Refused, Stick};
 
 /// What the agent said last.
@@ -162,6 +163,13 @@ pub(super) enum PromptKind {
     LeavePassword,
     /// The word that confirms that: `leave`.
     LeaveSure,
+    /// The admin password, for going on alone.
+    PromotePassword,
+    /// The name of the node that is gone for good, which confirms that.
+    PromoteSure {
+        /// What it risks.
+        promotion: Promotion,
+    },
     /// A new admin password.
     NewPassword,
     /// The same again.

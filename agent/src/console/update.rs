@@ -15,6 +15,7 @@ use maekin_host::tty::Key;
 use super::clock::Clock;
 use super::model::{Bundle, Item, MENU, Model, Page, Presence, Prompt, PromptKind, Snapshot, Sticks};
 use super::presence::News;
+use super::promote::Promotion;
 use super::view;
 use super::worker::Job;
 
@@ -38,6 +39,10 @@ pub(super) enum Event {
     Unlocked { console: usize, right: bool },
     /// A password was checked of somebody who wants this node to leave its cluster.
     MayLeave { console: usize, right: bool },
+    /// The same of somebody who wants this node to go on alone.
+    MayPromote { console: usize, right: bool },
+    /// Whether it can was looked at, for whoever asked on this console.
+    Promotable { console: usize, found: Result<Promotion, String> },
     /// What came of a request.
     Said(String),
     /// A join token was made.
@@ -113,6 +118,15 @@ pub(super) fn update(model: &mut Model, event: Event) -> Vec<Effect> {
                 entry::refuse(model, "The password is another one.")
             }
         }
+        Event::MayPromote { console, right } => {
+            model.checking = None;
+            if right {
+                look_alone(model, console)
+            } else {
+                entry::refuse(model, "The password is another one.")
+            }
+        }
+        Event::Promotable { console, found } => promotable(model, console, found),
         Event::Said(text) => {
             model.message = text;
             vec![]
@@ -277,6 +291,7 @@ fn letter(model: &mut Model, console: usize, c: char) -> Vec<Effect> {
         (Page::Network, 'e') => set_network(model, console),
         (Page::Network, 'c' | 'v') => decide_network(model, c == 'c'),
         (Page::Join, 'l') => leave(model, console),
+        (Page::Cluster, 'g') => go_on_alone(model, console),
         (Page::Cluster, 'b') if member(&model.snapshot) => ask(model, console, PromptKind::Pair),
         (Page::Cluster, 'b') => entry::refuse(model, "Only a member can let others in."),
         (Page::Cluster | Page::Join, 'y' | 'n') => compare(model, console, c == 'y'),
@@ -331,6 +346,38 @@ fn leave(model: &mut Model, console: usize) -> Vec<Effect> {
     }
     let kind = if model.snapshot.locked { PromptKind::LeavePassword } else { PromptKind::LeaveSure };
     ask(model, console, kind)
+}
+
+fn go_on_alone(model: &mut Model, console: usize) -> Vec<Effect> {
+    if model.snapshot.cluster.is_some() {
+        return entry::refuse(
+            model,
+            "The record answers; a node that is gone is removed by `maekin-agent remove`.",
+        );
+    }
+    // Without the agent it is not known whether there is a password.
+    if model.snapshot.locked || model.snapshot.node.is_none() {
+        return ask(model, console, PromptKind::PromotePassword);
+    }
+    look_alone(model, console)
+}
+
+fn look_alone(model: &mut Model, console: usize) -> Vec<Effect> {
+    "Looking whether anybody votes; this takes half a minute.".clone_into(&mut model.message);
+    vec![Effect::Ask(Job::LookAlone { console })]
+}
+
+fn promotable(model: &mut Model, console: usize, found: Result<Promotion, String>) -> Vec<Effect> {
+    match found {
+        // Whoever turned away meanwhile is not asked in the middle of something else.
+        Ok(_) if model.page != Page::Cluster || model.prompt.is_some() => vec![],
+        Ok(promotion) => {
+            model.message.clear();
+            model.scroll = 0;
+            ask(model, console, PromptKind::PromoteSure { promotion })
+        }
+        Err(why) => entry::refuse(model, &format!("This node does not go on alone: {why}")),
+    }
 }
 
 fn set_clock(model: &mut Model, console: usize) -> Vec<Effect> {

@@ -24,6 +24,7 @@ use super::clock::{self, Clock};
 use super::model::{Bundle, Snapshot, Standing, Sticks};
 use super::policy::Policy;
 use super::presence;
+use super::promote;
 use super::update::{Event, trying};
 use crate::cli::machines::plain;
 use crate::cli::window_text;
@@ -88,6 +89,12 @@ pub(super) enum Job {
     LeavePassword { console: usize, password: String },
     /// Leave the cluster.
     Leave,
+    /// Is this the admin password? It is asked for somebody who wants this node to go on alone.
+    PromotePassword { console: usize, password: String },
+    /// Can this node go on alone?
+    LookAlone { console: usize },
+    /// Go on without the node of this name.
+    GoOnAlone { name: String },
     /// Make a join token for one node.
     MakeToken,
     /// How is the clock?
@@ -252,6 +259,20 @@ async fn carry_out(long: &Long, target: &Target, job: Job) -> Option<Event> {
                 Ok(_) => "This node left its cluster, and begins anew in a moment.".to_owned(),
                 Err(e) => chain(&e),
             }))
+        }
+        Job::PromotePassword { console, password } => {
+            let right = checked(&long.settings, &password).await;
+            Some(Event::MayPromote { console, right })
+        }
+        Job::LookAlone { console } => {
+            long.start(move |long| {
+                long.tell(Event::Promotable { console, found: promote::look(&long.settings) });
+            });
+            None
+        }
+        Job::GoOnAlone { name } => {
+            long.start(move |long| long.tell(Event::Said(promote::apply(&long.settings, &name))));
+            None
         }
         Job::BeginPairing { node } => Some(Event::Said(match begin_pairing(target, node).await {
             Ok(open) => format!("Compare the code {} with the console of {}.", open.code, open.name),

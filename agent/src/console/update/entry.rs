@@ -83,6 +83,18 @@ fn entered(model: &mut Model, prompt: Prompt) -> Vec<Effect> {
             vec![Effect::Ask(Job::Leave)]
         }
         PromptKind::LeaveSure => refuse(model, "Nothing was done: `leave` was not typed."),
+        PromptKind::PromotePassword => {
+            model.checking = Some(console);
+            "Checking the password ...".clone_into(&mut model.message);
+            vec![Effect::Ask(Job::PromotePassword { console, password: typed })]
+        }
+        PromptKind::PromoteSure { promotion } if typed == promotion.name => {
+            "Going on alone; this takes a minute.".clone_into(&mut model.message);
+            vec![Effect::Ask(Job::GoOnAlone { name: promotion.name })]
+        }
+        PromptKind::PromoteSure { promotion } => {
+            refuse(model, &format!("Nothing was done: `{}` was not typed.", promotion.name))
+        }
         PromptKind::Pair => {
             let ids: Vec<String> = model.snapshot.waiting().take(2).map(|node| node.id.clone()).collect();
             let only = if let [only] = ids.as_slice() { Some(only.clone()) } else { None };

@@ -403,3 +403,40 @@ fn console_codes_are_compared_and_clusters_left_by_keys() {
     assert_eq!(press(&mut locked, 1, "leave\n"), [""; 0], "another console is not listened to");
     assert_eq!(press(&mut locked, 0, "leave\n"), ["Ask(Leave)"]);
 }
+
+#[test]
+fn console_a_node_goes_on_alone_by_the_name_of_the_lost_one() {
+    let mut model = model(false);
+    model.snapshot.node = Some(node(Membership::Member { cluster_id: "c".into(), cluster: "rack".into() }));
+    assert_eq!(press(&mut model, 0, "3g"), ["Ask(LookAlone { console: 0 })"]);
+    let found = |name: &str| Event::Promotable {
+        console: 0,
+        found: Ok(Promotion { name: name.into(), ..Promotion::default() }),
+    };
+    update(&mut model, Event::Promotable { console: 0, found: Err("a quorum answers".into()) });
+    assert!(model.prompt.is_none() && model.message.contains("a quorum answers"), "{}", model.message);
+    // Name; what is typed; what is asked for.
+    let rows: [(&str, &str, &[&str]); 4] = [
+        ("the name", "node-1\n", &["Ask(GoOnAlone { name: \"node-1\" })"]),
+        ("another name", "node-2\n", &[]),
+        ("nothing", "\n", &[]),
+        ("yes", "yes\n", &[]),
+    ];
+    for (name, keys, want) in rows {
+        update(&mut model, found("node-1"));
+        assert!(model.prompt.is_some(), "{name}");
+        assert_eq!(press(&mut model, 0, keys), want, "{name}");
+        assert!(model.prompt.is_none(), "{name}");
+    }
+    press(&mut model, 0, "1");
+    update(&mut model, found("node-1"));
+    assert!(model.prompt.is_none(), "nobody is asked who turned away");
+
+    model.snapshot.locked = true;
+    let asked = press(&mut model, 0, "3gsecret\n");
+    assert!(asked.iter().any(|effect| effect.contains("PromotePassword")), "{asked:?}");
+    update(&mut model, Event::MayPromote { console: 0, right: false });
+    assert!(model.message.contains("another one"), "a wrong password");
+    let effects = update(&mut model, Event::MayPromote { console: 0, right: true });
+    assert_eq!(effects.len(), 1, "{effects:?}");
+}

@@ -2,11 +2,12 @@
 
 use maekin_api::cluster::{Cluster, Member, MemberState};
 use maekin_api::discovery::DiscoveredState;
-use maekin_api::node::Membership;
+use maekin_api::node::{Membership, Quorum};
 use maekin_api::nodes::NodeState;
 use maekin_api::trust::{PairingInfo, PairingSide};
 
-use super::super::model::{Model, Snapshot};
+use super::super::model::{Model, PromptKind, Snapshot};
+use super::super::promote::Promotion;
 use super::super::worker::TOKEN_MINUTES;
 use super::pages::{field, fields, problem, rule, wrap};
 use super::{Line, Sheet, cut};
@@ -26,6 +27,9 @@ const ADDRESS: usize = 17;
 
 /// Every member, those that are not ready first.
 pub(super) fn members(model: &Model, now: u64) -> Sheet {
+    if let Some(PromptKind::PromoteSure { promotion }) = model.prompt.as_ref().map(|prompt| &prompt.kind) {
+        return alone(promotion);
+    }
     let Some(cluster) = &model.snapshot.cluster else { return absent(&model.snapshot) };
     let ready = cluster.nodes.iter().filter(|m| m.state == MemberState::Ready).count();
     let mut head = vec![
@@ -153,9 +157,42 @@ pub(super) fn ago(seconds: u64) -> String {
 
 fn absent(snapshot: &Snapshot) -> Sheet {
     match &snapshot.node {
-        Some(node) => Sheet { head: vec![], body: standing(&node.membership, &snapshot.problem) },
+        Some(node) => {
+            let mut body = standing(&node.membership, &snapshot.problem);
+            if matches!(node.quorum, Quorum::CutOff { .. }) {
+                let text = "g  go on alone: for the second of two nodes, when the first, which has the only vote, is gone \
+                            for good. It says first what that risks.";
+                body.push(Line::plain(""));
+                body.extend(fields("", text, Line::plain));
+            }
+            Sheet { head: vec![], body }
+        }
         None => Sheet { head: vec![], body: problem(&snapshot.problem) },
     }
+}
+
+/// What a person is to know who has this node go on without the one that voted.
+fn alone(promotion: &Promotion) -> Sheet {
+    let name = cut(&promotion.name, 30);
+    let head = vec![rule(&format!("Going on without {name}")), Line::plain("")];
+    let text = "This node's copy of the record becomes the record, with this node as its only voter.";
+    let mut body = fields("Done", text, Line::plain);
+    body.extend(fields("Lost", &promotion.lost, Line::warn));
+    body.push(Line::plain(""));
+    // In full: it is what has to be typed.
+    body.push(Line::bad(field("Must be off", &promotion.name)));
+    let text = format!(
+        "Its voter was at {}. If it runs, and is only cut off from here, it goes on with a record of its own: there would \
+         be two, and what is changed in its one is lost when it hears of this one. Switch it off, or be sure that it is \
+         destroyed.",
+        cut(&promotion.url, 50)
+    );
+    body.extend(fields("", &text, Line::bad));
+    body.push(Line::plain(""));
+    let text = "If it comes back afterwards, it gives its own record up by itself, and copies this one.";
+    body.extend(fields("Later", text, Line::plain));
+    body.extend(fields("Kept", "what this node has now, as etcd.before beside it", Line::plain));
+    Sheet { head, body }
 }
 
 /// Where this node stands on its way into a cluster, and what can be done about it.

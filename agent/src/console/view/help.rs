@@ -16,6 +16,7 @@ const KEYS: &[(&str, &str)] = &[
     ("Install: a n", "let a machine in, or tell it no, by the code on its screen"),
     ("Join: j k l", "join by a token; make one that lets a node in; leave the cluster"),
     ("Cluster: b", "let in a node that waits, by a code on both consoles"),
+    ("Cluster: g", "go on alone, when the first of two nodes is gone for good"),
     ("Cluster, Join: y n", "the code is the same on the other console, or is not"),
     ("Time: t", "set the clock by hand, where no server answers"),
     ("Support: w", "write a bundle for whoever helps onto a stick"),

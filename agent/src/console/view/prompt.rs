@@ -83,6 +83,13 @@ pub(super) fn line(model: &Model, now: u64) -> Line {
             let name = super::cut(name, 20);
             Line::warn(asked(&format!("To have {name} leave and forget its cluster, type `leave`:"), typed))
         }
+        PromptKind::PromotePassword => {
+            Line::bold(asked("Admin password, to go on alone (Esc to leave):", &stars))
+        }
+        PromptKind::PromoteSure { promotion } => {
+            let lost = super::cut(&promotion.name, 20);
+            Line::warn(asked(&format!("If {lost} is gone for good, type its name (Esc to leave):"), typed))
+        }
         PromptKind::Stick => Line::bold(asked("Which stick, by its number (Enter: 1; Esc to leave):", typed)),
         PromptKind::NewPassword => {
             let text = format!("New admin password, at least {SHORTEST} characters (Esc to leave):");

@@ -1,6 +1,7 @@
 use super::*;
 use crate::console::clock::Clock;
 use crate::console::model::{Bundle, Console, Presence, Prompt, PromptKind, Snapshot, Standing, Sticks};
+use crate::console::promote::Promotion;
 use crate::support::stick::{Refused, Stick};
 use maekin_api::alarm::{Alarm, Severity};
 use maekin_api::boot_drives::{BootDrives, Comparison, Drive, Esp, Half, HalfState, Heal, Proof, State};
@@ -464,6 +465,33 @@ fn console_codes_and_nodes_that_wait_look_as_agreed() {
                    gone; add members until there are three, so that others have one too, or restore the record on \
                    another member from a backup (docs/cluster.md)";
     check("leave-refused", &Model { message: message.into(), ..leaving });
+}
+
+#[test]
+fn console_going_on_alone_says_what_it_risks() {
+    let mut model = Model { page: Page::Cluster, selected: 2, ..whole() };
+    model.snapshot.cluster = None;
+    model.snapshot.problem = "the cluster's record cannot be reached".into();
+    if let Some(node) = &mut model.snapshot.node {
+        node.quorum = maekin_api::node::Quorum::CutOff { since: 999_000 };
+    }
+    check("alone", &model);
+    let prompt = |kind, typed: &str| Some(Prompt { console: 0, kind, typed: typed.into() });
+    check(
+        "alone-password",
+        &Model { prompt: prompt(PromptKind::PromotePassword, "secret"), ..model.clone() },
+    );
+    let promotion = Promotion {
+        name: "node-1".into(),
+        url: "https://10.77.0.1:2379".into(),
+        lost: "this node's copy goes up to revision 4711; what the first node said yes to after that is lost"
+            .into(),
+    };
+    let sure = |promotion, typed| prompt(PromptKind::PromoteSure { promotion }, typed);
+    check("alone-sure", &Model { prompt: sure(promotion.clone(), "node"), ..model.clone() });
+    let long =
+        Promotion { name: "x".repeat(63), url: format!("https://[{}]:2379", "2001:".repeat(8)), ..promotion };
+    check("worst-alone-sure", &Model { prompt: sure(long, ""), ..model });
 }
 
 /// Members with names and addresses of every length, each third one away.
