@@ -113,7 +113,8 @@ fn assembly_whichever_node_loses_power_at_whatever_moment() {
     if !maekin_lab::possible("assembly_whichever_node_loses_power_at_whatever_moment") {
         return;
     }
-    sweep(1..=6, 3, |seed| assemble(3, Fails::Some(1), seed));
+    // `assembly_whoever_loses_power_in_a_long_sweep` does many more.
+    sweep(1..=3, 3, |seed| assemble(3, Fails::Some(1), seed));
 }
 
 #[test]

@@ -16,7 +16,7 @@ use crate::pace;
 use crate::switch::{Switch, address};
 
 /// How often is looked whether what is waited for is so.
-pub const EVERY: Duration = Duration::from_millis(100);
+pub const EVERY: Duration = Duration::from_millis(250);
 /// How long one question may take that is asked again when it fails.
 const SHORT: Duration = Duration::from_secs(3);
 /// Up to so many nodes find each other by ARP; more of them are told, see [`Switch::introduce`].

@@ -19,7 +19,7 @@ use maekin_api::power::{Method, PowerInfo, PowerSettings, SetPower};
 /// Operations on one key before the clients go on to the next: the checker's time grows with their number.
 const PER_KEY: u64 = 40;
 /// What a client pauses between two operations, and after one that was not answered.
-const PAUSE: Duration = Duration::from_millis(40);
+const PAUSE: Duration = Duration::from_millis(100);
 const AFTER_NONE: Duration = Duration::from_millis(200);
 /// How long the values may take to be read at the end.
 const LIMIT: Duration = Duration::from_secs(60);
