@@ -54,6 +54,7 @@ fn sizes_are_within_their_budget() {
 }
 
 #[test]
+#[ignore = "long: builds every layer of the image again"]
 fn another_build_gives_the_same_bytes() {
     let release = Release::find().unwrap();
     let again = out().join("t/image-again");

@@ -57,6 +57,7 @@ fn wait_whole(rack: &TestRack) {
 }
 
 #[test]
+#[ignore = "long: a chain of starts"]
 fn the_newer_half_wins_and_split_halves_are_not_touched() {
     let fixture = Fixture::get(Firmware::Bios, TOOL.as_ref()).unwrap();
     let mut rack = fixture.clone_into("mirror-halves", &Plan::single(Firmware::Bios), TOOL.as_ref()).unwrap();

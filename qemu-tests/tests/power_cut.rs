@@ -178,16 +178,19 @@ fn one_drive_marked_starts_the_old_bios() {
 }
 
 #[test]
+#[ignore = "long: one of the states that are judged in every run, started"]
 fn one_drive_unbootable_starts_the_old_uefi() {
     boots("one-unbootable", Which::Again, Firmware::Uefi, at(|l| l.one_unbootable, Loss::Nothing));
 }
 
 #[test]
+#[ignore = "long: one of the states that are judged in every run, and an installation"]
 fn in_the_middle_installs_again_uefi() {
     boots("middle", Which::Again, Firmware::Uefi, at(|l| l.middle, Loss::Some(SEED)));
 }
 
 #[test]
+#[ignore = "long: one of the states that are judged in every run, and an installation"]
 fn right_before_the_commit_installs_again_bios() {
     boots("before-commit", Which::Fresh, Firmware::Bios, at(|l| l.before_commit, Loss::Nothing));
 }
@@ -198,6 +201,7 @@ fn between_the_commits_of_the_esps_starts_the_new_uefi() {
 }
 
 #[test]
+#[ignore = "long: one of the states that are judged in every run, started"]
 fn between_the_commits_of_the_boot_code_starts_the_new_bios() {
     boots("one-mbr", Which::Again, Firmware::Bios, at(|l| l.one_mbr, Loss::Everything));
 }
