@@ -9,8 +9,8 @@ use maekin_host::file;
 use crate::workspace;
 
 const MIB: u64 = 1 << 20;
-/// What QEMU takes beside a node's own memory.
-const QEMU_MIB: u64 = 300;
+/// What QEMU takes beside a node's own memory: translated code, above all (`Accel::option`).
+const QEMU_MIB: u64 = 450;
 /// What a node's drives and stick come to on the host after an install.
 const NODE_DISK_MIB: u64 = 2500;
 
