@@ -7,7 +7,7 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`journal`] | follows the journal |
-//! | [`format`] | an entry as a message (RFC 5424; pure) |
+//! | [`mod@format`] | an entry as a message (RFC 5424; pure) |
 //! | [`send`] | the way to the server |
 
 mod format;
