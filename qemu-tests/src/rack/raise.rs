@@ -16,6 +16,8 @@ use crate::release::Release;
 const NODE_LIMIT: Duration = Duration::from_secs(5 * 60);
 /// From the agent's word that it is ready to its API's answer.
 const API_LIMIT: Duration = Duration::from_secs(30);
+/// How often a node is asked how far it is: each time is a TLS handshake, which a translated guest feels.
+const ASK_EVERY: Duration = Duration::from_secs(3);
 /// From the first node's readiness to its install master's.
 const MASTER_LIMIT: Duration = Duration::from_secs(60);
 /// From the last node's readiness to every node knowing of it.
@@ -159,7 +161,7 @@ impl Rack {
         let names: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
         let what = format!("the install master of {} to serve", names.join(" or "));
         let mut last = Vec::new();
-        let served = wait::until(&what, self.limit(MASTER_LIMIT), Duration::from_secs(1), || {
+        let served = wait::until(&what, self.limit(MASTER_LIMIT), ASK_EVERY, || {
             last.clear();
             nodes.iter().find(|node| match self.api(node).and_then(|api| api.node()) {
                 Ok(said) if said.install_master == InstallMaster::Serving => true,
@@ -182,7 +184,7 @@ impl Rack {
     fn wait_members(&self, names: &[&str], limit: Duration) -> anyhow::Result<()> {
         let what = format!("each of {} to list {} ready members", names.join(", "), names.len());
         let mut last = String::new();
-        let all = wait::until(&what, self.limit(limit), Duration::from_secs(1), || {
+        let all = wait::until(&what, self.limit(limit), ASK_EVERY, || {
             for name in names {
                 match self.ready_members(name) {
                     Ok(count) if count == names.len() => {}
