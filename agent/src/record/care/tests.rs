@@ -94,8 +94,14 @@ async fn record_full_of_old_values_takes_writes_again() {
     look(&app, &record, now()).await;
     let alarms: Vec<_> = app.record_care.alarms().into_iter().map(|a| a.id).collect();
     assert!(alarms.contains(&"record-full".to_owned()), "{alarms:?}");
-    tidy(&app, &record).await.unwrap();
-    assert!(write().await.is_ok(), "there is room again");
+    // etcd raises its alarm beside its answer: it may come after it was taken back for the first time.
+    let mut turns = 0;
+    loop {
+        tidy(&app, &record).await.unwrap();
+        let Err(e) = write().await else { break };
+        turns += 1;
+        assert!(turns < 10, "there is room again: {e}");
+    }
     look(&app, &record, now()).await;
     assert!(app.record_care.alarms().is_empty(), "{:?}", app.record_care.alarms());
     let kept = WindowValue { until: 1, left: 2 };
