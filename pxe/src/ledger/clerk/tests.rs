@@ -31,7 +31,7 @@ impl Ledger for Fake {
                 let mut entries = self.entries.lock().unwrap();
                 entries.extend(change.held.iter().map(|h| (h.ip, h.mac.clone())));
                 change.freed.iter().for_each(|ip| drop(entries.remove(ip)));
-                Ok(Duration::from_secs(10))
+                Ok(Duration::from_secs(120)) // longer than any test, on a busy machine too
             }
             SILENT => Err(LedgerError::Unavailable("silent".to_owned())),
             _ => Err(LedgerError::NotLeading),
