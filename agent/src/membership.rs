@@ -27,6 +27,7 @@ use std::time::Duration;
 use maekin_host::file::{FileError, read_text, write_atomic};
 use maekin_host::links::probe_links;
 use maekin_rootfs::node::{ClusterIntent, NodeConfig};
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Member};
@@ -168,19 +169,29 @@ impl MembershipFile {
     }
 
     fn load(path: &Path) -> Result<Option<Self>, MembershipError> {
-        if !path.exists() {
-            return Ok(None);
-        }
-        let text = read_text(path, 64 << 10)?;
-        let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
-        serde_json::from_str(&text).map(Some).map_err(damaged)
+        load_file(path)
     }
 
     fn store(&self, path: &Path) -> Result<(), MembershipError> {
-        let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
-        let text = serde_json::to_vec_pretty(self).map_err(damaged)?;
-        Ok(write_atomic(path, &text, 0o644)?)
+        store_file(path, self)
     }
+}
+
+/// What one of this node's own files of its membership has, as JSON; `None` where there is none.
+fn load_file<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, MembershipError> {
+    if !path.exists() {
+        return Ok(None);
+    }
+    let text = read_text(path, 64 << 10)?;
+    let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
+    serde_json::from_str(&text).map(Some).map_err(damaged)
+}
+
+/// Writes such a file.
+fn store_file(path: &Path, value: &impl Serialize) -> Result<(), MembershipError> {
+    let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
+    let text = serde_json::to_vec_pretty(value).map_err(damaged)?;
+    Ok(write_atomic(path, &text, 0o644)?)
 }
 
 /// The cluster that this node is a member of, by its own files; `None` before it was let in.

@@ -7,7 +7,7 @@ use maekin_host::cmd::{Cmd, CmdError};
 use maekin_host::file::{read_text, write_atomic};
 use serde::{Deserialize, Serialize};
 
-use super::MembershipError;
+use super::{MembershipError, load_file, store_file};
 use crate::app::App;
 use crate::node_info::Own;
 
@@ -34,19 +34,11 @@ impl VoterFile {
     }
 
     pub(super) fn load(app: &App) -> Result<Option<Self>, MembershipError> {
-        let path = Self::path(app);
-        if !path.exists() {
-            return Ok(None);
-        }
-        let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
-        serde_json::from_str(&read_text(&path, 64 << 10)?).map(Some).map_err(damaged)
+        load_file(&Self::path(app))
     }
 
     pub(super) fn store(&self, app: &App) -> Result<(), MembershipError> {
-        let path = Self::path(app);
-        let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
-        let text = serde_json::to_vec_pretty(self).map_err(damaged)?;
-        Ok(write_atomic(&path, &text, 0o644)?)
+        store_file(&Self::path(app), self)
     }
 
     /// Forgets it, and everything that the voter had.

@@ -18,11 +18,11 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use maekin_host::cmd::{Cmd, CmdError};
-use maekin_host::file::{FileError, copy_tree, exchange, read_text, write_atomic};
+use maekin_host::file::{FileError, copy_tree, exchange, read_text};
 use serde::{Deserialize, Serialize};
 
 use super::etcd::{self, VoterFile};
-use super::{MembershipError, MembershipFile, RECORD_PAUSE, RECORD_TRIES};
+use super::{MembershipError, MembershipFile, RECORD_PAUSE, RECORD_TRIES, load_file, store_file};
 use crate::app::App;
 use crate::node_info::{Own, own_address};
 use crate::pki::identity::Credentials;
@@ -78,25 +78,6 @@ struct Note {
     /// How often the record was put back by then: else this node would take its own for a later one than it knew.
     #[serde(default)]
     restored: u64,
-}
-
-impl Note {
-    fn damaged(path: &Path) -> impl FnOnce(serde_json::Error) -> MembershipError {
-        let path = path.display().to_string();
-        move |source| MembershipError::Damaged { path, source }
-    }
-
-    fn load(path: &Path) -> Result<Option<Self>, MembershipError> {
-        if !path.exists() {
-            return Ok(None);
-        }
-        serde_json::from_str(&read_text(path, 64 << 10)?).map(Some).map_err(Self::damaged(path))
-    }
-
-    fn store(&self, path: &Path) -> Result<(), MembershipError> {
-        let text = serde_json::to_vec_pretty(self).map_err(Self::damaged(path))?;
-        Ok(write_atomic(path, &text, 0o644)?)
-    }
 }
 
 /// What [`prepare`] made.
@@ -203,7 +184,7 @@ pub(super) async fn prepare(app: &App, plan: &Plan, now: u64) -> Result<Prepared
     etcd::stop(app).await?;
     let outcome = match outcome {
         // It goes with the directory, so that whoever starts after a power cut knows what became of it.
-        Ok(prepared) => prepared.note.store(&new.join(NOTE)).map(|()| prepared).map_err(Into::into),
+        Ok(prepared) => store_file(&new.join(NOTE), &prepared.note).map(|()| prepared).map_err(Into::into),
         Err(e) => Err(e),
     };
     if outcome.is_err() {
@@ -329,7 +310,7 @@ fn take_note(app: &App, note: &Note) -> Result<(), RestoreError> {
 /// [`RestoreError`].
 pub(super) async fn resume(app: &App) -> Result<(), RestoreError> {
     end_copy(app).await?;
-    match Note::load(&etcd::data(app).join(NOTE))? {
+    match load_file::<Note>(&etcd::data(app).join(NOTE))? {
         Some(note) => take_note(app, &note),
         None => Ok(()),
     }

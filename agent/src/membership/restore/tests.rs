@@ -11,6 +11,7 @@ use crate::membership;
 use crate::record::values::WindowValue;
 use crate::testing::{EndEtcd, agent, have_etcd, restarted};
 use maekin_host::cmd::exists;
+use maekin_host::file::write_atomic;
 
 const LIMIT: Duration = Duration::from_secs(60);
 
