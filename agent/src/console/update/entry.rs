@@ -54,11 +54,7 @@ fn longest(kind: &PromptKind) -> usize {
 fn entered(model: &mut Model, prompt: Prompt) -> Vec<Effect> {
     let Prompt { console, kind, typed } = prompt;
     match kind {
-        PromptKind::Password => {
-            model.checking = Some(console);
-            "Checking the password ...".clone_into(&mut model.message);
-            vec![Effect::Ask(Job::Password { console, password: typed })]
-        }
+        PromptKind::Password => check(model, console, Job::Password { console, password: typed }),
         PromptKind::NetworkPassword => {
             "Checking the password ...".clone_into(&mut model.message);
             vec![Effect::Ask(Job::Unlock { console, password: typed })]
@@ -73,20 +69,14 @@ fn entered(model: &mut Model, prompt: Prompt) -> Vec<Effect> {
             vec![Effect::Ask(Job::SetNetwork { network })]
         }
         PromptKind::NetworkSure { .. } => refuse(model, "Nothing was changed: `try` was not typed."),
-        PromptKind::LeavePassword => {
-            model.checking = Some(console);
-            "Checking the password ...".clone_into(&mut model.message);
-            vec![Effect::Ask(Job::LeavePassword { console, password: typed })]
-        }
+        PromptKind::LeavePassword => check(model, console, Job::LeavePassword { console, password: typed }),
         PromptKind::LeaveSure if typed == WORD => {
             "Leaving; this takes a moment.".clone_into(&mut model.message);
             vec![Effect::Ask(Job::Leave)]
         }
         PromptKind::LeaveSure => refuse(model, "Nothing was done: `leave` was not typed."),
         PromptKind::PromotePassword => {
-            model.checking = Some(console);
-            "Checking the password ...".clone_into(&mut model.message);
-            vec![Effect::Ask(Job::PromotePassword { console, password: typed })]
+            check(model, console, Job::PromotePassword { console, password: typed })
         }
         PromptKind::PromoteSure { promotion } if typed == promotion.name => {
             "Going on alone; this takes a minute.".clone_into(&mut model.message);
@@ -166,6 +156,13 @@ fn entered(model: &mut Model, prompt: Prompt) -> Vec<Effect> {
         }
         PromptKind::Confirm(word) => refuse(model, &format!("Nothing was done: `{word}` was not typed.")),
     }
+}
+
+/// Has a password checked, for this console.
+fn check(model: &mut Model, console: usize, job: Job) -> Vec<Effect> {
+    model.checking = Some(console);
+    "Checking the password ...".clone_into(&mut model.message);
+    vec![Effect::Ask(job)]
 }
 
 /// The last question before another network is tried.
