@@ -455,7 +455,7 @@ async fn look(settings: &Settings, target: &Target) -> Snapshot {
 
 #[cfg(test)]
 mod tests {
-    use super::super::view::tests::{pairing, quiet};
+    use super::super::view::tests::{cluster::pairing, quiet};
     use super::*;
 
     #[test]
