@@ -24,7 +24,7 @@ const MOMENT: UnixTime = UnixTime::since_unix_epoch(Duration::from_secs(1_780_27
 /// # Errors
 /// [`Error`] when the crypto provider offers no TLS version, which `ring` does.
 pub fn client_config(ca_sha256: &str) -> Result<ClientConfig, Error> {
-    let pinned = PinnedCa { ca_sha256: ca_sha256.to_owned(), ageless: true };
+    let pinned = PinnedCa { cas: vec![ca_sha256.to_owned()], ageless: true };
     Ok(client_by(pinned)?.with_no_client_auth())
 }
 
@@ -34,7 +34,7 @@ pub fn client_config(ca_sha256: &str) -> Result<ClientConfig, Error> {
 /// # Errors
 /// As [`client_config`].
 pub fn client_config_by_the_clock(ca_sha256: &str) -> Result<ClientConfig, Error> {
-    let pinned = PinnedCa { ca_sha256: ca_sha256.to_owned(), ageless: false };
+    let pinned = PinnedCa { cas: vec![ca_sha256.to_owned()], ageless: false };
     Ok(client_by(pinned)?.with_no_client_auth())
 }
 
@@ -47,8 +47,19 @@ pub fn client_config_as(
     chain: Vec<CertificateDer<'static>>,
     key: PrivateKeyDer<'static>,
 ) -> Result<ClientConfig, Error> {
-    let pinned = PinnedCa { ca_sha256: ca_sha256.to_owned(), ageless: true };
-    client_by(pinned)?.with_client_auth_cert(chain, key)
+    client_config_among(vec![ca_sha256.to_owned()], chain, key)
+}
+
+/// The same for one that trusts any of several CAs, by their fingerprints: while its cluster changes its own.
+///
+/// # Errors
+/// As [`client_config_as`].
+pub fn client_config_among(
+    cas: Vec<String>,
+    chain: Vec<CertificateDer<'static>>,
+    key: PrivateKeyDer<'static>,
+) -> Result<ClientConfig, Error> {
+    client_by(PinnedCa { cas, ageless: true })?.with_client_auth_cert(chain, key)
 }
 
 /// Whether `ca` signed `cert`, for a server of this name, whatever the time is.
@@ -99,19 +110,26 @@ fn sha256_hex(bytes: &[u8]) -> String {
 
 #[derive(Debug)]
 struct PinnedCa {
-    ca_sha256: String,
+    /// Fingerprints of the CAs that are trusted.
+    cas: Vec<String>,
     /// Whether the time counts for nothing.
     ageless: bool,
 }
 
 impl Judge for PinnedCa {
     fn judge(&self, shown: &Shown<'_>) -> Result<(), Error> {
-        let pinned = shown.others.iter().find(|cert| sha256_hex(cert) == self.ca_sha256);
-        let ca = pinned.ok_or(Error::InvalidCertificate(CertificateError::UnknownIssuer))?;
-        if self.ageless {
-            return verify_ageless(ca, shown.provider, shown.cert, shown.name);
+        let mut outcome = Err(Error::InvalidCertificate(CertificateError::UnknownIssuer));
+        for ca in shown.others.iter().filter(|cert| self.cas.contains(&sha256_hex(cert))) {
+            outcome = if self.ageless {
+                verify_ageless(ca, shown.provider, shown.cert, shown.name)
+            } else {
+                let verifier = verifier(ca, shown.provider)?;
+                verifier.verify_server_cert(shown.cert, &[], shown.name, &[], shown.now).map(drop)
+            };
+            if outcome.is_ok() {
+                break;
+            }
         }
-        let verifier = verifier(ca, shown.provider)?;
-        verifier.verify_server_cert(shown.cert, &[], shown.name, &[], shown.now).map(drop)
+        outcome
     }
 }
