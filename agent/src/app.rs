@@ -28,7 +28,6 @@ use crate::maintenance;
 use crate::metrics::Metrics;
 use crate::network;
 use crate::node_info::Own;
-use crate::pki::ca::Ca;
 use crate::pki::identity::NodeKey;
 use crate::power;
 use crate::record::care::Care;
@@ -114,8 +113,8 @@ pub(crate) struct Member {
     pub(crate) record: Record,
     /// The cluster.
     pub(crate) cluster: ClusterValue,
-    /// The CA, where this node made the cluster; others find it in the record.
-    pub(crate) ca: Option<Arc<Ca>>,
+    /// Fingerprint of the cluster's CA, by which others know its members at this moment.
+    pub(crate) pin: RwLock<String>,
     /// The cluster's sealing keys; none on a member that joined through one that had none, until it hears of it.
     pub(crate) seal: Ring,
     /// Our place on the cluster's network.
@@ -331,7 +330,17 @@ impl App {
 impl Member {
     /// Whether this node could sign others in, were it to have a voter.
     pub(crate) fn can_sign(&self) -> bool {
-        self.ca.is_some() || self.seal.current().is_some()
+        self.seal.current().is_some()
+    }
+
+    /// Fingerprint of the cluster's CA, by which others know its members at this moment.
+    pub(crate) fn ca_sha256(&self) -> String {
+        self.pin.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Others know its members by this one from now on.
+    pub(crate) fn set_ca_sha256(&self, pin: &str) {
+        pin.clone_into(&mut self.pin.write().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Where new nodes are to ask: those that can sign first, ourselves before others.
@@ -343,6 +352,6 @@ impl Member {
             self.record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|n| n.value).collect();
         nodes.sort_by_key(|n| (!n.signer, n.id != own_id, n.name.clone()));
         let urls = nodes.into_iter().map(|n| n.url).collect();
-        Ok(Masters { urls, ca_sha256: self.cluster.ca_sha256.clone() })
+        Ok(Masters { urls, ca_sha256: self.ca_sha256() })
     }
 }

@@ -94,7 +94,7 @@ impl Keeper {
 
     /// Nodes that wait, and members of other clusters.
     pub(crate) fn list(&self, app: &App) -> Vec<Discovered> {
-        let own_ca = app.member().map(|m| digits(&m.cluster.ca_sha256, CA)).unwrap_or_default();
+        let own_ca = app.member().map(|m| digits(&m.ca_sha256(), CA)).unwrap_or_default();
         let (at, wall) = (self.at().as_secs(), now());
         let told = |entry: Entry| Discovered {
             id: entry.notice.id,
@@ -127,7 +127,7 @@ fn role(app: &App) -> Role {
         Ok(member) => {
             let cluster = &member.cluster;
             Role {
-                says: Some(notice(DiscoveredState::Member, &cluster.name, &cluster.ca_sha256)),
+                says: Some(notice(DiscoveredState::Member, &cluster.name, &member.ca_sha256())),
                 asks: true,
             }
         }

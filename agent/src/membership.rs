@@ -20,8 +20,9 @@ pub(crate) mod restore;
 pub(crate) mod signer;
 pub(crate) mod voters;
 
+use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use maekin_host::file::{FileError, read_text, write_atomic};
@@ -35,14 +36,14 @@ use crate::clock::now;
 use crate::errors::chain;
 use crate::node_info::{Own, own_address, ports, url};
 use crate::pki::PkiError;
-use crate::pki::ca::Ca;
 use crate::provision;
 use crate::record::keys::{self, under};
 use crate::record::values::{ClusterValue, NodeValue, ReplacedValue};
 use crate::record::{Change, Record, RecordError};
 use crate::sealed::SealError;
 use crate::sealed::keyring::Ring;
-use crate::tls::{self, TlsError};
+use crate::tls::TlsError;
+use crate::trust::ca_change::{self, back::Back};
 use crate::trust::invitation::Invitation;
 use crate::trust::renew;
 use crate::trust::values::RemovedValue;
@@ -134,6 +135,16 @@ pub(crate) enum MembershipError {
         /// Who has it now.
         by: String,
     },
+    /// The record's CA is none that we trust.
+    #[error(
+        "the record's CA is {found}, and this node trusts {own}; it follows a change in a moment, or not at all"
+    )]
+    OtherCa {
+        /// Fingerprint of the record's.
+        found: String,
+        /// Of ours.
+        own: String,
+    },
     /// The record is another cluster's.
     #[error("the record belongs to cluster {found}, and this node to {own}")]
     OtherCluster {
@@ -160,12 +171,21 @@ pub(crate) struct MembershipFile {
     /// How often the record was put back.
     #[serde(default)]
     restored: u64,
+    /// Digests of their keys, by where their APIs are: by these a node knows them when it comes back after the
+    /// cluster's CA was changed.
+    #[serde(default)]
+    keys: BTreeMap<String, String>,
 }
 
 impl MembershipFile {
     /// Where other members' APIs are, as they were last.
     pub(crate) fn members(path: &Path) -> Vec<String> {
         Self::load(path).ok().flatten().map(|file| file.members).unwrap_or_default()
+    }
+
+    /// The same, each with the digest of its key.
+    pub(crate) fn known(path: &Path) -> BTreeMap<String, String> {
+        Self::load(path).ok().flatten().map(|file| file.keys).unwrap_or_default()
     }
 
     fn load(path: &Path) -> Result<Option<Self>, MembershipError> {
@@ -182,7 +202,7 @@ fn load_file<T: DeserializeOwned>(path: &Path) -> Result<Option<T>, MembershipEr
     if !path.exists() {
         return Ok(None);
     }
-    let text = read_text(path, 64 << 10)?;
+    let text = read_text(path, 1 << 20)?;
     let damaged = |source| MembershipError::Damaged { path: path.display().to_string(), source };
     serde_json::from_str(&text).map(Some).map_err(damaged)
 }
@@ -215,11 +235,13 @@ pub(crate) async fn run(app: Arc<App>) {
             // Its own voter ends, too, where it was taken out meanwhile.
             Err(e @ (MembershipError::Record(_) | MembershipError::Service(_))) => {
                 // It refuses removed members without a word; the others' APIs have one.
-                let gone = crate::trust::whether_removed(&app).await;
-                if gone.is_some() && crate::trust::leaving::resume(&app) {
-                    return;
-                }
-                app.set_error(&gone.unwrap_or_else(|| chain(&e)));
+                let why = match crate::trust::wonder(&app).await {
+                    Back::Renewed => continue,
+                    Back::Removed(_) if crate::trust::leaving::resume(&app) => return,
+                    Back::Removed(why) | Back::Refused(why) => why,
+                    Back::Nobody => chain(&e),
+                };
+                app.set_error(&why);
             }
             Err(MembershipError::Removed(_)) if crate::trust::leaving::resume(&app) => return,
             Err(MembershipError::Waiting) => app.set_step(WAITING),
@@ -236,16 +258,19 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     app.set_step("waiting for an address on the cluster's network");
     let links = probe_links().unwrap_or_default();
     let own = own_address(&app.network.in_force(), &links).ok_or(MembershipError::NoAddress)?;
+    let invitation = Invitation::current(&app.settings, &app.config.cluster)?;
     let (credentials, file) = match &app.config.cluster {
-        ClusterIntent::Create { name } => create::ensure(app, name, &own)?,
-        intent => join::ensure(app, Invitation::current(&app.settings, intent)?, &own).await?,
+        ClusterIntent::Create { name } if !join::is_anew(app, invitation.as_ref())? => {
+            create::ensure(app, name, &own)?
+        }
+        _ => join::ensure(app, invitation, &own).await?,
     };
     let credentials = renew::ensure_usable(app, credentials, &file.members, &own).await?;
-    app.tls.set(tls::member(&app.key, &credentials)?);
+    ca_change::serve(app, &credentials)?;
     restore::resume(app).await.map_err(|e| MembershipError::Unfinished(Box::new(e)))?;
     let file = MembershipFile::load(&app.settings.membership())?.unwrap_or(file);
     let seal = Ring::load(&app.settings.pki())?;
-    let ca = Ca::load(&app.settings.pki())?.map(Arc::new);
+    let ca = signer::on_disk(app)?;
     let makes = matches!(app.config.cluster, ClusterIntent::Create { .. });
     let voter = etcd::VoterFile::load(app)?;
     let local = etcd::local_url(app);
@@ -285,9 +310,9 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     }
     app.set_step("connecting to the cluster's record");
     let record = Record::connect(&endpoints, &app.key, &credentials).await?;
-    let cluster = match &ca {
-        Some(ca) if makes => create::ensure_recorded(&record, &file, ca).await?,
-        _ => read_cluster(app, &record).await?,
+    let cluster = match credentials.issuer().filter(|_| makes && !file.made) {
+        Some(ca) => create::ensure_recorded(&record, &file, ca.sha256).await?,
+        None => read_cluster(app, &record).await?,
     };
     if cluster.id != file.cluster_id {
         return Err(MembershipError::OtherCluster { found: cluster.id, own: file.cluster_id });
@@ -307,11 +332,11 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     voters::write_down(app, voter.as_ref(), &own, &voters)?;
     let peer_url = etcd::peer_url(app, &own);
     let votes = voters.iter().any(|v| v.is_at(&app.node_id, &peer_url) && !v.learner);
-    let opens = ca.is_some() || seal.current().is_some();
-    ensure_node(app, &record, &own, votes, opens, &seal).await?;
+    ensure_node(app, &record, &own, votes, seal.current().is_some(), &seal).await?;
     erase_secret(&app.settings.node_file())?;
     Invitation::forget(&app.settings);
-    Ok(Member { record, cluster, ca, seal, own })
+    let pin = RwLock::new(cluster.ca_sha256.clone());
+    Ok(Member { record, cluster, pin, seal, own })
 }
 
 async fn read_cluster(app: &App, record: &Record) -> Result<ClusterValue, MembershipError> {
@@ -393,6 +418,7 @@ fn own_entry(
         peer_url: etcd::peer_url(app, own),
         gossip: std::net::SocketAddr::new(own.address, app.settings.gossip_port).to_string(),
         seals: seal.ids(),
+        cas: app.trust.ca.acks(),
         macs: ports(&probe_links().unwrap_or_default()),
     }
 }

@@ -3,9 +3,11 @@
 //! | module | job |
 //! | --- | --- |
 //! | [`ca`] | the cluster's certificate authority |
+//! | [`bundle`] | those that a node trusts |
 //! | [`identity`] | this node's key, request and certificate |
 //! | [`peer`] | what a verified certificate says about its bearer |
 
+pub(crate) mod bundle;
 pub(crate) mod ca;
 pub(crate) mod identity;
 pub(crate) mod peer;

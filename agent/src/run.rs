@@ -124,6 +124,9 @@ async fn live(app: Arc<App>) {
         tokio::select! {
             () = work(&app, &member) => return,
             () = network::moved(&app, &member) => app.set_away("this node's address has changed"),
+            () = app.trust.ca.anew.notified() => {
+                app.set_away("the cluster's CA was changed while this node was away");
+            }
         }
     }
 }

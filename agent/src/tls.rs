@@ -13,10 +13,9 @@ use rustls::{
     ServerConfig, SignatureScheme,
 };
 
-use crate::pki::SERVER_NAME;
-use crate::pki::peer::parse_key;
-
+use crate::pki::bundle::Bundle;
 use crate::pki::identity::{Credentials, NodeKey};
+use crate::pki::peer::parse_key;
 
 /// A TLS configuration could not be made from our own files.
 #[derive(Debug, thiserror::Error)]
@@ -38,9 +37,25 @@ pub(crate) enum TlsError {
 /// # Errors
 /// [`TlsError`].
 pub(crate) fn member(key: &NodeKey, credentials: &Credentials) -> Result<ServerConfig, TlsError> {
-    let ca = certificate(&credentials.ca, "CA certificate")?;
+    member_knowing(key, credentials, &Bundle::default())
+}
+
+/// The same, that lets certificates of CAs in that the cluster has given up: what little they are good for is decided
+/// elsewhere ([`crate::trust::known::Lapsed`]).
+///
+/// # Errors
+/// [`TlsError`].
+pub(crate) fn member_knowing(
+    key: &NodeKey,
+    credentials: &Credentials,
+    former: &Bundle,
+) -> Result<ServerConfig, TlsError> {
+    let trusted = credentials.bundle().map_err(|_| TlsError::Pem("CA certificate"))?;
+    let ca = credentials.issuer().ok_or(TlsError::Pem("CA certificate"))?.der;
     let mut roots = RootCertStore::empty();
-    roots.add(ca.clone())?;
+    for known in trusted.iter().chain(former.iter()) {
+        roots.add(known.der.clone())?;
+    }
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
         .allow_unauthenticated()
@@ -75,10 +90,33 @@ pub(crate) fn shown(
     Ok((vec![certificate(&credentials.cert, "certificate")?], private(key)?))
 }
 
-/// Whether the CA of `credentials` signed their certificate.
+/// Whether a CA of `credentials` signed their certificate.
 pub(crate) fn signed(credentials: &Credentials) -> bool {
-    let (ca, cert) = (certificate(&credentials.ca, "CA"), certificate(&credentials.cert, "certificate"));
-    ca.ok().zip(cert.ok()).is_some_and(|(ca, cert)| pin::signed(&ca, &cert, SERVER_NAME))
+    credentials.issuer().is_some()
+}
+
+/// Client side towards members: they show a certificate of a CA that we trust, and we show ours.
+///
+/// # Errors
+/// [`TlsError`].
+pub(crate) fn to_members(key: &NodeKey, credentials: &Credentials) -> Result<ClientConfig, TlsError> {
+    let trusted = credentials.bundle().map_err(|_| TlsError::Pem("CA certificate"))?;
+    let (shown, key) = shown(key, credentials)?;
+    Ok(pin::client_config_among(trusted.fingerprints(), shown, key)?)
+}
+
+/// Client side towards the member with the key of this digest, whoever signed its certificate; we show ours.
+///
+/// # Errors
+/// [`TlsError`].
+pub(crate) fn to_member_with(
+    key: &NodeKey,
+    credentials: &Credentials,
+    key_sha256: &str,
+) -> Result<ClientConfig, TlsError> {
+    let (shown, key) = shown(key, credentials)?;
+    let judge = ExactKey { key_sha256: Some(key_sha256.to_owned()) };
+    Ok(pin::client_by(judge)?.with_client_auth_cert(shown, key)?)
 }
 
 /// Client side towards a node that is no member: its server has to have the key of this digest, or any. The key itself is

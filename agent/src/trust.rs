@@ -8,12 +8,14 @@
 //! | [`pairing`] | a code of six digits, compared on two consoles |
 //! | [`issue`], [`renew`] | certificates of nodes: made, renewed |
 //! | [`removal`], [`revoke`], [`crl`] | members that are none any more, and what they had |
+//! | [`ca_change`] | another CA after a removal |
 //! | [`leaving`] | a member that leaves by itself |
 //! | [`known`] | which certificates are good for something |
 //! | [`clock`] | a clock that is certainly wrong |
 //! | [`events`] | refusals, where they are found again |
 //! | [`routes`] | all that in the API |
 
+pub(crate) mod ca_change;
 pub(crate) mod clock;
 pub(crate) mod crl;
 pub(crate) mod events;
@@ -34,18 +36,17 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use maekin_api::WHOAMI;
-use maekin_host::pin;
 use tokio::sync::Notify;
 
 use crate::app::{App, Member};
 use crate::errors::chain;
 use crate::http::client::{ClientError, Target};
 use crate::membership::MembershipFile;
-use crate::pki::ca::fingerprint;
 use crate::pki::identity::Credentials;
 use crate::pki::peer::PeerNode;
 use crate::record::look::Look;
 use crate::tls;
+use ca_change::back::Back;
 use known::{Known, Standing};
 use pairing::inviting::Inviting;
 use pairing::waiting::Waiting;
@@ -53,7 +54,7 @@ use pairing::waiting::Waiting;
 /// After how many looks that failed is asked whether that is because we were removed.
 const WONDER: u32 = 3;
 /// What a member is told that was removed.
-const REMOVED: &str = "urn:maekin:removed";
+pub(crate) const REMOVED: &str = "urn:maekin:removed";
 
 /// What a running agent has of it.
 #[derive(Debug, Default)]
@@ -67,6 +68,8 @@ pub(crate) struct Trust {
     known: RwLock<Known>,
     /// How far our voter follows the list of certificates that hold no longer.
     pub(crate) crl: Mutex<crl::Followed>,
+    /// How far this node follows a change of the CA.
+    pub(crate) ca: ca_change::Following,
     /// Looks at the record that failed one after another.
     failed: AtomicU32,
 }
@@ -115,20 +118,30 @@ async fn look_now(app: &App, member: &Member) {
 /// The record gives no answer: perhaps because this node was removed.
 pub(crate) async fn cut_off(app: &Arc<App>) {
     let failed = app.trust.failed.fetch_add(1, Ordering::Relaxed).saturating_add(1);
-    if failed.is_multiple_of(WONDER)
-        && let Some(why) = whether_removed(app).await
-        && !leaving::resume(app)
-    {
-        app.set_removed(&why);
+    if !failed.is_multiple_of(WONDER) {
+        return;
+    }
+    match wonder(app).await {
+        Back::Renewed => app.trust.ca.anew.notify_one(),
+        Back::Removed(why) if !leaving::resume(app) => app.set_removed(&why),
+        Back::Refused(why) => tracing::error!(why, "membership"),
+        Back::Removed(_) | Back::Nobody => {}
+    }
+}
+
+/// Asks the members that we know why the record does not answer: because this node was removed, or because the cluster's
+/// CA was changed while it was away.
+pub(crate) async fn wonder(app: &App) -> Back {
+    match whether_removed(app).await {
+        Some(why) => Back::Removed(why),
+        None => ca_change::back::ask(app).await,
     }
 }
 
 /// Asks the members that we know whether we are one; what they say where we are not.
 pub(crate) async fn whether_removed(app: &App) -> Option<String> {
     let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id).ok()??;
-    let (shown, key) = tls::shown(&app.key, &credentials).ok()?;
-    let config = pin::client_config_as(&fingerprint(&credentials.ca).ok()?, shown, key).ok()?;
-    let config = Arc::new(config);
+    let config = Arc::new(tls::to_members(&app.key, &credentials).ok()?);
     for url in MembershipFile::members(&app.settings.membership()) {
         let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
         let asked = Target::Tls(address, Arc::clone(&config)).get::<serde_json::Value>(WHOAMI).await;

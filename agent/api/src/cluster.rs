@@ -24,6 +24,36 @@ pub struct Cluster {
     /// Id of the member that leads: it gives addresses and decides what machines boot. Absent while none does.
     #[serde(default)]
     pub leader: Option<String>,
+    /// A change of its CA that is under way, or due.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_change: Option<CaChange>,
+}
+
+/// A change of the cluster's CA, as after every removal of a member.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct CaChange {
+    /// How far it is.
+    pub phase: CaChangePhase,
+    /// Since when.
+    pub since: u64,
+    /// SHA-256 of the CA that comes, or while the change is due, of the one that there is.
+    pub new_sha256: String,
+    /// Names of the members that have not followed yet. Those that are away are waited for ten minutes.
+    pub waits_for: Vec<String>,
+}
+
+/// How far a change of the CA is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CaChangePhase {
+    /// It has not begun: the sealing key is changed first, or a member runs a release that does not follow.
+    Due,
+    /// Members trust both CAs.
+    Trust,
+    /// Members get certificates of the new one.
+    Issue,
+    /// The old one is trusted no longer.
+    Drop,
 }
 
 /// A member of the cluster.

@@ -128,6 +128,10 @@ pub struct RenewReply {
     pub cert: String,
     /// The clock of the member that made it.
     pub time: u64,
+    /// The CAs that the member trusts, PEM after PEM: by these a node comes back that was away while the cluster's CA was
+    /// changed. Empty from a member of an earlier release.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub ca: String,
 }
 
 /// Body of `POST` [`crate::SEAL_KEY`].

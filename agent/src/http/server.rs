@@ -12,6 +12,7 @@ use std::time::Duration;
 use axum::{Extension, Router};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use maekin_host::pin;
 use rustls::ServerConfig;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener};
@@ -20,6 +21,8 @@ use tokio_rustls::TlsAcceptor;
 
 use super::auth::Peer;
 use crate::clock::now;
+use crate::pki::SERVER_NAME;
+use crate::pki::bundle::Bundle;
 use crate::pki::peer::{parse_dates, parse_peer};
 use crate::trust::known::Lapsed;
 
@@ -34,11 +37,19 @@ const HEAD: usize = 32 << 10;
 /// The TLS configuration in use, which changes when the node becomes a member.
 #[derive(Clone)]
 pub(crate) struct TlsSlot {
-    config: Arc<RwLock<Arc<ServerConfig>>>,
+    config: Arc<RwLock<Serving>>,
     /// Digests of keys whose bearers are members no longer.
     removed: Arc<watch::Sender<BTreeSet<String>>>,
     /// Who is told of certificates that were refused.
     told: Arc<OnceLock<Box<Tell>>>,
+}
+
+/// What new connections get.
+#[derive(Clone)]
+struct Serving {
+    config: Arc<ServerConfig>,
+    /// CAs whose certificates are let in, and are good for no more than those that have run out.
+    former: Arc<Bundle>,
 }
 
 /// Takes from where somebody came whose certificate was refused, and why it was.
@@ -48,7 +59,7 @@ impl TlsSlot {
     /// A slot that holds `config`.
     pub(crate) fn new(config: ServerConfig) -> Self {
         Self {
-            config: Arc::new(RwLock::new(Arc::new(config))),
+            config: Arc::new(RwLock::new(Serving { config: Arc::new(config), former: Arc::default() })),
             removed: Arc::default(),
             told: Arc::default(),
         }
@@ -71,8 +82,15 @@ impl TlsSlot {
     }
 
     /// From now on, new connections get `config`.
+    #[cfg(test)]
     pub(crate) fn set(&self, config: ServerConfig) {
-        *self.config.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(config);
+        self.set_knowing(config, Bundle::default());
+    }
+
+    /// The same, and certificates of the CAs of `former` are good for no more than those that have run out.
+    pub(crate) fn set_knowing(&self, config: ServerConfig, former: Bundle) {
+        let serving = Serving { config: Arc::new(config), former: Arc::new(former) };
+        *self.config.write().unwrap_or_else(PoisonError::into_inner) = serving;
     }
 
     /// From now on, connections of those who have these keys are closed.
@@ -95,8 +113,8 @@ impl TlsSlot {
         std::future::pending::<()>().await;
     }
 
-    fn get(&self) -> Arc<ServerConfig> {
-        Arc::clone(&self.config.read().unwrap_or_else(PoisonError::into_inner))
+    fn get(&self) -> Serving {
+        self.config.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
 
@@ -183,13 +201,16 @@ async fn tls_connection(
     from: SocketAddr,
     router: Router,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let acceptor = TlsAcceptor::from(tls.get());
+    let Serving { config, former } = tls.get();
+    let acceptor = TlsAcceptor::from(config);
     let accepted = tokio::time::timeout(HANDSHAKE_LIMIT, acceptor.accept(stream)).await?;
     let stream = accepted.inspect_err(|e| tls.failed(from, e))?;
-    // rustls has verified the chain against the cluster's CA before we look into it.
+    // rustls has verified the chain against the cluster's CA, or one that it had before, when we look into it.
     let certs = stream.get_ref().1.peer_certificates();
     let cert = certs.and_then(|certs| certs.first());
     let holds = cert.and_then(|cert| parse_dates(cert)).is_some_and(|dates| dates.hold(now()));
+    let by_former = cert.is_some_and(|cert| former.iter().any(|ca| pin::signed(&ca.der, cert, SERVER_NAME)));
+    let holds = holds && !by_former;
     let node = cert.and_then(|cert| parse_peer(cert));
     let stranger = Peer::Stranger(from.ip().to_canonical());
     let (peer, lapsed) = match node.clone() {

@@ -143,6 +143,7 @@ pub(super) async fn start(
     let text = environment(app, cluster_id, own, joins);
     if !app.settings.etcd_env().exists() {
         crate::trust::crl::started(&app.settings);
+        crate::trust::ca_change::started(&app.settings);
     }
     hand_over(app)?;
     write_atomic(&app.settings.etcd_env(), text.as_bytes(), 0o600)?;
@@ -176,7 +177,7 @@ pub(super) async fn start_copy(
 ///
 /// # Errors
 /// [`MembershipError`].
-pub(super) async fn stop(app: &App) -> Result<(), MembershipError> {
+pub(crate) async fn stop(app: &App) -> Result<(), MembershipError> {
     remove(&app.settings.etcd_env(), |path| std::fs::remove_file(path))?;
     systemctl(app, "stop").await
 }
@@ -188,7 +189,9 @@ pub(super) async fn stop(app: &App) -> Result<(), MembershipError> {
 pub(crate) async fn restart(app: &App, cluster_id: &str, own: &Own) -> Result<(), MembershipError> {
     let voter = VoterFile::load(app)?;
     systemctl(app, "stop").await?;
-    start(app, cluster_id, own, voter.as_ref()).await
+    start(app, cluster_id, own, voter.as_ref()).await?;
+    crate::trust::ca_change::started(&app.settings);
+    Ok(())
 }
 
 async fn systemctl(app: &App, verb: &str) -> Result<(), MembershipError> {

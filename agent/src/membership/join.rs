@@ -6,17 +6,32 @@ use maekin_api::JOIN;
 use maekin_api::join::{JoinReply, JoinRequest};
 use maekin_host::links::probe_links;
 
-use super::{MembershipError, MembershipFile};
+use super::{MembershipError, MembershipFile, etcd};
 use crate::app::App;
 use crate::errors::chain;
 use crate::http::client::Target;
 use crate::node_info::Own;
-use crate::pki::ca::fingerprint;
+use crate::pki::bundle::Bundle;
 use crate::pki::identity::Credentials;
 use crate::sealed::SealKey;
 use crate::trust::invitation::Invitation;
 use crate::trust::proof;
 use maekin_host::pin;
+
+/// Whether this node, which is a member, was given something to join with under a CA that it does not know: the cluster's
+/// was changed while it was away.
+///
+/// # Errors
+/// [`MembershipError`].
+pub(super) fn is_anew(app: &App, invitation: Option<&Invitation>) -> Result<bool, MembershipError> {
+    let Some(invitation) = invitation.filter(|invitation| !invitation.secret.is_empty()) else {
+        return Ok(false);
+    };
+    let have = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)?;
+    let file = MembershipFile::load(&app.settings.membership())?;
+    let Some(have) = have.filter(|_| file.is_some()) else { return Ok(false) };
+    Ok(!have.bundle()?.has(&invitation.ca_sha256))
+}
 
 /// The certificates of a member: those that we have, else those that a master gives for our secret.
 pub(super) async fn ensure(
@@ -25,11 +40,13 @@ pub(super) async fn ensure(
     own: &Own,
 ) -> Result<(Credentials, MembershipFile), MembershipError> {
     let dir = app.settings.pki();
-    let have = Credentials::load(&dir, &app.key, &app.node_id)?;
+    // What a power cut left between the two files is no certificate of a CA that is trusted.
+    let have = Credentials::load(&dir, &app.key, &app.node_id)?.filter(|have| have.issuer().is_some());
     let file = MembershipFile::load(&app.settings.membership())?;
     let sealed = SealKey::load(&dir)?.is_some();
+    let anew = is_anew(app, invitation.as_ref())?;
     // One that joined through a member without the sealing key is a member all the same.
-    if let Some(pair) = have.zip(file)
+    if let Some(pair) = have.zip(file.clone()).filter(|_| !anew)
         && (sealed || invitation.as_ref().is_none_or(|i| i.secret.is_empty()))
     {
         return Ok(pair);
@@ -57,13 +74,23 @@ pub(super) async fn ensure(
     };
     request.token = token.and_then(|token| proof::prove(&token, &request));
     let reply = ask_all(app, &invitation, &request).await?;
+    if let Some(file) = file.as_ref().filter(|file| anew && file.cluster_id != reply.cluster_id) {
+        Invitation::forget(&app.settings);
+        let (found, own) = (reply.cluster_id, file.cluster_id.clone());
+        return Err(MembershipError::OtherCluster { found, own });
+    }
+    if anew {
+        tracing::warn!("this node is let in anew, as the member that it was");
+        etcd::stop(app).await?; // a voter that runs trusts the CA of before
+    }
     let file = MembershipFile {
         cluster_id: reply.cluster_id,
         cluster: reply.cluster,
         endpoints: reply.endpoints,
         made: true,
         members: invitation.masters.clone(),
-        restored: 0,
+        restored: file.map_or(0, |file| file.restored),
+        keys: std::collections::BTreeMap::new(),
     };
     let credentials = Credentials { cert: reply.cert, ca: reply.ca };
     file.store(&app.settings.membership())?;
@@ -103,11 +130,12 @@ async fn ask_all(
 
 /// What a master gave is used only when it is for us, and under the CA that we were told.
 fn check(app: &App, invitation: &Invitation, reply: JoinReply) -> Result<JoinReply, String> {
-    if fingerprint(&reply.ca).ok().as_deref() != Some(invitation.ca_sha256.as_str()) {
+    // While the cluster changes its CA there are two.
+    if !Bundle::parse(&reply.ca).is_ok_and(|trusted| trusted.has(&invitation.ca_sha256)) {
         return Err("it gave another CA than the one that we were told to trust".to_owned());
     }
     let credentials = Credentials { cert: reply.cert.clone(), ca: reply.ca.clone() };
-    if !credentials.fits(&app.key, &app.node_id) {
+    if !credentials.fits(&app.key, &app.node_id) || !crate::tls::signed(&credentials) {
         return Err("it gave a certificate that is not for this node".to_owned());
     }
     if reply.endpoints.is_empty() {

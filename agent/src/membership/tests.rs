@@ -19,6 +19,7 @@ use crate::record::values::{AliveValue, WindowValue};
 use crate::testing::{EndEtcd, agent, have_etcd, restarted, serve};
 use maekin_host::pin;
 
+mod ca_changed;
 mod first;
 mod killed;
 mod lost;

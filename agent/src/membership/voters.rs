@@ -322,6 +322,7 @@ async fn turn(app: &App, member: &Member, look: &Look, started: &mut Option<Stri
         tracing::warn!(error = %chain(&e), "this node's voter of the record");
     }
     crate::sealed::rotation::turn(app, member, look).await;
+    crate::trust::ca_change::turn(app, member, look).await;
     if app.leads()
         && let Err(e) = lead(&app.node_id, &member.record, look, watched).await
     {
@@ -375,8 +376,9 @@ async fn tend(
         ensure_node(app, record, own, votes, member.can_sign(), &member.seal).await?;
     }
     let endpoints = plan_endpoints(votes.then(|| etcd::local_url(app)), &app.node_id, &look.nodes());
-    let members = look.nodes().into_iter().filter(|n| n.id != app.node_id).map(|n| n.url).collect();
-    remember(app, record, endpoints, members, look.restored).await
+    let others = look.nodes.iter().map(|n| &n.value).filter(|n| n.id != app.node_id);
+    let keys: BTreeMap<_, _> = others.map(|n| (n.url.clone(), n.key_sha256.clone())).collect();
+    remember(app, record, endpoints, keys, look.restored).await
 }
 
 /// Asks at these addresses from now on, and at the next start.
@@ -384,12 +386,13 @@ async fn remember(
     app: &App,
     record: &Record,
     endpoints: Vec<String>,
-    members: Vec<String>,
+    keys: BTreeMap<String, String>,
     restored: u64,
 ) -> Result<(), MembershipError> {
     let path = app.settings.membership();
     let Some(file) = MembershipFile::load(&path)? else { return Ok(()) };
-    let new = MembershipFile { endpoints, members, restored, ..file.clone() };
+    let members = keys.keys().cloned().collect();
+    let new = MembershipFile { endpoints, members, restored, keys, ..file.clone() };
     if new.endpoints.is_empty() || new == file {
         return Ok(());
     }

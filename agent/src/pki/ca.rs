@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Duration;
 
-use maekin_host::file::{read_text, write_atomic};
+use maekin_host::file::read_text;
 use maekin_image::manifest::{hex, sha256_hex};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateRevocationListParams, CertificateSigningRequestParams,
@@ -14,7 +14,7 @@ use rcgen::{
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::peer::node_uri;
+use super::peer::{node_uri, parse_key};
 use super::{PkiError, SERVER_NAME, new_key};
 
 /// Largest key or certificate file that is read, bytes.
@@ -73,25 +73,34 @@ pub(crate) struct Subject<'a> {
 }
 
 impl Ca {
-    /// Reads the CA from `dir`, or makes it where there is none. The key is written first: a certificate is never
-    /// there without its key, so that a crash in between makes a new pair of both.
+    /// A new one, in memory only.
     ///
     /// # Errors
     /// [`PkiError`].
-    pub(crate) fn ensure(dir: &Path, cluster: &str, cluster_id: &str) -> Result<Self, PkiError> {
-        if let Some(ca) = Self::load(dir)? {
-            return Ok(ca);
-        }
+    pub(crate) fn make(cluster: &str, cluster_id: &str) -> Result<Self, PkiError> {
         let key = new_key()?;
         let params = ca_params(cluster, cluster_id);
         let cert =
             params.self_signed(&key).map_err(|source| PkiError::Make { what: "the cluster's CA", source })?;
-        write_atomic(&dir.join("ca.key"), key.serialize_pem().as_bytes(), 0o600)?;
-        write_atomic(&dir.join("ca.crt"), cert.pem().as_bytes(), 0o644)?;
         Ok(Self { issuer: Issuer::new(params, key), pem: cert.pem() })
     }
 
-    /// Reads the CA from `dir`; `None` where this node does not hold its key.
+    /// Reads the CA from `dir`, or makes it where there is none, with its key in clear: as earlier releases did.
+    ///
+    /// # Errors
+    /// [`PkiError`].
+    #[cfg(test)]
+    pub(crate) fn ensure(dir: &Path, cluster: &str, cluster_id: &str) -> Result<Self, PkiError> {
+        if let Some(ca) = Self::load(dir)? {
+            return Ok(ca);
+        }
+        let ca = Self::make(cluster, cluster_id)?;
+        maekin_host::file::write_atomic(&dir.join("ca.key"), ca.key_pem().as_bytes(), 0o600)?;
+        maekin_host::file::write_atomic(&dir.join("ca.crt"), ca.pem.as_bytes(), 0o644)?;
+        Ok(ca)
+    }
+
+    /// Reads the CA from `dir`, where an earlier release left it with its key in clear; `None` where it did not.
     ///
     /// # Errors
     /// [`PkiError`] when the files are there and unusable.
@@ -123,6 +132,13 @@ impl Ca {
         let issuer =
             Issuer::from_ca_cert_pem(&pem, key).map_err(|_| PkiError::Unreadable("the CA's certificate"))?;
         Ok(Self { issuer, pem })
+    }
+
+    /// Whether the key is the one that the certificate names.
+    pub(crate) fn fits(&self) -> bool {
+        let der = CertificateDer::from_pem_slice(self.pem.as_bytes()).ok();
+        let named = der.and_then(|der| parse_key(&der));
+        named.is_some_and(|named| named == sha256_hex(&self.issuer.key().subject_public_key_info()))
     }
 
     /// The private key, PEM (PKCS #8): to be sealed.

@@ -4,14 +4,16 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use maekin_host::file::{read_text, write_atomic};
+use maekin_host::pin;
 use maekin_image::manifest::sha256_hex;
 use rcgen::{CertificateParams, KeyPair, PublicKeyData};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
+use super::bundle::{Bundle, CaCert};
 use super::ca::LIMIT;
 use super::peer::{Dates, names_address, parse_dates, parse_peer};
-use super::{PkiError, new_key};
+use super::{PkiError, SERVER_NAME, new_key};
 
 /// This node's key pair.
 pub(crate) struct NodeKey {
@@ -80,7 +82,7 @@ impl NodeKey {
 pub(crate) struct Credentials {
     /// Our certificate, PEM.
     pub(crate) cert: String,
-    /// The cluster's CA certificate, PEM.
+    /// The CAs that are trusted, PEM after PEM: the cluster's, and while that is changed the other one too.
     pub(crate) ca: String,
 }
 
@@ -111,6 +113,21 @@ impl Credentials {
         write_atomic(&dir.join("ca.crt"), self.ca.as_bytes(), 0o644)?;
         write_atomic(&Self::cert_path(dir), self.cert.as_bytes(), 0o644)?;
         Ok(())
+    }
+
+    /// The CAs that are trusted.
+    ///
+    /// # Errors
+    /// [`PkiError::Unreadable`].
+    pub(crate) fn bundle(&self) -> Result<Bundle, PkiError> {
+        Bundle::parse(&self.ca)
+    }
+
+    /// The one of them that signed our certificate.
+    pub(crate) fn issuer(&self) -> Option<CaCert> {
+        let cert = CertificateDer::from_pem_slice(self.cert.as_bytes()).ok()?;
+        let bundle = self.bundle().ok()?;
+        bundle.iter().find(|ca| pin::signed(&ca.der, &cert, SERVER_NAME)).cloned()
     }
 
     /// Whether the certificate may be used by a server at `address`.

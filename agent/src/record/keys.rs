@@ -62,6 +62,10 @@ pub(crate) const PROVISION: &str = "/maekin/v1/provision";
 pub(crate) const SEAL: &str = "/maekin/v1/seal";
 /// The CA with its key sealed, a [`super::values::CaValue`].
 pub(crate) const CA: &str = "/maekin/v1/ca";
+/// How far a change of the CA is, a [`crate::trust::values::CaChangeValue`].
+pub(crate) const CA_CHANGE: &str = "/maekin/v1/ca-change";
+/// The CA that is to be the next one, a [`super::values::CaValue`], its key sealed for this place.
+pub(crate) const CA_NEXT: &str = "/maekin/v1/ca-next";
 /// Addresses that machines have, [`super::values::AddressValue`] each, under the address.
 pub(crate) const ADDRESSES: &str = "/maekin/v1/addresses/";
 /// The audit log, a [`maekin_api::audit::AuditEvent`] each, under an id that grows with time.

@@ -14,7 +14,7 @@ use super::values::{
     LeaderValue, NodeValue, ReplacedValue, RestoredValue, RolesValue, SealValue, WindowValue,
 };
 use crate::maintenance::MaintenanceValue;
-use crate::trust::values::RemovedValue;
+use crate::trust::values::{CaChangeValue, RemovedValue};
 
 use super::voters::{LIMIT, Voter, to_voter};
 use super::{Record, RecordError, Versioned, decode};
@@ -46,6 +46,8 @@ pub(crate) struct Overview {
     pub(crate) gone: u64,
     /// Revision of the list of certificates that hold no longer.
     pub(crate) crl: Option<i64>,
+    /// How far a change of the CA is.
+    pub(crate) ca_change: Option<Versioned<CaChangeValue>>,
 }
 
 impl Overview {
@@ -86,7 +88,7 @@ enum Read {
 }
 
 /// Everything that a look reads, in the order in which [`overview`] reads the answers.
-fn reads(node_id: &str) -> [(String, Read); 12] {
+fn reads(node_id: &str) -> [(String, Read); 13] {
     let place = |key: &str, read| (key.to_owned(), read);
     [
         (under(keys::REPLACED, node_id), Read::One),
@@ -101,6 +103,7 @@ fn reads(node_id: &str) -> [(String, Read); 12] {
         place(keys::REPLACED, Read::Names),
         place(keys::MAINTENANCE, Read::All),
         place(keys::CRL, Read::Revision),
+        place(keys::CA_CHANGE, Read::One),
     ]
 }
 
@@ -191,8 +194,8 @@ fn overview(answer: &TxnResponse) -> Result<Overview, RecordError> {
     let mut parts = parts(answer);
     let mut part = || parts.next().unwrap_or_default();
     let (replaced, nodes, roles, alive, removed) = (part(), part(), part(), part(), part());
-    let (window, leader, restored, seal, all_replaced, maintenance, crl) =
-        (part(), part(), part(), part(), part(), part(), part());
+    let (window, leader, restored, seal, all_replaced, maintenance, crl, ca_change) =
+        (part(), part(), part(), part(), part(), part(), part(), part());
     let restored = restored.first().map(value::<RestoredValue>).transpose()?;
     let in_maintenance = |kv: &KeyValue| Ok((name(kv, keys::MAINTENANCE), value::<MaintenanceValue>(kv)?));
     Ok(Overview {
@@ -208,6 +211,7 @@ fn overview(answer: &TxnResponse) -> Result<Overview, RecordError> {
         seal: seal.first().map(decode).transpose()?,
         gone: u64::try_from(removed.len() + all_replaced.len()).unwrap_or(u64::MAX),
         crl: crl.first().map(KeyValue::mod_revision),
+        ca_change: ca_change.first().map(decode).transpose()?,
     })
 }
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::trust::values::CertValue;
 
-/// The cluster itself. Written once.
+/// The cluster itself. Written once, but for the fingerprint, which follows a change of the CA.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct ClusterValue {
     pub(crate) id: String,
@@ -52,6 +52,10 @@ pub(crate) struct NodeValue {
     /// Ids of the sealing keys that it has, the one that it uses first; empty on members of releases that do not say.
     #[serde(default)]
     pub(crate) seals: Vec<String>,
+    /// How the fingerprints of the CAs begin that it trusts, its voter included; the one that signed its certificate first.
+    /// Empty on members of releases that do not follow a change of the CA.
+    #[serde(default)]
+    pub(crate) cas: Vec<String>,
 }
 
 /// Who leads: does what only one member may do.

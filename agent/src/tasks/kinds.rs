@@ -15,15 +15,12 @@ mod power_cycle;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use maekin_host::pin;
-
 use super::plan::Work;
 use super::run::{Did, Hands, StepError, Tell};
 use super::values::StepValue;
 use crate::app::{App, Member};
 use crate::errors::chain;
 use crate::http::client::Target;
-use crate::pki::ca::fingerprint;
 use crate::pki::identity::Credentials;
 use crate::tls;
 
@@ -73,9 +70,7 @@ fn agent_of(app: &App, url: &str) -> Result<Target, StepError> {
     let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)
         .map_err(|e| bad(chain(&e)))?
         .ok_or_else(|| bad("it has no certificate".to_owned()))?;
-    let (shown, key) = tls::shown(&app.key, &credentials).map_err(|e| bad(chain(&e)))?;
-    let ca = fingerprint(&credentials.ca).map_err(|e| bad(chain(&e)))?;
-    let config = pin::client_config_as(&ca, shown, key).map_err(|e| bad(chain(&e)))?;
+    let config = tls::to_members(&app.key, &credentials).map_err(|e| bad(chain(&e)))?;
     let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
     Ok(Target::Tls(address, Arc::new(config)))
 }

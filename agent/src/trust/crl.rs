@@ -104,7 +104,7 @@ pub(crate) async fn tend(app: &App, member: &Member, look: &Look) -> Result<(), 
     Ok(())
 }
 
-async fn take_turn(record: &Record, node_id: &str) -> Result<bool, MembershipError> {
+pub(super) async fn take_turn(record: &Record, node_id: &str) -> Result<bool, MembershipError> {
     if let Some(held) = record.get::<TurnValue>(keys::CRL_TURN).await? {
         return Ok(held.value.id == node_id);
     }
@@ -116,7 +116,7 @@ async fn take_turn(record: &Record, node_id: &str) -> Result<bool, MembershipErr
 }
 
 /// Waits until the record answers again; the next voter has its turn after that, or when ours is over.
-async fn answers(record: &Record) {
+pub(super) async fn answers(record: &Record) {
     let again = async {
         while record.names(keys::CLUSTER).await.is_err() {
             tokio::time::sleep(LOOK).await;

@@ -10,7 +10,6 @@ use maekin_api::CLUSTER_NODE;
 use maekin_api::trust::RemovedNode;
 use maekin_host::cmd::Cmd;
 use maekin_host::file::{FileError, read_text, write_atomic};
-use maekin_host::pin;
 use maekin_rootfs::node::{ClusterIntent, NodeConfig};
 use serde::{Deserialize, Serialize};
 
@@ -20,7 +19,6 @@ use crate::app::{App, Member};
 use crate::errors::chain;
 use crate::http::client::{ClientError, Target};
 use crate::pki::PkiError;
-use crate::pki::ca::fingerprint;
 use crate::pki::identity::Credentials;
 use crate::record::RecordError;
 use crate::record::values::NodeValue;
@@ -165,9 +163,7 @@ async fn leave_now(app: &Arc<App>, member: &Member) -> Result<RemovedNode, Leavi
 async fn ask(app: &App, own: &NodeValue, others: &[&NodeValue]) -> Result<RemovedNode, LeavingError> {
     let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)?;
     let credentials = credentials.ok_or(LeavingError::NoMember)?;
-    let (shown, key) = tls::shown(&app.key, &credentials)?;
-    let ca = fingerprint(&credentials.ca)?;
-    let config = Arc::new(pin::client_config_as(&ca, shown, key).map_err(TlsError::from)?);
+    let config = Arc::new(tls::to_members(&app.key, &credentials)?);
     let mut refusals = Vec::new();
     for other in others {
         let address = other.url.trim_start_matches("https://").trim_end_matches('/').to_owned();

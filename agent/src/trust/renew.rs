@@ -10,6 +10,7 @@ mod ask;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::ca_change;
 use super::issue;
 use super::values::CertValue;
 use crate::app::{App, Member};
@@ -21,7 +22,6 @@ use crate::node_info::Own;
 use crate::pki::ca::{BACKDATED, LIFETIME, Subject, Validity};
 use crate::pki::identity::Credentials;
 use crate::pki::peer::Dates;
-use crate::tls;
 pub(crate) use ask::{ask, urls};
 
 /// How often is looked whether it is time.
@@ -99,7 +99,8 @@ pub(crate) async fn ensure_usable(
         }
         return asked.or(Ok(credentials));
     }
-    if let Some(ca) = by_ourselves()? {
+    let ours = credentials.bundle()?;
+    if let Some(ca) = by_ourselves()?.filter(|ca| ca.fingerprint().is_ok_and(|ca| ours.has(&ca))) {
         let subject =
             Subject { node_id: &app.node_id, name: &app.config.hostname, addresses: &[own.address] };
         let issued = ca.issue(app.key.public(), &subject, Validity::of_node(now()))?;
@@ -168,6 +169,7 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
 /// [`MembershipError`].
 pub(crate) async fn turn(app: &App, member: &Member, now_already: bool) -> Result<bool, MembershipError> {
     let dir = app.settings.pki();
+    let _files = app.trust.ca.files.lock().await;
     let Some(old) = Credentials::load(&dir, &app.key, &app.node_id)? else { return Ok(false) };
     let step = plan_own(app, &old, &member.own);
     if step == Step::Keep && !now_already {
@@ -194,8 +196,8 @@ pub(crate) async fn turn(app: &App, member: &Member, now_already: bool) -> Resul
 }
 
 /// Uses new credentials from now on. etcd reads the files by itself.
-async fn take_over(app: &App, member: &Member, new: &Credentials) -> Result<(), MembershipError> {
-    app.tls.set(tls::member(&app.key, new)?);
+pub(super) async fn take_over(app: &App, member: &Member, new: &Credentials) -> Result<(), MembershipError> {
+    ca_change::serve(app, new)?;
     Ok(member.record.set_credentials(&app.key, new).await?)
 }
 

@@ -32,8 +32,9 @@ use crate::http::page::Page;
 use crate::http::routes::install::parse_addresses;
 use crate::http::routes::{Body, parse, who};
 use crate::install::InstallError;
-use crate::membership::signer;
+use crate::membership::{self, signer};
 use crate::pki::ca::{Subject, key_of_request};
+use crate::pki::identity::Credentials;
 use crate::record::keys::{self, under};
 use crate::record::values::NodeValue;
 
@@ -72,7 +73,8 @@ pub(crate) async fn join(State(app): State<Arc<App>>, body: Body) -> Answer<()> 
     if app.member().is_ok() {
         return conflict("already-member", "it is a member already; remove it there and reinstall it first");
     }
-    if matches!(app.config.cluster, ClusterIntent::Create { .. }) {
+    let was = membership::cluster_id(&app).map_err(|e| ApiError::internal(chain(&e)))?;
+    if matches!(app.config.cluster, ClusterIntent::Create { .. }) && was.is_none() {
         return conflict(
             "makes-cluster",
             "it was installed to make a cluster of its own; reinstall it to join",
@@ -140,7 +142,9 @@ pub(crate) async fn renew(
     let subject = Subject { node_id: &node.id, name: &node.name, addresses: &addresses };
     let issued = issue::issue(&member.record, &ca, &key, &subject, now()).await?;
     tracing::info!(name = node.name, id = node.id, "a member's certificate was renewed");
-    Ok(Json(RenewReply { cert: issued.pem, time: now() }))
+    let own = Credentials::load(&app.settings.pki(), &app.key, &app.node_id);
+    let trusted = own.map_err(InstallError::from)?.map(|own| own.ca).unwrap_or_default();
+    Ok(Json(RenewReply { cert: issued.pem, time: now(), ca: trusted }))
 }
 
 fn not_a_signer() -> ApiError {

@@ -79,6 +79,72 @@ pub(crate) struct CrlValue {
     pub(crate) gentle: bool,
 }
 
+/// How far a change of the cluster's CA is.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum CaPhase {
+    /// There is none.
+    #[default]
+    Rest,
+    /// Members trust the new one, too.
+    Trust,
+    /// Members get certificates of it.
+    Issue,
+    /// Members trust the old one no longer.
+    Drop,
+}
+
+/// The cluster's CA, by fingerprints (SHA-256, hex digits), and how far its change is.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct CaChangeValue {
+    /// How often it was changed.
+    pub(crate) epoch: u64,
+    pub(crate) phase: CaPhase,
+    /// The one that goes; empty where no change is under way.
+    pub(crate) old: String,
+    /// The one that comes, or is there.
+    pub(crate) new: String,
+    /// How many members that are none any more the last change was for.
+    pub(crate) covered: u64,
+    /// When it became so.
+    pub(crate) since: u64,
+    /// How often the record had been put back then.
+    #[serde(default)]
+    pub(crate) restored: u64,
+    /// Those that were given up, the newest last, and no more than [`CaChangeValue::FORMER`]: none of them is used again.
+    #[serde(default)]
+    pub(crate) former: Vec<String>,
+}
+
+impl CaChangeValue {
+    /// Most CAs that are remembered as given up.
+    pub(crate) const FORMER: usize = 32;
+
+    /// The one by which members are known.
+    pub(crate) fn pin(&self) -> &str {
+        if self.phase == CaPhase::Trust { &self.old } else { &self.new }
+    }
+
+    /// Those that are trusted.
+    pub(crate) fn trusted(&self) -> Vec<&str> {
+        match self.phase {
+            CaPhase::Trust | CaPhase::Issue => vec![&self.old, &self.new],
+            CaPhase::Rest | CaPhase::Drop => vec![&self.new],
+        }
+    }
+
+    /// The same at rest, with the old one given up.
+    pub(crate) fn given_up(mut self) -> Self {
+        let old = std::mem::take(&mut self.old);
+        if !old.is_empty() {
+            self.former.push(old);
+        }
+        let surplus = self.former.len().saturating_sub(Self::FORMER);
+        self.former.drain(..surplus);
+        Self { phase: CaPhase::Rest, ..self }
+    }
+}
+
 /// Whose turn it is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TurnValue {

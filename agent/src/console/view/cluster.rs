@@ -1,6 +1,6 @@
 //! The members of the cluster, and how this node becomes one.
 
-use maekin_api::cluster::{Cluster, Member, MemberState};
+use maekin_api::cluster::{CaChange, CaChangePhase, Cluster, Member, MemberState};
 use maekin_api::discovery::DiscoveredState;
 use maekin_api::node::{Membership, Quorum};
 use maekin_api::nodes::NodeState;
@@ -37,6 +37,7 @@ pub(super) fn members(model: &Model, now: u64) -> Sheet {
         Line::plain(field("CA SHA-256", &cluster.ca_sha256)),
         Line::plain(field("Members", &format!("{}, {ready} ready; voters are marked", cluster.nodes.len()))),
     ];
+    head.extend(cluster.ca_change.as_ref().map(ca_change));
     head.extend(codes(&model.snapshot));
     head.extend(waiting(&model.snapshot));
     head.push(Line::plain(""));
@@ -45,6 +46,19 @@ pub(super) fn members(model: &Model, now: u64) -> Sheet {
     nodes.sort_by_key(|m| m.state == MemberState::Ready); // stable: by name otherwise
     let body = nodes.into_iter().flat_map(|m| member(m, model, cluster, now)).collect();
     Sheet { head, body }
+}
+
+/// How far a change of the CA is, in a line.
+fn ca_change(change: &CaChange) -> Line {
+    let phase = match change.phase {
+        CaChangePhase::Due => "is to be changed",
+        CaChangePhase::Trust => "is changed: members trust a new one",
+        CaChangePhase::Issue => "is changed: members get certificates",
+        CaChangePhase::Drop => "is changed: the old one goes",
+    };
+    let names = change.waits_for.join(", ");
+    let waits = if names.is_empty() { String::new() } else { format!("; waits for {}", cut(&names, 24)) };
+    Line::warn(field("CA", &format!("{phase}{waits}")))
 }
 
 fn row(name: &str, state: &str, since: &str, version: &str, record: &str, address: &str) -> String {

@@ -139,6 +139,7 @@ fn whole() -> Model {
     let cluster = Cluster {
         id: "e46b63f8-07a9-5d19-af63-bdd1b9c21ff9".into(),
         name: "rack".into(),
+        ca_change: None,
         ca_sha256: "36b74e118798932fa8d98a25c6de489d295aea2f0e2de276156bb725394be7cf".into(),
         created_at: 1,
         nodes: vec![member(1, MemberState::Ready), member(2, MemberState::Unreachable)],

@@ -33,10 +33,11 @@ pub(super) async fn get(State(app): State<Arc<App>>) -> Result<Json<Cluster>, Ap
     Ok(Json(Cluster {
         id: cluster.id,
         name: cluster.name,
-        ca_sha256: cluster.ca_sha256,
+        ca_sha256: member.ca_sha256(),
         created_at: cluster.created_at,
         nodes,
         install_window: window_state(seen.window.as_ref(), now()),
+        ca_change: crate::trust::ca_change::told(&seen),
         leader: seen.leader.map(|leader| leader.id),
     }))
 }

@@ -26,6 +26,7 @@ use crate::install::decide::window_state;
 use crate::install::{InstallError, again, invites, store, window};
 use crate::membership::signer;
 use crate::pki::ca::Subject;
+use crate::pki::identity::Credentials;
 use crate::record::values::NodeValue;
 use crate::record::{Record, keys};
 use crate::trust::known::find_removed;
@@ -141,9 +142,11 @@ pub(super) async fn join(
     }
     let subject = Subject { node_id: &request.node_id, name: &request.name, addresses: &addresses };
     let issued = issue::issue(&member.record, &ca, &admitted.key, &subject, now()).await?;
+    let own = Credentials::load(&app.settings.pki(), &app.key, &app.node_id);
+    let trusted = own.map_err(InstallError::from)?.map_or_else(|| ca.pem.clone(), |own| own.ca);
     tracing::info!(name = request.name, id = request.node_id, "a node was signed in");
     Ok(Json(JoinReply {
-        ca: ca.pem.clone(),
+        ca: trusted,
         cert: issued.pem,
         cluster_id: member.cluster.id.clone(),
         cluster: member.cluster.name.clone(),

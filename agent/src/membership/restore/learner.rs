@@ -6,15 +6,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use maekin_host::pin;
-
 use super::super::etcd::{self, VoterFile};
 use super::super::{MembershipError, MembershipFile};
 use super::RestoreError;
 use crate::app::App;
 use crate::http::client::Target;
 use crate::node_info::Own;
-use crate::pki::ca::fingerprint;
 use crate::pki::identity::Credentials;
 use crate::tls;
 
@@ -52,9 +49,7 @@ pub(super) async fn carry_out_log(app: &App, own: &Own) -> Result<(), RestoreErr
 }
 
 async fn runs(app: &App, credentials: &Credentials) -> Result<bool, MembershipError> {
-    let (shown, key) = tls::shown(&app.key, credentials)?;
-    let config =
-        pin::client_config_as(&fingerprint(&credentials.ca)?, shown, key).map_err(tls::TlsError::from)?;
+    let config = tls::to_members(&app.key, credentials)?;
     let own = Target::Tls(format!("127.0.0.1:{}", app.settings.record_peer_port), Arc::new(config));
     let asked_from = Instant::now();
     while asked_from.elapsed() < STARTS {

@@ -7,14 +7,12 @@ use std::time::Duration;
 
 use maekin_api::RECORD;
 use maekin_api::record::Record as Told;
-use maekin_host::pin;
 use tokio::task::JoinSet;
 
 use super::super::{MembershipError, MembershipFile, etcd};
 use crate::app::App;
 use crate::http::client::Target;
 use crate::node_info::own_address;
-use crate::pki::ca::fingerprint;
 use crate::pki::identity::Credentials;
 use crate::tls;
 
@@ -38,10 +36,7 @@ pub(crate) async fn ask(app: &App, own: u64) -> Result<Option<String>, Membershi
     let members = MembershipFile::members(&app.settings.membership());
     let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)?;
     let Some(credentials) = credentials.filter(|_| !members.is_empty()) else { return Ok(None) };
-    let (shown, key) = tls::shown(&app.key, &credentials)?;
-    let config =
-        pin::client_config_as(&fingerprint(&credentials.ca)?, shown, key).map_err(tls::TlsError::from)?;
-    let config = Arc::new(config);
+    let config = Arc::new(tls::to_members(&app.key, &credentials)?);
     let links = maekin_host::links::probe_links().unwrap_or_default();
     let own_url = own_address(&app.network.in_force(), &links).map(|own| etcd::client_url(app, &own));
     let own_url = own_url.unwrap_or_default();

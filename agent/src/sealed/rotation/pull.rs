@@ -11,7 +11,6 @@ use axum::http::StatusCode;
 use axum::{Extension, Json};
 use maekin_api::SEAL_KEY;
 use maekin_api::trust::{SealKeyReply, SealKeyRequest};
-use maekin_host::pin;
 
 use super::super::{SealKey, id_of};
 use super::RotationError;
@@ -23,7 +22,6 @@ use crate::http::client::Target;
 use crate::http::error::ApiError;
 use crate::http::routes::{Body, parse};
 use crate::membership::MembershipError;
-use crate::pki::ca::fingerprint;
 use crate::pki::identity::Credentials;
 use crate::record::keys::{self, under};
 use crate::record::look::Look;
@@ -81,10 +79,7 @@ async fn ask_each(app: &App, look: &Look, digest: &str) -> Result<SealKey, Rotat
     let holders = plan_holders(&nodes, &look.alive, &app.node_id, id, turn);
     if let Some(credentials) = credentials {
         let failed = |e| RotationError::Membership(MembershipError::Tls(e));
-        let (shown, key) = tls::shown(&app.key, &credentials).map_err(failed)?;
-        let ca = fingerprint(&credentials.ca).map_err(pki)?;
-        let config = pin::client_config_as(&ca, shown, key).map_err(|e| failed(e.into()))?;
-        let config = Arc::new(config);
+        let config = Arc::new(tls::to_members(&app.key, &credentials).map_err(failed)?);
         let request = SealKeyRequest { sha256: digest.to_owned() };
         for node in holders {
             let address = node.url.trim_start_matches("https://").trim_end_matches('/').to_owned();

@@ -30,19 +30,22 @@ pub(super) async fn turn(
     let (record, ring) = (&member.record, &member.seal);
     let done = |sealed: &str| sealed.is_empty() || sealed_under(sealed) == Some(id_of(&value.current));
     let mut left = 0;
-    if let Some(found) = record.get::<CaValue>(keys::CA).await?.filter(|ca| !done(&ca.value.sealed_key)) {
-        // Where no key opens it, the CA is on the disk of who made it, and of voters.
-        let plain = match ring.open(keys::CA, &found.value.sealed_key) {
+    for place in [keys::CA, keys::CA_NEXT] {
+        let found = record.get::<CaValue>(place).await?.filter(|ca| !done(&ca.value.sealed_key));
+        let Some(found) = found else { continue };
+        // Where no key opens it, the CA is on the disk of who made it, and of voters. One that is to be is made again.
+        let plain = match ring.open(place, &found.value.sealed_key) {
             Ok(plain) => Some(plain),
+            Err(_) if place == keys::CA_NEXT => continue,
             Err(_) => signer::on_disk(app)?
                 .filter(|ca| ca.pem == found.value.cert)
                 .map(|ca| ca.key_pem().into_bytes()),
         };
         match plain {
             Some(plain) => {
-                let new = CaValue { sealed_key: ring.seal(keys::CA, &plain)?, ..found.value };
+                let new = CaValue { sealed_key: ring.seal(place, &plain)?, ..found.value };
                 let change = Change::default().if_unchanged(keys::SEAL, revision);
-                let change = change.if_unchanged(keys::CA, found.revision).put(keys::CA, &new)?;
+                let change = change.if_unchanged(place, found.revision).put(place, &new)?;
                 left += usize::from(!record.commit(change).await?);
             }
             None => {

@@ -84,7 +84,7 @@ fn waits(app: &App) -> Result<(), TalkError> {
 pub(crate) async fn begin(app: &App, member: &Member, address: &str) -> Result<PairingInfo, TalkError> {
     let offer = PairingOffer {
         cluster: member.cluster.name.clone(),
-        ca_sha256: member.cluster.ca_sha256.clone(),
+        ca_sha256: member.ca_sha256(),
         member_sha256: app.key.sha256(),
     };
     let failed = |e| TalkError::Node { address: address.to_owned(), source: Box::new(e) };

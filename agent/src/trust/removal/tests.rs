@@ -136,7 +136,7 @@ async fn join_a_removed_node_is_refused_at_once_and_says_so() {
 /// Certificates that look right: of another cluster's CA with the same names, and of ours for nobody who is a member.
 async fn strangers_are_refused(first: &App, dir: &tempfile::TempDir, ca_sha256: &str) {
     let stranger = agent(dir.path(), 9, ClusterIntent::Wait);
-    let ours = Ca::load(&first.settings.pki()).unwrap().unwrap();
+    let ours = signer::on_disk(first).unwrap().unwrap();
     let theirs =
         Ca::ensure(&dir.path().join("ca"), "rack", &crate::app::cluster_id(first.config.install_id)).unwrap();
     let address = "127.0.0.1".parse().unwrap();

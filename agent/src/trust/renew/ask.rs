@@ -4,14 +4,12 @@ use std::sync::Arc;
 
 use maekin_api::CERTIFICATE;
 use maekin_api::trust::{RenewReply, RenewRequest};
-use maekin_host::pin;
 
 use crate::app::{App, Member};
 use crate::errors::chain;
 use crate::http::client::{ClientError, Target};
 use crate::membership::MembershipError;
 use crate::node_info::Own;
-use crate::pki::ca::fingerprint;
 use crate::pki::identity::Credentials;
 use crate::record::RecordError;
 use crate::tls;
@@ -47,10 +45,7 @@ pub(crate) async fn ask(
     masters: &[String],
     own: &Own,
 ) -> Result<Credentials, MembershipError> {
-    let (chain_of_ours, key) = tls::shown(&app.key, old)?;
-    let ca_sha256 = fingerprint(&old.ca)?;
-    let config = pin::client_config_as(&ca_sha256, chain_of_ours, key).map_err(tls::TlsError::from)?;
-    let config = Arc::new(config);
+    let config = Arc::new(tls::to_members(&app.key, old)?);
     let request = RenewRequest {
         csr: app.key.request()?,
         node_id: app.node_id.clone(),

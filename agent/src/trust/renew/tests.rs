@@ -1,7 +1,5 @@
 //! When certificates are renewed, and that they are: real agents against a real etcd.
 
-use std::path::Path;
-
 use maekin_api::join::{Invite, NewInvite};
 use maekin_api::{INVITES, WHOAMI};
 use maekin_host::pin;
@@ -9,10 +7,10 @@ use maekin_rootfs::node::ClusterIntent;
 
 use super::*;
 use crate::http::client::Target;
-use crate::pki::ca::Ca;
 use crate::record::keys::{self, under};
 use crate::record::values::ClusterValue;
 use crate::testing::{EndEtcd, agent, become_member, have_etcd, restarted, serve};
+use crate::tls;
 use crate::trust::values::CertsValue;
 
 const DAY: u64 = 24 * 3600;
@@ -49,13 +47,13 @@ fn credentials(app: &App) -> Credentials {
 }
 
 /// Puts a certificate in place that ran out ten days ago.
-fn let_run_out(first: &Path, app: &App) -> Credentials {
-    let ca = Ca::load(&first.join("state/pki")).unwrap().unwrap();
+fn let_run_out(first: &App, app: &App) -> Credentials {
+    let ca = signer::on_disk(first).unwrap().unwrap();
     let address = "127.0.0.1".parse().unwrap();
     let subject = Subject { node_id: &app.node_id, name: &app.config.hostname, addresses: &[address] };
     let validity = Validity { not_before: now() - 41 * DAY, not_after: now() - 10 * DAY };
     let cert = ca.issue(app.key.public(), &subject, validity).unwrap().pem;
-    let old = Credentials { cert, ca: ca.pem };
+    let old = Credentials { cert, ca: ca.pem.clone() };
     old.store(&app.settings.pki()).unwrap();
     old
 }
@@ -106,7 +104,7 @@ async fn join_certificates_renew_without_a_restart_and_after_they_ran_out() {
         assert!(shown.get::<serde_json::Value>(WHOAMI).await.is_ok(), "{name}: its API");
     }
 
-    let over = let_run_out(dirs[0].path(), &second);
+    let over = let_run_out(&first, &second);
     let refused = bearer(&second, &over, first.settings.port).get::<serde_json::Value>(WHOAMI).await;
     let refused = refused.expect_err("it has run out").to_string();
     assert!(refused.contains("not known"), "a certificate that ran out opens nothing: {refused}");
@@ -115,7 +113,7 @@ async fn join_certificates_renew_without_a_restart_and_after_they_ran_out() {
     assert!(credentials(&again).dates().unwrap().hold(now()), "the node was off for long, and is back");
 
     // The cluster was off as a whole: the founder has nobody to ask.
-    let_run_out(dirs[0].path(), &first);
+    let_run_out(&first, &first);
     let again = restarted(&first);
     become_member(&again).await;
     assert!(credentials(&again).dates().unwrap().hold(now()));
