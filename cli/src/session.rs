@@ -361,9 +361,11 @@ fn unsure(failure: &Failure) -> Fault {
 fn unreachable(failures: &[Failure]) -> Fault {
     let reasons: Vec<String> = failures.iter().map(|f| format!("{}: {}", f.target, f.reason)).collect();
     if failures.iter().any(|f| f.untrusted) && failures.iter().all(|f| f.untrusted || !f.sent) {
-        let thing = "a node shows a certificate of another cluster than the one that was logged in to";
-        return Fault::new(Code::Denied, thing, reasons.join("; "))
-            .remedy("compare the CA with somebody who knows it; if the cluster was made anew: maekin login");
+        let thing = "a node shows a certificate of another CA than the one that was logged in to";
+        return Fault::new(Code::Denied, thing, reasons.join("; ")).remedy(
+            "a cluster changes its CA after every removal of a member: compare its fingerprint with a node's console, and log \
+             in anew: maekin login",
+        );
     }
     let thing = match failures {
         [one] => format!("{} does not answer", one.target),
