@@ -135,6 +135,9 @@ pub(crate) enum MembershipError {
         /// Who has it now.
         by: String,
     },
+    /// It begins anew.
+    #[error("the cluster's CA was changed while this node was away; it has a certificate of the new one")]
+    Anew,
     /// The record's CA is none that we trust.
     #[error(
         "the record's CA is {found}, and this node trusts {own}; it follows a change in a moment, or not at all"
@@ -244,6 +247,7 @@ pub(crate) async fn run(app: Arc<App>) {
                 app.set_error(&why);
             }
             Err(MembershipError::Removed(_)) if crate::trust::leaving::resume(&app) => return,
+            Err(MembershipError::Anew) => continue,
             Err(MembershipError::Waiting) => app.set_step(WAITING),
             Err(e) => app.set_error(&chain(&e)),
         }
@@ -284,7 +288,10 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
     let (mut before, mut file) = (before, file);
     if before.data && !before.others {
         // Alone we would be a quorum, whatever went on without us.
-        let later = restore::went_on::ask(app, file.restored).await.unwrap_or_default();
+        let later = match restore::went_on::ask(app, file.restored).await {
+            Err(MembershipError::Anew) => return Err(MembershipError::Anew),
+            later => later.unwrap_or_default(),
+        };
         if let Some(url) = later {
             tracing::error!(
                 url,

@@ -77,6 +77,15 @@ pub(crate) enum ClientError {
     },
 }
 
+impl ClientError {
+    /// Whether somebody answered whose certificate is none that we trust.
+    pub(crate) fn is_untrusted(&self) -> bool {
+        let Self::Connect { source, .. } = self else { return false };
+        let inner = source.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+        matches!(inner, Some(rustls::Error::InvalidCertificate(_)))
+    }
+}
+
 impl Target {
     fn name(&self) -> String {
         match self {

@@ -47,7 +47,7 @@ pub(super) fn ensure(
     let seal = SealKey::ensure(&dir)?;
     let ca = signer::ensure(app, name, &cluster_id, &seal)?;
     let credentials = match have {
-        Some(credentials) if credentials.ca == ca.pem && credentials.names(own.address) => credentials,
+        Some(have) if have.issuer().is_some_and(|by| by.pem == ca.pem) && have.names(own.address) => have,
         _ => {
             let subject =
                 Subject { node_id: &app.node_id, name: &app.config.hostname, addresses: &[own.address] };

@@ -210,7 +210,7 @@ const TLS: [&str; 4] = ["node.crt", "node.key", "ca.crt", crate::trust::crl::FIL
 ///
 /// # Errors
 /// [`MembershipError`].
-pub(super) fn hand_over(app: &App) -> Result<(), MembershipError> {
+pub(crate) fn hand_over(app: &App) -> Result<(), MembershipError> {
     let (from, to) = (app.settings.pki(), app.settings.etcd_tls());
     for name in TLS {
         let (from, to) = (from.join(name), to.join(name));

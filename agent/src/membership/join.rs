@@ -18,6 +18,10 @@ use crate::trust::invitation::Invitation;
 use crate::trust::proof;
 use maekin_host::pin;
 
+/// What is said of a master that is of another CA.
+const OTHER_CA: &str = "it is of another CA than the one that we were told to trust; where the cluster's was changed \
+                        since, make a token there and give it to `maekin-agent join` here";
+
 /// Whether this node, which is a member, was given something to join with under a CA that it does not know: the cluster's
 /// was changed while it was away.
 ///
@@ -122,6 +126,7 @@ async fn ask_all(
                 Ok(reply) => return Ok(reply),
                 Err(why) => refusals.push(format!("{master}: {why}")),
             },
+            Err(e) if e.is_untrusted() => refusals.push(format!("{master}: {}; {OTHER_CA}", chain(&e))),
             Err(e) => refusals.push(format!("{master}: {}", chain(&e))),
         }
     }

@@ -37,7 +37,8 @@ impl Bundle {
         let mut rest = text;
         while let Some(end) = rest.find(END) {
             let end = end + END.len();
-            let end = end + rest[end..].find('\n').map_or(0, |line| line + 1);
+            let behind = rest[end..].trim_start_matches(['\r', '\n']);
+            let end = rest.len() - behind.len();
             let (pem, behind) = rest.split_at(end);
             let der = CertificateDer::from_pem_slice(pem.as_bytes()).map_err(|_| unreadable())?;
             let sha256 = sha256_hex(&der);

@@ -124,7 +124,10 @@ pub(crate) async fn yield_to_restored(app: &App, record: &Record) {
     let elsewhere = alone(record, &local, &counts).await;
     let elsewhere = match elsewhere {
         // A voter that is alone knows no other to compare with: the members' APIs do.
-        Some(own) => membership::restore::went_on::ask(app, own).await.unwrap_or_default(),
+        Some(own) => match membership::restore::went_on::ask(app, own).await {
+            Err(membership::MembershipError::Anew) => return app.trust.ca.anew.notify_one(),
+            told => told.unwrap_or_default(),
+        },
         None => None,
     };
     if let Some(url) = plan_superseded(&local, &counts).or(elsewhere.as_deref()) {

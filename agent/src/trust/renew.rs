@@ -17,7 +17,7 @@ use crate::app::{App, Member};
 use crate::clock::now;
 use crate::errors::chain;
 use crate::install::InstallError;
-use crate::membership::{MembershipError, signer};
+use crate::membership::{MembershipError, etcd, signer};
 use crate::node_info::Own;
 use crate::pki::ca::{BACKDATED, LIFETIME, Subject, Validity};
 use crate::pki::identity::Credentials;
@@ -195,9 +195,13 @@ pub(crate) async fn turn(app: &App, member: &Member, now_already: bool) -> Resul
     Ok(true)
 }
 
-/// Uses new credentials from now on. etcd reads the files by itself.
+/// Uses new credentials from now on. etcd reads our certificate for each connection, so whoever hears that we have
+/// another one is right.
 pub(super) async fn take_over(app: &App, member: &Member, new: &Credentials) -> Result<(), MembershipError> {
     ca_change::serve(app, new)?;
+    if app.settings.etcd_env().exists() {
+        etcd::hand_over(app)?;
+    }
     Ok(member.record.set_credentials(&app.key, new).await?)
 }
 

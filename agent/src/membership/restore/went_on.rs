@@ -15,6 +15,7 @@ use crate::http::client::Target;
 use crate::node_info::own_address;
 use crate::pki::identity::Credentials;
 use crate::tls;
+use crate::trust::ca_change::back::{self, Back};
 
 /// How long all of them have: a node whose neighbours are off starts no later than that.
 const LIMIT: Duration = Duration::from_secs(3);
@@ -31,7 +32,7 @@ fn plan_later(told: &Told, own: u64, own_url: &str) -> Option<(u64, String)> {
 /// Where the record is that went on without ours, which was put back so many times; `None` where nobody knows of one.
 ///
 /// # Errors
-/// [`MembershipError`] when our own files are unusable.
+/// [`MembershipError`] when our own files are unusable; [`MembershipError::Anew`] where the cluster has another CA meanwhile.
 pub(crate) async fn ask(app: &App, own: u64) -> Result<Option<String>, MembershipError> {
     let members = MembershipFile::members(&app.settings.membership());
     let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)?;
@@ -44,17 +45,31 @@ pub(crate) async fn ask(app: &App, own: u64) -> Result<Option<String>, Membershi
     for url in members.into_iter().take(MOST) {
         let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
         let target = Target::Tls(address, Arc::clone(&config));
-        asking.spawn(async move { target.get::<Told>(RECORD).await.ok() });
+        asking.spawn(async move { target.get::<Told>(RECORD).await });
     }
-    let mut later = None;
+    let (mut later, mut strange) = (None, false);
     let all = async {
         while let Some(told) = asking.join_next().await {
-            let told = told.ok().flatten();
+            let told = match told {
+                Ok(Ok(told)) => Some(told),
+                Ok(Err(e)) => {
+                    strange |= e.is_untrusted();
+                    None
+                }
+                Err(_) => None,
+            };
             later = later.take().max(told.and_then(|told| plan_later(&told, own, &own_url)));
         }
     };
     // Whoever has not answered by then is not there.
     let _ = tokio::time::timeout(LIMIT, all).await;
+    // Somebody is there whom we do not believe: perhaps we are the one that is behind.
+    if later.is_none()
+        && strange
+        && let Ok(Back::Renewed) = tokio::time::timeout(LIMIT, back::ask(app)).await
+    {
+        return Err(MembershipError::Anew);
+    }
     Ok(later.map(|(_, url)| url))
 }
 
