@@ -31,17 +31,18 @@ pub(crate) enum TlsError {
     Verifier(#[from] rustls::server::VerifierBuilderError),
 }
 
-/// Server side of the API of a member: shows our certificate with the CA behind it (so that a joining node can
-/// compare its fingerprint), and asks clients for one, which they may not have.
+/// Server side of the API of a member whose cluster has given no CA up.
 ///
 /// # Errors
 /// [`TlsError`].
+#[cfg(test)]
 pub(crate) fn member(key: &NodeKey, credentials: &Credentials) -> Result<ServerConfig, TlsError> {
     member_knowing(key, credentials, &Bundle::default())
 }
 
-/// The same, that lets certificates of CAs in that the cluster has given up: what little they are good for is decided
-/// elsewhere ([`crate::trust::known::Lapsed`]).
+/// Server side of the API of a member: shows our certificate with the CA behind it (so that a joining node can
+/// compare its fingerprint), and asks clients for one, which they may not have. Those of CAs that the cluster has given
+/// up are let in: what little they are good for is decided elsewhere ([`crate::trust::known::Lapsed`]).
 ///
 /// # Errors
 /// [`TlsError`].
