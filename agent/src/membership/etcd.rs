@@ -87,7 +87,7 @@ pub(super) fn peer_url(app: &App, own: &Own) -> String {
 }
 
 /// Where we reach our own voter: over the loopback it answers even while the network is away.
-pub(super) fn local_url(app: &App) -> String {
+pub(crate) fn local_url(app: &App) -> String {
     format!("https://127.0.0.1:{}", app.settings.record_port)
 }
 
@@ -143,6 +143,7 @@ pub(super) async fn start(
     let text = environment(app, cluster_id, own, joins);
     if !app.settings.etcd_env().exists() {
         crate::trust::crl::started(&app.settings);
+        hand_over(app)?;
         crate::trust::ca_change::started(&app.settings);
     }
     hand_over(app)?;

@@ -125,6 +125,16 @@ impl Record {
         answers.into_iter().map(status).collect()
     }
 
+    /// Whether the voter at `url` serves the record: it runs, has caught up, and is with the others. Where it is none of
+    /// those that are asked, whether any does.
+    pub(crate) async fn serves(&self, url: &str) -> bool {
+        let work = async |client: Client| client.kv_client().get(keys::CLUSTER, None).await;
+        if self.voters.knows(url) {
+            return self.voters.ask_at(url, "ask whether a voter serves", STATUS, work).await.is_ok();
+        }
+        self.voters.ask("ask whether a voter serves", STATUS, work).await.is_ok()
+    }
+
     /// How often the record was put back, as each voter that we know has it, also one that is cut off from the others.
     pub(crate) async fn restored_at_each(&self) -> Vec<(String, u64)> {
         let own = etcd_client::GetOptions::new().with_serializable();

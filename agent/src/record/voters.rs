@@ -186,6 +186,11 @@ impl Voters {
         asking.join_all().await.into_iter().flatten().collect()
     }
 
+    /// Whether the voter at `url` is one of those that are asked.
+    pub(super) fn knows(&self, url: &str) -> bool {
+        self.list().iter().any(|(have, _)| have == url)
+    }
+
     /// Asks the voter at `url` and no other.
     pub(super) async fn ask_at<T, F>(
         &self,

@@ -97,7 +97,7 @@ pub(crate) async fn tend(app: &App, member: &Member, look: &Look) -> Result<(), 
         );
         etcd::restart(app, &member.cluster.id, &member.own).await?;
         write_atomic(&stamp(settings), digest.as_bytes(), 0o600)?;
-        answers(&member.record).await;
+        answers(app, &member.record).await;
         member.record.commit(Change::default().delete(keys::CRL_TURN)).await?;
     }
     app.trust.crl.lock().unwrap_or_else(PoisonError::into_inner).done = Some(crl.revision);
@@ -115,15 +115,17 @@ pub(super) async fn take_turn(record: &Record, node_id: &str) -> Result<bool, Me
         .await?)
 }
 
-/// Waits until the record answers again; the next voter has its turn after that, or when ours is over.
-pub(super) async fn answers(record: &Record) {
+/// Waits until our own voter serves the record again, not another one in its place; the next voter has its turn after that,
+/// or when ours is over.
+pub(super) async fn answers(app: &App, record: &Record) {
+    let own = etcd::local_url(app);
     let again = async {
-        while record.names(keys::CLUSTER).await.is_err() {
+        while !record.serves(&own).await {
             tokio::time::sleep(LOOK).await;
         }
     };
     if tokio::time::timeout(ANSWER, again).await.is_err() {
-        tracing::warn!("the record does not answer after this node's voter was restarted");
+        tracing::warn!("this node's voter does not serve the record after its restart");
     }
 }
 

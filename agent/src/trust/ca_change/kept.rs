@@ -93,9 +93,9 @@ fn stamp(settings: &Settings) -> PathBuf {
     settings.run.join("ca.crt.started")
 }
 
-/// A voter was started, or is in a moment: it trusts what the file says now.
+/// A voter was started, or is in a moment: it trusts what the file says that it was given.
 pub(crate) fn started(settings: &Settings) {
-    let text = read_text(&settings.pki().join("ca.crt"), LIMIT).ok();
+    let text = read_text(&settings.etcd_tls().join("ca.crt"), LIMIT).ok();
     let Some(bundle) = text.and_then(|text| Bundle::parse(&text).ok()) else { return };
     // Lost without harm: the voter is restarted once too often.
     let _ = write_atomic(&stamp(settings), bundle.fingerprints().join("\n").as_bytes(), 0o600);

@@ -21,8 +21,8 @@ use crate::trust::{crl, renew};
 
 /// How long after a try that failed the next one is made.
 const PAUSE: Duration = Duration::from_secs(10);
-/// Longest wait for voters that are not there.
-const GENTLE: Duration = Duration::from_secs(60);
+/// Longest wait for voters whose nodes are not there, and for those that are being made: as long as a phase waits.
+const GENTLE: Duration = Duration::from_secs(super::plan::AWAY);
 /// Most steps in one turn.
 const STEPS: usize = 4;
 
@@ -175,7 +175,12 @@ async fn voter_follows(app: &App, member: &Member, look: &Look, seen: Duration) 
     if wanted.len() == started.len() && wanted.iter().all(|ca| started.contains(ca)) {
         return Ok(true);
     }
-    if !is_spared(&look.voters, &look.alive, seen) || !crl::take_turn(&member.record, &app.node_id).await? {
+    if !spared(app, member, look, seen).await || !crl::take_turn(&member.record, &app.node_id).await? {
+        return Ok(false);
+    }
+    // Another one had its turn a moment ago, perhaps.
+    if !spared(app, member, look, seen).await {
+        give_turn(&member.record).await?;
         return Ok(false);
     }
     tracing::info!("this node's voter is restarted: the CAs that it trusts have changed");
@@ -183,16 +188,37 @@ async fn voter_follows(app: &App, member: &Member, look: &Look, seen: Duration) 
     Ok(true)
 }
 
-/// Whether the record can spare a voter, or that was waited for long enough: one is away, or one is being made. Pure.
-fn is_spared(voters: &[Voter], alive: &BTreeSet<String>, seen: Duration) -> bool {
-    let votes = voters.iter().filter(|voter| !voter.learner).count();
-    let whole = voters.iter().all(|voter| alive.contains(&voter.name) && (votes == 1 || !voter.learner));
-    whole || seen >= GENTLE
+/// Whether the record can spare our voter at this moment: every other one is asked.
+async fn spared(app: &App, member: &Member, look: &Look, seen: Duration) -> bool {
+    let statuses = member.record.statuses().await;
+    // One that hears no leader is with nobody.
+    let serving = statuses.iter().filter(|(_, status)| status.leader != 0).map(|(_, status)| status.id);
+    is_spared(&app.node_id, &look.voters, &look.alive, &serving.collect(), seen)
+}
+
+/// Decides that. `serving` are ids of voters that are with the others. A voter of a member that is there is waited for until it
+/// serves, however long that takes: what keeps it from that may keep ours from it too. One of a member that is away, and one
+/// that is being made, only so long. Pure.
+fn is_spared(
+    own_id: &str,
+    voters: &[Voter],
+    alive: &BTreeSet<String>,
+    serving: &BTreeSet<u64>,
+    seen: Duration,
+) -> bool {
+    let alone = voters.iter().filter(|voter| !voter.learner).count() == 1;
+    voters.iter().filter(|voter| voter.name != own_id).all(|voter| {
+        if voter.learner {
+            alone || seen >= GENTLE
+        } else {
+            serving.contains(&voter.id) || (!alive.contains(&voter.name) && seen >= GENTLE)
+        }
+    })
 }
 
 async fn restart(app: &App, member: &Member) -> Result<(), MembershipError> {
     etcd::restart(app, &member.cluster.id, &member.own).await?;
-    crl::answers(&member.record).await;
+    crl::answers(app, &member.record).await;
     give_turn(&member.record).await
 }
 
@@ -207,23 +233,32 @@ mod tests {
 
     #[test]
     fn join_a_voter_restarts_when_the_record_can_spare_it() {
-        let (soon, late) = (Duration::from_secs(59), Duration::from_secs(60));
-        // Name; votes; learner; alive; since when; whether.
+        let (soon, late) = (GENTLE - Duration::from_secs(1), GENTLE);
+        // Name; votes; learner; alive; voters that serve; since when; whether. We are a.
         let rows = [
-            ("alone", "a", "", "a", soon, true),
-            ("and has a copy", "a", "b", "ab", soon, true),
-            ("two", "ab", "", "ab", soon, true),
-            ("two, until the third votes", "ab", "c", "abc", soon, false),
-            ("three", "abc", "", "abc", soon, true),
-            ("one of three is away", "abc", "", "ab", soon, false),
-            ("for long", "abc", "", "ab", late, true),
+            ("alone", "a", "", "a", "a", soon, true),
+            ("and has a copy", "a", "b", "ab", "a", soon, true),
+            ("two", "ab", "", "ab", "ab", soon, true),
+            ("two, until the third votes", "ab", "c", "abc", "ab", soon, false),
+            ("that takes long", "ab", "c", "abc", "ab", late, true),
+            ("three", "abc", "", "abc", "abc", soon, true),
+            ("ours is asked for by nobody", "abc", "", "abc", "bc", soon, true),
+            ("one was restarted, and does not serve yet", "abc", "", "abc", "ab", soon, false),
+            ("nor does it later", "abc", "", "abc", "ab", late, false),
+            ("one of three is away", "abc", "", "ab", "ab", soon, false),
+            ("its agent is away, its voter serves", "abc", "", "ab", "abc", soon, true),
+            ("for long", "abc", "", "ab", "ab", late, true),
+            ("and another one does not serve", "abcd", "", "abc", "ab", late, false),
         ];
-        for (name, votes, learner, alive, seen, want) in rows {
-            let voter = |c: char, learner| Voter { id: 1, peer_url: String::new(), name: c.into(), learner };
+        for (name, votes, learner, alive, serving, seen, want) in rows {
+            let id = |c: char| u64::from(u32::from(c));
+            let voter =
+                |c: char, learner| Voter { id: id(c), peer_url: String::new(), name: c.into(), learner };
             let votes = votes.chars().map(|c| voter(c, false));
             let voters: Vec<_> = votes.chain(learner.chars().map(|c| voter(c, true))).collect();
             let alive = alive.chars().map(String::from).collect();
-            assert_eq!(is_spared(&voters, &alive, seen), want, "{name}");
+            let serving = serving.chars().map(id).collect();
+            assert_eq!(is_spared("a", &voters, &alive, &serving, seen), want, "{name}");
         }
     }
 
