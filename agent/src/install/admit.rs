@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn secrets_admit_one_key_within_their_time() {
-        let fresh = InviteValue { expires: 100, ticket: None, used: None };
+        let fresh = InviteValue { expires: 100, ticket: None, used: None, ca: String::new() };
         let used = InviteValue { used: Some(by("n", "k")), ..fresh.clone() };
         let first = Ok(Admission::First(by("n", "k")));
         type Row<'a> =

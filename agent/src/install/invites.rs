@@ -38,7 +38,7 @@ pub(crate) async fn create(
     }
     let secret = random_hex::<16>()?;
     let expires = now + u64::from(minutes) * 60;
-    let value = InviteValue { expires, ticket: None, used: None };
+    let value = InviteValue { expires, ticket: None, used: None, ca: masters.ca_sha256.clone() };
     let key = key(&secret);
     record.commit(Change::default().if_unchanged(&key, 0).put(&key, &value)?).await?;
     Ok(Invite { masters: masters.urls, ca_sha256: masters.ca_sha256, secret, expires })

@@ -120,8 +120,12 @@ fn resume(old: &Versioned<TicketValue>, machine: &Machine, now: u64) -> Result<C
         ..old.value.clone()
     };
     ticket.tell(now, What::Booting, &machine.mac);
-    let invite =
-        InviteValue { expires: now + TICKET_VALIDITY, ticket: Some(ticket.ticket.clone()), used: None };
+    let invite = InviteValue {
+        expires: now + TICKET_VALIDITY,
+        ticket: Some(ticket.ticket.clone()),
+        used: None,
+        ca: String::new(),
+    };
     // The ticket's revision guards the invite too: both change together whenever the secret is used.
     let change = Change::default().if_unchanged(&key, old.revision).put(&key, &ticket)?;
     Ok(change.put(&invites::key(&secret), &invite)?)
@@ -170,7 +174,7 @@ pub(super) fn cut(
         value.tell(now, What::Booting, &machine.mac); // it asks in this very moment
     }
     let expires = value.expires.max(now + TICKET_VALIDITY);
-    let invite = InviteValue { expires, ticket: Some(name.clone()), used: None };
+    let invite = InviteValue { expires, ticket: Some(name.clone()), used: None, ca: String::new() };
     let (count, revision) = known.cut();
     let count = CutValue { count: count + 1 };
     let change = change

@@ -249,6 +249,9 @@ pub(crate) struct InviteValue {
     pub(crate) ticket: Option<String>,
     /// Who used it.
     pub(crate) used: Option<UsedBy>,
+    /// Fingerprint of the CA that its bearer was told to trust; empty for one of an installation, and of earlier releases.
+    #[serde(default)]
+    pub(crate) ca: String,
 }
 
 /// Who used a join secret.

@@ -9,7 +9,8 @@
 //! 3. *drop*: when all have, nobody trusts the old one any more; voters are restarted once more.
 //!
 //! In each phase those that are there are waited for, those that are away for ten minutes, and so many voters in any
-//! case that the record goes on. Who comes back later is let in by his key ([`back`]).
+//! case that the record goes on. A voter is restarted while each other one of a member that is there serves. Who comes back
+//! later is let in by his key ([`back`]).
 //!
 //! | module | job |
 //! | --- | --- |
@@ -35,7 +36,7 @@ use crate::pki::ca::Ca;
 use crate::pki::identity::Credentials;
 use crate::record::keys::{self, under};
 use crate::record::look::{Look, Overview};
-use crate::record::values::{CaValue, ClusterValue, TicketValue};
+use crate::record::values::{CaValue, ClusterValue, InviteValue, TicketValue};
 use crate::record::{Change, Record, RecordError};
 use crate::sealed::SealError;
 use crate::tls::{self, TlsError};
@@ -125,6 +126,10 @@ async fn lead(app: &App, member: &Member, look: &Look, now: u64) -> Result<Optio
         Some(value) => next_ca(member, value).await?,
         None => None,
     };
+    let named = match value {
+        None => record.get::<ClusterValue>(keys::CLUSTER).await?.map(|found| found.value.ca_sha256),
+        Some(_) => None,
+    };
     let (nodes, issuer) = (look.nodes(), app.trust.ca.with(|state| state.issuer.clone()));
     let mut seen = Seen {
         value,
@@ -133,6 +138,7 @@ async fn lead(app: &App, member: &Member, look: &Look, now: u64) -> Result<Optio
         alive: &look.alive,
         gone: look.gone,
         restored: look.restored,
+        named: named.as_deref(),
         issuer: &issuer,
         next_opens: next.is_some(),
         installing: false,
@@ -148,6 +154,9 @@ async fn lead(app: &App, member: &Member, look: &Look, now: u64) -> Result<Optio
     if phase == CaPhase::Issue {
         withdraw_tokens(app, record, value.map_or(0, |value| value.since)).await?;
     }
+    if let Some(value) = value.filter(|_| matches!(phase, CaPhase::Issue | CaPhase::Drop)) {
+        withdraw_invites(app, record, &value.new).await?;
+    }
     let revision = found.map_or(0, |found| found.revision);
     let before = value.cloned().unwrap_or_default();
     let change = Change::default().if_unchanged(keys::CA_CHANGE, revision);
@@ -156,7 +165,8 @@ async fn lead(app: &App, member: &Member, look: &Look, now: u64) -> Result<Optio
         Step::Wait(why) => return Ok(Some(why)),
         Step::Publish => (change, at(CaChangeValue { new: issuer.clone(), ..before })),
         Step::Begin => {
-            let old = if before.phase == CaPhase::Trust { before.old.clone() } else { before.new.clone() };
+            // In a record that was put back in the middle of a change, members may be at its end already.
+            let old = issuer.clone();
             let ca = Ca::make(&member.cluster.name, &member.cluster.id)?;
             let value =
                 CaValue { cert: ca.pem.clone(), sealed_key: sealed(member, look, keys::CA_NEXT, &ca)? };
@@ -187,7 +197,7 @@ async fn lead(app: &App, member: &Member, look: &Look, now: u64) -> Result<Optio
         }
     };
     if record.commit(change.put(keys::CA_CHANGE, &value)?).await? {
-        tracing::warn!(?step, epoch = value.epoch, "the cluster's CA is changed");
+        tracing::info!(?step, epoch = value.epoch, "the change of the cluster's CA");
         tell(app, &step, &value);
     }
     Ok(None)
@@ -205,9 +215,9 @@ fn tell(app: &App, step: &Step, value: &CaChangeValue) {
     let (old, new) = (id_of(&value.old), id_of(&value.new));
     let text = match step {
         Step::Begin => format!("members trust the CA {new} beside {old}, since a member was removed"),
-        Step::Issue => {
-            format!("the CA {new} is the cluster's: log in anew with `maekin login`, make join tokens anew")
-        }
+        Step::Issue => format!(
+            "the CA {new} is the cluster's: log in anew with `maekin login`, make join tokens and invitations anew"
+        ),
         Step::Drop => format!("members give the CA {old} up"),
         Step::Finish => format!("the CA {new} is trusted, and no other"),
         Step::Adopt => format!("the record was put back from before the CA {new}, which stays"),
@@ -268,6 +278,33 @@ async fn withdraw_tokens(app: &App, record: &Record, before: u64) -> Result<(), 
     }
     if !gone.is_empty() {
         let text = format!("join tokens that name the old CA were taken back: {}", gone.join(", "));
+        audit::event(app, Event::done(EVENT).named(&app.config.hostname).text(text));
+    }
+    Ok(())
+}
+
+/// Whether it is the secret of an invitation that is open, and names another CA than `new`. Pure.
+fn names_another(invite: &InviteValue, new: &str, now: u64) -> bool {
+    invite.used.is_none() && now < invite.expires && invite.ticket.is_none() && invite.ca != new
+}
+
+/// Takes secrets of invitations back that nobody used and that name another CA than `new`: nodes that have them would believe
+/// nobody but who has the old one, and tell it to him. Those of installations go with their tickets.
+async fn withdraw_invites(app: &App, record: &Record, new: &str) -> Result<(), ChangeError> {
+    let mut gone = 0_usize;
+    for (digest, invite) in record.list_keyed::<InviteValue>(keys::INVITES).await? {
+        if !names_another(&invite, new, now()) {
+            continue;
+        }
+        let key = under(keys::INVITES, &digest);
+        let Some(found) = record.get::<InviteValue>(&key).await? else { continue };
+        if names_another(&found.value, new, now()) {
+            let change = Change::default().if_unchanged(&key, found.revision).delete(&key);
+            gone += usize::from(record.commit(change).await?);
+        }
+    }
+    if gone > 0 {
+        let text = format!("{gone} secrets of `maekin-agent invite` that name the old CA were taken back");
         audit::event(app, Event::done(EVENT).named(&app.config.hostname).text(text));
     }
     Ok(())

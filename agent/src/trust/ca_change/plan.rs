@@ -63,6 +63,8 @@ pub(super) struct Seen<'a> {
     pub(super) gone: u64,
     /// How often the record was put back.
     pub(super) restored: u64,
+    /// The CA that the record says is the cluster's; asked only where there is no `value`.
+    pub(super) named: Option<&'a str>,
     /// The CA that signed the certificate of this node; empty where that is not known.
     pub(super) issuer: &'a str,
     /// The key of the next CA opens: it is the one that was made.
@@ -117,7 +119,14 @@ fn next(seen: &Seen<'_>) -> Result<Step, Why> {
     if seen.issuer.is_empty() {
         return Err(Why::Stranger);
     }
-    let Some(value) = seen.value else { return Ok(Step::Publish) };
+    let Some(value) = seen.value else {
+        // Put back from a copy that is older than the first change, or than releases that have them.
+        return match seen.named.filter(|named| *named != seen.issuer) {
+            None => Ok(Step::Publish),
+            Some(_) if seen.restored > 0 => Ok(Step::Adopt),
+            Some(_) => Err(Why::Stranger),
+        };
+    };
     let (old, new) = (value.old.as_str(), value.new.as_str());
     if seen.issuer != old && seen.issuer != new {
         // Else who has the other one is off, and ours may be one that was given up.
@@ -295,6 +304,7 @@ mod tests {
                 alive: &alive.chars().map(String::from).collect(),
                 gone,
                 restored: 0,
+                named: None,
                 issuer: &issuer,
                 next_opens: true,
                 installing: false,
@@ -323,6 +333,7 @@ mod tests {
             alive: &alive,
             gone: 1,
             restored: 0,
+            named: None,
             issuer,
             next_opens: true,
             installing: false,
@@ -333,6 +344,17 @@ mod tests {
         let rows = [
             ("as it should be", seen(&one), Step::Issue),
             ("the record says nothing", Seen { value: None, ..seen(&one) }, Step::Publish),
+            ("and names our CA", Seen { value: None, named: Some(&one), ..seen(&one) }, Step::Publish),
+            (
+                "and another one than ours",
+                Seen { value: None, named: Some(&nine), ..seen(&one) },
+                Step::Wait(Why::Stranger),
+            ),
+            (
+                "since it was put back from before the first change",
+                Seen { value: None, named: Some(&nine), restored: 1, ..seen(&one) },
+                Step::Adopt,
+            ),
             ("we have no certificate", Seen { value: None, ..seen("") }, Step::Wait(Why::Stranger)),
             ("its key was lost", Seen { next_opens: false, ..seen(&one) }, Step::Begin),
             ("machines are installed", Seen { installing: true, ..seen(&one) }, Step::Wait(Why::Installing)),
