@@ -236,7 +236,9 @@ pub(crate) async fn run(app: Arc<App>) {
                 return;
             }
             // Its own voter ends, too, where it was taken out meanwhile.
-            Err(e @ (MembershipError::Record(_) | MembershipError::Service(_))) => {
+            Err(
+                e @ (MembershipError::Record(_) | MembershipError::Service(_) | MembershipError::Renewal(_)),
+            ) => {
                 // It refuses removed members without a word; the others' APIs have one.
                 let why = match crate::trust::wonder(&app).await {
                     Back::Renewed => continue,

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 
 use super::super::{MembershipError, MembershipFile, etcd};
 use crate::app::App;
-use crate::http::client::Target;
+use crate::http::client::{ClientError, Target};
 use crate::node_info::own_address;
 use crate::pki::identity::Credentials;
 use crate::tls;
@@ -45,15 +45,17 @@ pub(crate) async fn ask(app: &App, own: u64) -> Result<Option<String>, Membershi
     for url in members.into_iter().take(MOST) {
         let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
         let target = Target::Tls(address, Arc::clone(&config));
-        asking.spawn(async move { target.get::<Told>(RECORD).await });
+        asking.spawn(async move { (url, target.get::<Told>(RECORD).await) });
     }
-    let (mut later, mut strange) = (None, false);
+    let (mut later, mut strange) = (None, Vec::new());
     let all = async {
         while let Some(told) = asking.join_next().await {
             let told = match told {
-                Ok(Ok(told)) => Some(told),
-                Ok(Err(e)) => {
-                    strange |= e.is_untrusted();
+                Ok((_, Ok(told))) => Some(told),
+                Ok((url, Err(e))) => {
+                    if e.is_untrusted() || matches!(e, ClientError::Problem(_)) {
+                        strange.push(url);
+                    }
                     None
                 }
                 Err(_) => None,
@@ -63,10 +65,9 @@ pub(crate) async fn ask(app: &App, own: u64) -> Result<Option<String>, Membershi
     };
     // Whoever has not answered by then is not there.
     let _ = tokio::time::timeout(LIMIT, all).await;
-    // Somebody is there whom we do not believe: perhaps we are the one that is behind.
-    if later.is_none()
-        && strange
-        && let Ok(Back::Renewed) = tokio::time::timeout(LIMIT, back::ask(app)).await
+    // Somebody is there whom we do not believe, or who does not believe us: perhaps we are the one that is behind. They have
+    // just answered, so that needs no limit; it is not to be left in the middle.
+    if later.is_none() && !strange.is_empty() && matches!(back::ask_these(app, &strange).await, Back::Renewed)
     {
         return Err(MembershipError::Anew);
     }

@@ -38,10 +38,15 @@ const STRANGER: &str = "urn:maekin:not-among-members";
 const REMEDY: &str = "the cluster's CA was changed while this node was away; make a token on a member \
                       (`maekin-agent token create`), compare the CA there, and give it to `maekin-agent join` here";
 
-/// Asks each member that we knew last.
+/// Asks each member that we knew last. It is not to be left in the middle: a voter is ended before what it is started with
+/// is written.
 pub(crate) async fn ask(app: &App) -> Back {
-    let known = MembershipFile::known(&app.settings.membership());
-    match ask_each(app, &known).await {
+    ask_these(app, &MembershipFile::members(&app.settings.membership())).await
+}
+
+/// Asks those at these addresses.
+pub(crate) async fn ask_these(app: &App, members: &[String]) -> Back {
+    match ask_each(app, members, &MembershipFile::known(&app.settings.membership())).await {
         Ok(back) => back,
         Err(e) => {
             tracing::warn!(error = %chain(&e), "coming back after a change of the cluster's CA");
@@ -50,7 +55,12 @@ pub(crate) async fn ask(app: &App) -> Back {
     }
 }
 
-async fn ask_each(app: &App, known: &BTreeMap<String, String>) -> Result<Back, MembershipError> {
+/// `keys` are digests of the keys of those whose keys we know.
+async fn ask_each(
+    app: &App,
+    members: &[String],
+    keys: &BTreeMap<String, String>,
+) -> Result<Back, MembershipError> {
     let _files = app.trust.ca.files.lock().await;
     let Some(old) = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)? else {
         return Ok(Back::Nobody);
@@ -64,13 +74,19 @@ async fn ask_each(app: &App, known: &BTreeMap<String, String>) -> Result<Back, M
     };
     let mut refused = None;
     let trusted = Arc::new(tls::to_members(&app.key, &old)?);
-    for (url, key) in known {
+    for url in members {
         let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
         let asked = Target::Tls(address.clone(), Arc::clone(&trusted)).get::<serde_json::Value>(WHOAMI).await;
-        if matches!(asked, Ok(_) | Err(ClientError::Problem(_))) {
-            return Ok(Back::Nobody); // the CA that we trust is the cluster's still
-        }
-        let config = Arc::new(tls::to_member_with(&app.key, &old, key)?);
+        let (by_key, config) = match asked {
+            Ok(_) => return Ok(Back::Nobody), // the CA of our certificate is the cluster's still
+            // We trust its CA, and it takes our certificate no longer: we left before we had one of that CA.
+            Err(ClientError::Problem(_)) => (false, Arc::clone(&trusted)),
+            Err(e) if e.is_untrusted() => {
+                let Some(key) = keys.get(url) else { continue };
+                (true, Arc::new(tls::to_member_with(&app.key, &old, key)?))
+            }
+            Err(_) => continue, // it is not there
+        };
         match Target::Tls(address, config).post::<RenewReply>(CERTIFICATE, &request).await {
             Ok(reply) => match accept(app, &old, reply)? {
                 Some(new) => {
@@ -80,15 +96,16 @@ async fn ask_each(app: &App, known: &BTreeMap<String, String>) -> Result<Back, M
                     tracing::warn!(from = url, "this node follows the cluster to its new CA");
                     return Ok(Back::Renewed);
                 }
+                None if !by_key => {}
                 None => refused = Some(format!("{url} gave no certificate of another CA")),
             },
             Err(ClientError::Problem(problem)) if problem.kind == REMOVED => {
                 return Ok(Back::Removed(problem.detail));
             }
-            Err(ClientError::Problem(problem)) if problem.kind == STRANGER => {
+            Err(ClientError::Problem(problem)) if by_key && problem.kind == STRANGER => {
                 refused = Some(format!("{url}: {}", problem.detail));
             }
-            Err(e) => tracing::info!(error = %chain(&e), "ask a member by its key"),
+            Err(e) => tracing::info!(error = %chain(&e), "ask a member for a certificate of another CA"),
         }
     }
     Ok(refused.map_or(Back::Nobody, |why| Back::Refused(format!("{REMEDY} ({why})"))))
@@ -102,6 +119,7 @@ fn accept(app: &App, old: &Credentials, reply: RenewReply) -> Result<Option<Cred
     let former = kept::former(&app.settings);
     let new = Credentials { cert: reply.cert, ca: told.clone().with(&before).text() };
     let issuer = new.issuer().map(|ca| ca.sha256).unwrap_or_default();
-    let forward = told.has(&issuer) && !before.has(&issuer) && !former.has(&issuer);
+    let same = old.issuer().is_some_and(|ca| ca.sha256 == issuer);
+    let forward = told.has(&issuer) && !same && !former.has(&issuer);
     Ok((forward && new.fits(&app.key, &app.node_id)).then_some(new))
 }
