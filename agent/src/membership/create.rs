@@ -40,6 +40,9 @@ pub(super) fn ensure(
             file
         }
     };
+    if dir.join("ca.key").exists() {
+        SealKey::ensure(&dir)?; // what an earlier release left in clear is sealed under it
+    }
     let have = Credentials::load(&dir, &app.key, &app.node_id)?;
     if let Some(credentials) = have.as_ref().filter(|have| file.made && have.issuer().is_some()) {
         return Ok((credentials.clone(), file));
