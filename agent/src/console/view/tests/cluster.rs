@@ -1,5 +1,6 @@
 //! Codes that are compared, nodes that wait, leaving the cluster, and going on alone.
 
+use maekin_api::cluster::{CaChange, CaChangePhase};
 use maekin_api::discovery::{Discovered, DiscoveredState};
 use maekin_api::trust::{PairingInfo, PairingSide};
 
@@ -101,4 +102,22 @@ fn console_going_on_alone_says_what_it_risks() {
     let long =
         Promotion { name: "x".repeat(63), url: format!("https://[{}]:2379", "2001:".repeat(8)), ..promotion };
     check("worst-alone-sure", &Model { prompt: sure(long, ""), ..model });
+}
+
+#[test]
+fn console_a_change_of_the_ca_says_how_far_it_is_and_whom_it_waits_for() {
+    let change = |phase, waits_for: &[&str]| {
+        let mut model = Model { page: Page::Cluster, selected: 2, ..whole() };
+        if let Some(cluster) = &mut model.snapshot.cluster {
+            cluster.ca_change = Some(CaChange {
+                phase,
+                since: 999_000,
+                new_sha256: "ab".repeat(32),
+                waits_for: waits_for.iter().map(|name| (*name).to_owned()).collect(),
+            });
+        }
+        model
+    };
+    check("ca-change", &change(CaChangePhase::Trust, &["node-2"]));
+    check("worst-ca-change", &change(CaChangePhase::Issue, &["node-2", "node-3", &"x".repeat(63)]));
 }
