@@ -1,5 +1,6 @@
 //! The cluster's sealing key is changed after a member was removed, or its machine installed anew: what its drives hold
-//! opens nothing that is sealed from then on, and nothing that is in the record then.
+//! opens nothing that is sealed from then on, and nothing that is in the record then. The CA's key, which it does open in the
+//! copies of the record beside it, is good for nothing once the CA is changed, which follows ([`crate::trust::ca_change`]).
 //!
 //! The leading member does it, one step at a time, and each step finds out by itself how far the last one came:
 //!
