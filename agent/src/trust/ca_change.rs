@@ -192,8 +192,8 @@ async fn lead(app: &App, member: &Member, look: &Look, now: u64) -> Result<Optio
             };
             let change = put_ca(record, member, look, change, &ca).await?.delete(keys::CA_NEXT);
             let epoch = before.epoch + 1;
-            let (old, new) = (String::new(), issuer.clone());
-            (change, at(CaChangeValue { epoch, phase: CaPhase::Rest, old, new, ..before }))
+            let old = if before.new.is_empty() { named.unwrap_or_default() } else { before.new.clone() };
+            (change, at(CaChangeValue { epoch, old, new: issuer.clone(), ..before }.given_up()))
         }
     };
     if record.commit(change.put(keys::CA_CHANGE, &value)?).await? {
