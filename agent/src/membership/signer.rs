@@ -75,7 +75,7 @@ fn seal_what_is_in_clear(dir: &Path, seal: &Ring) -> Result<(), MembershipError>
         && let Some(ca) = Ca::load(dir)?.filter(Ca::fits)
     {
         let sealed_key = seal.seal(keys::CA, ca.key_pem().as_bytes())?;
-        store_copy(dir, &CaValue { cert: ca.pem.clone(), sealed_key })?;
+        store_copy(dir, &CaValue { cert: ca.pem, sealed_key })?;
     }
     let failed = |source| FileError { action: "cannot erase", path: path.clone(), source };
     let length = path.metadata().map_err(failed)?.len();

@@ -117,7 +117,7 @@ mod tests {
         assert_eq!(Bundle::parse(&both.text()).unwrap(), both);
         assert_eq!(both.fingerprints().len(), 2);
         let glued = format!("{}{}", made[0].pem.trim_end(), made[2].pem);
-        assert_eq!(Bundle::parse(&glued).unwrap().fingerprints(), a.clone().with(&c).fingerprints());
+        assert_eq!(Bundle::parse(&glued).unwrap().fingerprints(), a.with(&c).fingerprints());
         let (kept, others) = both.clone().split(&[&b.fingerprints()[0]]);
         assert_eq!((kept.text(), others.text()), (made[1].pem.clone(), made[0].pem.clone()));
         assert_eq!(both.with(&c).last(2).fingerprints(), b.with(&c).fingerprints());

@@ -180,7 +180,12 @@ async fn join_the_ca_is_changed_after_a_removal_whenever_the_power_goes() {
     assert_eq!(value.former, [old.fingerprint().unwrap()]);
     for (app, member) in [(&first, &member), (&second, &other)] {
         let own = credentials(app);
-        assert_eq!(own.bundle().unwrap().fingerprints(), [new.clone()], "{}", app.config.hostname);
+        assert_eq!(
+            own.bundle().unwrap().fingerprints(),
+            std::slice::from_ref(&new),
+            "{}",
+            app.config.hostname
+        );
         assert!(own.issuer().is_some());
         assert_eq!(member.ca_sha256(), new);
     }

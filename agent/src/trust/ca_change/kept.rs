@@ -129,7 +129,7 @@ mod tests {
         let rows = [
             ("as it was", &one, &both[..1], vec![a.clone()]),
             ("trusts the new one too", &one, &both, vec![a.clone(), b.clone()]),
-            ("has a certificate of it", &two, &both, vec![b.clone(), a.clone()]),
+            ("has a certificate of it", &two, &both, vec![b, a.clone()]),
             ("the voter does not know it", &two, &both[..1], vec![a]),
             ("nothing is known of the voter", &two, &[][..], vec![]),
         ];
