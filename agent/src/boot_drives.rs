@@ -51,6 +51,9 @@ use crate::app::App;
 use crate::errors::chain;
 pub(crate) use watch::boot_id;
 
+/// How long drives are left to settle after one came or went before everything is looked at.
+const SETTLE: Duration = Duration::from_secs(3);
+
 /// What both threads and the API share.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -78,6 +81,8 @@ struct Shared {
     comparing: bool,
     /// When to look at everything next.
     look: Option<Instant>,
+    /// Everything was looked at since the agent started.
+    looked: bool,
     /// What a person said about healing.
     asked: Option<StartHeal>,
     /// Looks in a row that failed, and why the last one did.
@@ -86,6 +91,15 @@ struct Shared {
     compare_now: bool,
     /// A person wants a trial boot now.
     try_now: bool,
+}
+
+impl Shared {
+    /// Everything is looked at once what came or went has settled. The first look sees all that came before it: a start
+    /// has one look, and not one more for each thing that appears.
+    fn look_after_change(&mut self, now: Instant) {
+        let soon = now + SETTLE;
+        self.look = Some(if self.looked { soon } else { self.look.map_or(soon, |first| first.max(soon)) });
+    }
 }
 
 impl Keeper {
@@ -198,6 +212,7 @@ pub(crate) fn start(app: &Arc<App>) {
     if app.boot.is_none() {
         return; // not on an installed node: there are no boot drives of ours
     }
+    app.boot_drives.lock().look = Some(Instant::now() + checks::FIRST);
     spawn(app, "boot-drives", watch::run);
     spawn(app, "boot-checks", checks::run);
 }
@@ -206,5 +221,27 @@ fn spawn(app: &Arc<App>, name: &str, work: fn(&App)) {
     let app = Arc::clone(app);
     if let Err(e) = thread::Builder::new().name(name.to_owned()).spawn(move || work(&app)) {
         tracing::error!(error = %e, name, "the boot drives are not looked after: no thread");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_start_has_one_look_and_each_change_after_it_another() {
+        let now = Instant::now();
+        let in_secs = |s| Some(now + Duration::from_secs(s));
+        let rows = [
+            ("before the first look, long", false, in_secs(10), in_secs(10)),
+            ("right before the first look", false, in_secs(1), in_secs(3)),
+            ("nothing was planned", false, None, in_secs(3)),
+            ("since", true, in_secs(86_400), in_secs(3)),
+        ];
+        for (name, looked, look, want) in rows {
+            let mut shared = Shared { looked, look, ..Shared::default() };
+            shared.look_after_change(now);
+            assert_eq!(shared.look, want, "{name}");
+        }
     }
 }

@@ -22,7 +22,7 @@ use crate::errors::chain;
 const IDLE: Duration = Duration::from_secs(5);
 const FOLLOW: Duration = Duration::from_secs(1);
 /// From the agent's start to the first look: the node has more urgent things to do.
-const FIRST: Duration = Duration::from_secs(10);
+pub(super) const FIRST: Duration = Duration::from_secs(10);
 /// Between two looks without a reason.
 const DAILY: Duration = Duration::from_secs(86_400);
 /// After a look that failed.
@@ -50,7 +50,6 @@ struct Worker<'a> {
 pub(crate) fn run(app: &App) {
     let keeper = &*app.boot_drives;
     let mut worker = Worker { app, keeper, healing: None, comparing: None, findings: None };
-    keeper.lock().look.get_or_insert(Instant::now() + FIRST);
     worker.resume();
     loop {
         keeper.wait(if worker.healing.is_some() { FOLLOW } else { IDLE });
@@ -89,6 +88,7 @@ impl Worker<'_> {
         let disks = {
             let mut shared = self.keeper.lock();
             shared.look = Some(Instant::now() + DAILY);
+            shared.looked = true;
             shared.seen.places.clone()
         };
         let install = self.app.config.install_id;

@@ -1,6 +1,6 @@
 //! What the machine says about the boot drives at this moment. Reads only; nothing here decides.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,9 @@ use uuid::Uuid;
 
 /// Where udev names drives by where they are plugged in.
 const BY_PATH: &str = "/dev/disk/by-path";
+
+/// What kernel names of block devices begin with that are made of others, or of memory.
+const MADE: [&str; 8] = ["dm-", "drbd", "loop", "md", "nbd", "ram", "rbd", "zram"];
 
 /// A drive that is in a place of a boot drive: one with partitions of this installation.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,6 +66,14 @@ pub(crate) fn arrays() -> BTreeMap<String, Running> {
 pub(crate) fn names() -> Vec<String> {
     let entries = fs::read_dir("/sys/class/block").into_iter().flatten().flatten();
     entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect()
+}
+
+/// Whether other drives or partitions are there than before. Volumes and what is made of drives come and go all the time,
+/// and at every start once. Pure.
+pub(crate) fn other_drives(now: &[String], before: &[String]) -> bool {
+    let made = |name: &&String| MADE.iter().any(|prefix| name.starts_with(prefix));
+    let drives = |names: &[String]| names.iter().filter(|n| !made(n)).cloned().collect::<BTreeSet<_>>();
+    drives(now) != drives(before)
 }
 
 /// Which of `devices` is in which place, by the GUIDs of its partitions. Pure.
@@ -131,6 +142,24 @@ mod tests {
             log_sec: 512,
             children,
             ..BlockDevice::default()
+        }
+    }
+
+    #[test]
+    fn only_drives_that_come_or_go_are_news() {
+        let rows = [
+            ("the first look", &["vda", "vda1"][..], &[][..], true),
+            ("nothing", &["vda", "vda1"], &["vda1", "vda"], false),
+            ("a volume was made", &["vda", "dm-0", "dm-1"], &["vda"], false),
+            ("a mirror was stopped", &["vda"], &["vda", "md127"], false),
+            ("a volume of the cluster was mapped", &["vda", "rbd0", "drbd1000", "nbd3"], &["vda"], false),
+            ("a drive came", &["vda", "vdb"], &["vda"], true),
+            ("a partition went", &["vda"], &["vda", "vda5"], true),
+            ("a drive took a volume's turn", &["vda", "nvme0n1"], &["vda", "dm-0"], true),
+        ];
+        let names = |list: &[&str]| list.iter().map(|n| (*n).to_owned()).collect::<Vec<_>>();
+        for (name, now, before, want) in rows {
+            assert_eq!(other_drives(&names(now), &names(before)), want, "{name}");
         }
     }
 

@@ -26,11 +26,11 @@ use crate::errors::chain;
 const TICK: Duration = Duration::from_secs(1);
 /// How often drives are listed without a reason.
 const LIST: Duration = Duration::from_secs(60);
+/// How often they are listed while something happens to block devices all the time.
+const NEWS: Duration = Duration::from_secs(3);
 /// How long a list that leaves out drives the node runs from is asked for again before it is believed: at the start udev
 /// may still be naming them.
 const NAMING: Duration = Duration::from_secs(120);
-/// How long drives are left to settle after one came or went before everything is looked at.
-const SETTLE: Duration = Duration::from_secs(3);
 /// Looks at a drive that fails before the mirrors give it up.
 const PATIENCE: u32 = 3;
 
@@ -39,26 +39,38 @@ pub(crate) fn run(app: &App) {
     let install = app.config.install_id;
     let mut events = Events::open();
     let mut watcher = Watcher::default();
-    let (start, mut listed) = (Instant::now(), None::<Instant>);
+    let (start, mut listed) = (Instant::now(), Listed::default());
     loop {
         let names = observe::names();
-        let changed = names != watcher.seen.names;
+        let changed = observe::other_drives(&names, &watcher.seen.names);
         if watcher.take_names(names) {
             watcher.look(app); // told before anything that takes longer
         }
-        if (changed || listed.is_none_or(|at| at.elapsed() > LIST))
-            && watcher.list(install, start.elapsed() > NAMING)
-        {
-            listed = Some(Instant::now());
+        if changed || listed.due(Instant::now()) {
+            let believed = watcher.list(install, start.elapsed() > NAMING);
+            listed = Listed { at: Some(Instant::now()), news: !believed };
         }
         watcher.look(app);
         if changed {
-            let mut shared = app.boot_drives.lock();
-            shared.look = Some(Instant::now() + SETTLE);
+            app.boot_drives.lock().look_after_change(Instant::now());
         }
-        if events.wait(TICK) {
-            listed = None;
-        }
+        listed.news |= events.wait(TICK);
+    }
+}
+
+/// The list of drives that there is.
+#[derive(Debug, Clone, Copy, Default)]
+struct Listed {
+    at: Option<Instant>,
+    /// Something has happened to a block device since.
+    news: bool,
+}
+
+impl Listed {
+    /// Whether the drives are to be listed again. While udev goes through all that there is, news come by the dozen. Pure.
+    fn due(self, now: Instant) -> bool {
+        let age = self.at.map(|at| now.saturating_duration_since(at));
+        age.is_none_or(|age| age > LIST || self.news && age >= NEWS)
     }
 }
 
@@ -207,7 +219,7 @@ fn tell(app: &App, seen: &Seen, pulses: [Pulse; 2], failing: Vec<String>) {
     }
     let degraded = |s: &Seen| s.arrays.values().map(|a| a.in_sync).collect::<Vec<_>>();
     if degraded(&shared.seen) != degraded(seen) {
-        shared.look = Some(Instant::now() + SETTLE);
+        shared.look_after_change(Instant::now());
     }
     shared.report = report;
     shared.seen = seen.clone();
@@ -274,6 +286,22 @@ pub(crate) fn boot_id() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn drives_are_listed_for_news_but_not_for_each() {
+        let now = Instant::now() + LIST + LIST;
+        let ago = |s| Some(now - Duration::from_secs(s));
+        let rows = [
+            ("never yet", Listed { at: None, news: false }, true),
+            ("just now, and there is more news", Listed { at: ago(1), news: true }, false),
+            ("news that are not looked at yet", Listed { at: ago(3), news: true }, true),
+            ("nothing happened", Listed { at: ago(3), news: false }, false),
+            ("nothing happened for long", Listed { at: ago(61), news: false }, true),
+        ];
+        for (name, listed, want) in rows {
+            assert_eq!(listed.due(now), want, "{name}");
+        }
+    }
 
     #[test]
     fn a_drive_whose_name_is_gone_is_gone() {
