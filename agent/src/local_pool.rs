@@ -48,13 +48,25 @@ pub(crate) fn ensure() -> LocalPool {
 
 fn ensure_on(device: &Path) -> Result<u64, String> {
     let text = |e: CmdError| chain(&e);
-    let facts = probe(device).map_err(text)?;
-    for step in plan(&facts)? {
-        command(step, device).run().map_err(text)?;
+    let mut there = volumes(device).map_err(text)?;
+    // At every start but the first it is there, and nothing else is asked.
+    if !there.iter().any(|v| v.lv_name == POOL) {
+        let facts = probe(device, &there).map_err(text)?;
+        for step in plan(&facts)? {
+            command(step, device).run().map_err(text)?;
+        }
+        there = volumes(device).map_err(text)?;
     }
-    Cmd::new("vgchange").args(["--activate", "y", GROUP]).run().map_err(text)?;
-    let size = volumes().map_err(text)?.into_iter().find(|v| v.lv_name == POOL);
-    size.and_then(|v| v.lv_size.parse().ok()).ok_or_else(|| format!("the pool {GROUP}/{POOL} has no size"))
+    let pool = there.iter().find(|v| v.lv_name == POOL);
+    let size = pool.and_then(|v| v.lv_size.parse().ok());
+    let size = size.ok_or_else(|| format!("the pool {GROUP}/{POOL} has no size"))?;
+    lvm("vgchange", device).args(["--activate", "y", GROUP]).run().map_err(text)?;
+    Ok(size)
+}
+
+/// A command of LVM that looks at nothing but `device`: no other drive keeps it waiting, and no other group is meant.
+fn lvm(program: &str, device: &Path) -> Cmd {
+    Cmd::new(program).arg("--devices").arg(device)
 }
 
 /// What is missing. Anything on the array that is not ours is left alone. Pure.
@@ -72,10 +84,10 @@ fn plan(facts: &Facts) -> Result<Vec<Step>, String> {
 
 fn command(step: Step, device: &Path) -> Cmd {
     match step {
-        Step::PhysicalVolume => Cmd::new("pvcreate").args(["--yes", "--zero", "y"]).arg(device),
-        Step::Group => Cmd::new("vgcreate").arg(GROUP).arg(device),
+        Step::PhysicalVolume => lvm("pvcreate", device).args(["--yes", "--zero", "y"]).arg(device),
+        Step::Group => lvm("vgcreate", device).arg(GROUP).arg(device),
         // Some room stays free: for the pool's own repair, and to let its metadata grow.
-        Step::Pool => Cmd::new("lvcreate").args([
+        Step::Pool => lvm("lvcreate", device).args([
             "--yes",
             "--type",
             "thin-pool",
@@ -88,7 +100,7 @@ fn command(step: Step, device: &Path) -> Cmd {
     }
 }
 
-fn probe(device: &Path) -> Result<Facts, CmdError> {
+fn probe(device: &Path, there: &[Lv]) -> Result<Facts, CmdError> {
     // blkid exits with 2 when it finds nothing: that is an answer.
     let blkid = Cmd::new("blkid").args(["--probe", "--match-tag", "TYPE", "--output", "value"]).arg(device);
     let content = match blkid.text() {
@@ -97,10 +109,7 @@ fn probe(device: &Path) -> Result<Facts, CmdError> {
         Err(e) => return Err(e),
     };
     let group = if content == "LVM2_member" { Some(group_of(device)?) } else { None };
-    let volumes = match group.as_deref() {
-        Some(GROUP) => volumes()?.into_iter().map(|v| v.lv_name).collect(),
-        _ => Vec::new(),
-    };
+    let volumes = there.iter().map(|v| v.lv_name.clone()).collect();
     Ok(Facts { content, group, volumes })
 }
 
@@ -126,20 +135,25 @@ struct LvReport {
 
 #[derive(Deserialize)]
 struct Lv {
+    vg_name: String,
     lv_name: String,
     lv_size: String,
 }
 
 fn group_of(device: &Path) -> Result<String, CmdError> {
-    let pvs = Cmd::new("pvs").args(["--reportformat", "json", "--options", "vg_name"]).arg(device);
+    let pvs = lvm("pvs", device).args(["--reportformat", "json", "--options", "vg_name"]).arg(device);
     let reports: Reports<PvReport> = pvs.json()?;
     Ok(reports.report.into_iter().flat_map(|r| r.pv).next().map(|pv| pv.vg_name).unwrap_or_default())
 }
 
-fn volumes() -> Result<Vec<Lv>, CmdError> {
-    let lvs = Cmd::new("lvs").args(["--reportformat", "json", "--units", "b", "--nosuffix"]);
-    let reports: Reports<LvReport> = lvs.args(["--options", "lv_name,lv_size", GROUP]).json()?;
-    Ok(reports.report.into_iter().flat_map(|r| r.lv).collect())
+/// The volumes of [`GROUP`] on `device`.
+fn volumes(device: &Path) -> Result<Vec<Lv>, CmdError> {
+    let lvs = lvm("lvs", device).args(["--reportformat", "json", "--units", "b", "--nosuffix"]);
+    Ok(ours(lvs.args(["--options", "vg_name,lv_name,lv_size"]).json()?))
+}
+
+fn ours(reports: Reports<LvReport>) -> Vec<Lv> {
+    reports.report.into_iter().flat_map(|r| r.lv).filter(|v| v.vg_name == GROUP).collect()
 }
 
 #[cfg(test)]
@@ -174,10 +188,13 @@ mod tests {
     #[test]
     fn reports_of_lvm_are_understood() {
         let pvs = r#"{"report":[{"pv":[{"vg_name":"maekin"}]}],"log":[]}"#;
-        let lvs = r#"{"report":[{"lv":[{"lv_name":"local","lv_size":"5368709120"}]}]}"#;
+        let lvs = r#"{"report":[{"lv":[{"vg_name":"ceph-1","lv_name":"osd","lv_size":"1"},
+            {"vg_name":"maekin","lv_name":"local","lv_size":"5368709120"}]}]}"#;
         let pvs: Reports<PvReport> = serde_json::from_str(pvs).unwrap();
-        let lvs: Reports<LvReport> = serde_json::from_str(lvs).unwrap();
         assert_eq!(pvs.report[0].pv[0].vg_name, "maekin");
-        assert_eq!(lvs.report[0].lv[0].lv_size, "5368709120");
+        let lvs = ours(serde_json::from_str(lvs).unwrap());
+        let told: Vec<_> = lvs.iter().map(|v| (v.lv_name.as_str(), v.lv_size.as_str())).collect();
+        assert_eq!(told, [("local", "5368709120")]);
+        assert!(ours(serde_json::from_str(r#"{"report":[{"lv":[]}]}"#).unwrap()).is_empty(), "a blank drive");
     }
 }
