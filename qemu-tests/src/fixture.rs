@@ -83,7 +83,9 @@ impl Fixture {
         if nvram.exists() {
             copy(&nvram, rack.machine(node).nvram())?;
         }
-        copy(&ssh::key(&self.dir), &ssh::key(rack.dir()))?;
+        let keys = [&self.dir, rack.dir()].map(ssh::key);
+        copy(&keys[0], &keys[1])?;
+        copy(&keys[0].with_extension("pub"), &keys[1].with_extension("pub"))?;
         Ok(rack)
     }
 

@@ -1,17 +1,15 @@
-//! A machine is installed once, whatever it starts from; and when it is installed again, what matters stays.
+//! A machine is installed once, whatever it starts from. (What stays when it is installed again: `join.rs`.)
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use maekin_api::cluster::MemberState;
 use maekin_host::wait;
 use maekin_qemu_tests::answer::Answer;
-use maekin_qemu_tests::disk;
 use maekin_qemu_tests::fixture::Fixture;
-use maekin_qemu_tests::node::{BootFrom, Bus, Drive, Firmware};
+use maekin_qemu_tests::node::{BootFrom, Firmware};
 use maekin_qemu_tests::progress::{INSTALLER, READY};
-use maekin_qemu_tests::rack::{Firmwares, Plan, Watch, at_once};
+use maekin_qemu_tests::rack::Plan;
 use maekin_qemu_tests::release::Release;
 use maekin_qemu_tests::serial::Serial;
 
@@ -20,76 +18,6 @@ const TOOL: &str = env!("CARGO_BIN_EXE_rack");
 const MENU_LIMIT: Duration = Duration::from_secs(30);
 const INSTALLER_LIMIT: Duration = Duration::from_secs(60);
 const NODE_LIMIT: Duration = Duration::from_secs(300);
-
-/// Makes an OSD of the drive with serial number `N02D2`, with Ceph's own program and no cluster behind it.
-const MAKE_OSD: &str =
-    "set -e; mkdir -p /run/osd /var/run/ceph; ln -s $(readlink -f /dev/disk/by-id/virtio-N02D2) /run/osd/block
-    ceph-osd -i 7 --mkfs --no-mon-config --osd-objectstore bluestore --osd-data /run/osd \
-      --fsid 5a2f8c1e-6d0b-4d55-9b1f-7f1f3a1c0d07 --osd-uuid 0f6a1c1e-3b7e-4c3a-8f0e-2d9b7a5c4e07 2>&1
-    ceph-bluestore-tool show-label --dev /run/osd/block; sync";
-
-#[test]
-fn a_node_with_new_boot_drives_comes_back_as_itself_and_keeps_its_osd() {
-    let fixture = Fixture::get(Firmware::Bios, TOOL.as_ref()).unwrap();
-    let plan = Plan { nodes: 2, firmwares: Firmwares::All(Firmware::Bios), ..Plan::default() };
-    let mut rack = fixture.clone_into("reinstall-osd", &plan, TOOL.as_ref()).unwrap();
-    let spare = Drive {
-        file: rack.dir().join("node-2/spare.qcow2"),
-        size: 12 << 30,
-        sector: 512,
-        serial: "N02D2".to_owned(),
-        bus: Bus::Virtio,
-        plugged: true,
-        socket: None,
-    };
-    disk::create(&spare.file, spare.size).unwrap();
-    rack.change("node-2", |node| node.drives.push(spare.clone())).unwrap();
-    let mut watch = Watch::default();
-    rack.boot_first(&mut watch, &mut |_| {}).unwrap();
-    rack.install_others(&mut watch, at_once(), &mut |_| {}).unwrap();
-    rack.wait_one_cluster().unwrap();
-    let (first, second) = (rack.nodes()[0].clone(), rack.nodes()[1].clone());
-    let api = rack.api(&first).unwrap();
-    let member = |name: &str| {
-        let all = api.cluster().unwrap().nodes;
-        let found: Vec<_> = all.into_iter().filter(|n| n.name == name).collect();
-        assert_eq!(found.len(), 1, "one member of that name: {found:?}");
-        found[0].clone()
-    };
-    let before = member("node-2");
-    let made = rack.ssh(&second, MAKE_OSD).unwrap();
-    assert!(made.contains("\"whoami\": \"7\""), "Ceph made an OSD: {made}");
-
-    // The boot drives die; the drive with the OSD stays. Nobody asked for anything yet.
-    rack.machine(&second).power_off().unwrap();
-    let kept = spare.file.with_extension("before");
-    std::fs::copy(&spare.file, &kept).unwrap();
-    for bay in 0..2 {
-        let blank = rack.blank_drive("node-2", bay, &format!("NEW{bay}")).unwrap();
-        rack.pull("node-2", bay).unwrap();
-        rack.insert("node-2", bay, blank).unwrap();
-    }
-    let nobody = format!("{:#}", api.reinstall("node-9").unwrap_err());
-    assert!(nobody.contains("there is no member"), "{nobody}");
-    let own = format!("{:#}", api.reinstall("node-1").unwrap_err());
-    assert!(own.contains("holds the cluster's record"), "{own}");
-    assert_eq!(api.reinstall("node-2").unwrap().id, before.id);
-
-    watch.power_on(&rack, "node-2", None).unwrap();
-    watch.until_ready(rack.limit(NODE_LIMIT), |_| {}).unwrap();
-    rack.wait_one_cluster().unwrap();
-    disk::ensure_same(&spare.file, &kept).unwrap();
-    let after = member("node-2");
-    assert_eq!((after.state, after.address.clone()), (MemberState::Ready, before.address));
-    assert!(after.id != before.id && after.key_sha256 != before.key_sha256, "with a key of its own");
-    assert_eq!(rack.api(&second).unwrap().node().unwrap().name, "node-2");
-    assert_eq!(api.installs().unwrap().len(), 1, "the old installation is forgotten");
-    let receipt = rack.ssh(&second, "cat /var/lib/maekin/receipt.json").unwrap();
-    let receipt: serde_json::Value = serde_json::from_str(&receipt).unwrap();
-    let named = receipt["kept"].to_string();
-    assert!(named.contains("N02D2") && named.contains("OSD 7"), "the receipt names what was kept: {named}");
-    assert_eq!(receipt["lost"], serde_json::json!([]), "and nothing was lost");
-}
 
 /// Waits until the medium's menu is there as it is where the machine is installed, and chooses its second entry.
 fn choose_install(serial: &mut Serial, limit: Duration) {
