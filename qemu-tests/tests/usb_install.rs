@@ -14,9 +14,10 @@ fn bios() {
     Fixture::make(Firmware::Bios, "usb-bios", TOOL.as_ref(), check).unwrap();
 }
 
+/// UEFI without Secure Boot installs in the racks that mix firmwares.
 #[test]
-fn uefi() {
-    Fixture::make(Firmware::Uefi, "usb-uefi", TOOL.as_ref(), check).unwrap();
+fn uefi_with_secure_boot() {
+    Fixture::make(Firmware::SecureBoot, "usb-secure-boot", TOOL.as_ref(), check).unwrap();
 }
 
 fn check(rack: &Rack, watch: &Watch) -> anyhow::Result<()> {
@@ -32,6 +33,7 @@ fn check(rack: &Rack, watch: &Watch) -> anyhow::Result<()> {
     let node = api.node()?;
     ensure!(node.name == spec.name, "{node:?}");
     ensure!(node.firmware == spec.firmware.api_name(), "{node:?}");
+    ensure!((node.secure_boot == Some(true)) == (spec.firmware == Firmware::SecureBoot), "{node:?}");
     ensure!(node.slot == "a" && node.version == env!("CARGO_PKG_VERSION"), "{node:?}");
     let serials: Vec<&str> = node.boot.disks.iter().map(|d| d.serial.as_str()).collect();
     ensure!(serials == spec.drives.iter().map(|d| d.serial.as_str()).collect::<Vec<_>>(), "{serials:?}");

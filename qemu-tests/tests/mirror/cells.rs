@@ -18,7 +18,7 @@ pub(crate) enum Nvram {
 pub(crate) struct Cell {
     /// The drive that is lost, 1 or 2.
     pub(crate) lost: u8,
-    /// `BIOS` or `UEFI`.
+    /// `BIOS` or `UEFI` (with Secure Boot or without).
     pub(crate) firmware: String,
     pub(crate) nvram: Nvram,
     /// Bytes of a sector.
@@ -33,6 +33,7 @@ pub(crate) fn matrix() -> BTreeSet<Cell> {
 
 /// The cells of a chain that loses the drives `lost` with either state of the NVRAM.
 pub(crate) fn of_chain(firmware: Firmware, sector: u32, lost: &[u8]) -> Vec<Cell> {
+    let firmware = if firmware.is_uefi() { Firmware::Uefi } else { Firmware::Bios };
     let cell = |lost: u8, nvram| Cell { lost, firmware: firmware.to_string(), nvram, sector };
     lost.iter().flat_map(|lost| [Nvram::Kept, Nvram::Empty].map(|nvram| cell(*lost, nvram))).collect()
 }

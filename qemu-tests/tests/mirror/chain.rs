@@ -7,7 +7,7 @@ use maekin_api::alarm::Severity;
 use maekin_api::boot_drives::{BootDrives, Drive, Entries, Esp, HalfState, Heal, State, Tables};
 use maekin_api::node::Membership;
 use maekin_host::wait;
-use maekin_qemu_tests::node::{Firmware, NodeSpec};
+use maekin_qemu_tests::node::NodeSpec;
 use maekin_qemu_tests::progress::READY;
 use maekin_qemu_tests::rack::{TestRack, Watch};
 
@@ -70,7 +70,7 @@ impl Chain {
 
     /// Both drives have everything, all of it was looked at, and the one that was started from is proved.
     pub(crate) fn is_whole(&self) {
-        let uefi = self.spec().firmware == Firmware::Uefi;
+        let uefi = self.spec().firmware.is_uefi();
         let looked_at = |d: &Drive| d.esp != Esp::Unknown && d.tables != Tables::Unknown;
         let boot = self.until("the drives to be looked at", LOOK, |b| b.drives.iter().all(looked_at));
         assert_eq!(boot.state, State::Whole, "{boot:#?}");
@@ -177,7 +177,7 @@ impl Chain {
         self.start();
         let id = format!("boot-drive-{lost}-missing");
         let kept = 3 - lost;
-        let uefi = spec.firmware == Firmware::Uefi;
+        let uefi = spec.firmware.is_uefi();
         let told = |b: &BootDrives| {
             let there = &b.drives[usize::from(kept - 1)];
             let entry = !uefi || there.entry == Some(true);
@@ -228,7 +228,7 @@ impl Chain {
         let spec = self.spec();
         assert_eq!(healed.serial, spec.drives[usize::from(drive - 1)].serial);
         assert_eq!((&healed.tables, &healed.proved), (&Tables::Whole, &None), "{healed:?}");
-        assert_eq!(healed.entry, (spec.firmware == Firmware::Uefi).then_some(true), "{healed:?}");
+        assert_eq!(healed.entry, spec.firmware.is_uefi().then_some(true), "{healed:?}");
         assert!(matches!(boot.heal, Heal::Done { .. }) && boot.alarms.is_empty(), "{boot:#?}");
         self.pulled.remove(&drive);
         self.said(&format!("drive {drive} healed in {:.0?} with no command typed", began.elapsed()));
