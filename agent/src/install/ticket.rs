@@ -33,7 +33,9 @@ pub(crate) fn cut(
     let (ticket, secret) = names;
     let minutes = u64::from(grant.terms.minutes);
     let validity = if minutes == 0 { TICKET_VALIDITY } else { minutes * 60 };
-    let inventory = told.inventory.as_ref();
+    // A member is installed anew because something in it was replaced: what it told in its earlier life is no measure. Such a
+    // ticket is bound to what the machine is when it comes.
+    let inventory = told.inventory.as_ref().filter(|_| grant.replaces.is_none());
     let mut value = TicketValue {
         ticket,
         hostname,

@@ -156,6 +156,9 @@ fn tickets_a_new_ticket_has_all_that_is_known_and_how_it_came_about() {
     assert_eq!((got.expires, got.uuid.as_deref(), got.by.as_str()), (320, Some(U1), "admin from 10.0.0.9"));
     let story: Vec<_> = got.story.iter().map(|e| (e.at, e.what)).collect();
     assert_eq!(story, [(10, What::Seen), (12, What::Waiting), (20, What::Approved)]);
+    let again = Grant { replaces: Some("member"), ..grant };
+    let again = cut(("t".into(), "s".into()), &machine("a"), &told, "db".into(), again, 20);
+    assert_eq!(again.identity, None, "its drives may be others than those that it told of when it waited");
     let day = cut(
         ("t".into(), "s".into()),
         &machine("a"),
