@@ -25,6 +25,8 @@ struct Cli {
 enum Command {
     /// Build bundle and ISO.
     Build(Build),
+    /// Leave the record's programs as they ship (etcd, etcdctl, etcdutl) in the output, for tests; a build does so too.
+    Etcd(Build),
     /// Resolve the packages anew and write rootfs/packages.lock.
     Relock(Common),
     /// Put an answer file onto an ISO file or a flashed stick.
@@ -123,6 +125,7 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Build(args) => build::build(&options(args)?, VERSION),
+        Command::Etcd(args) => build::etcd(&options(args)?),
         Command::Relock(common) => build::relock(&options(Build { common, ..Build::default() })?),
         Command::Answer { iso, toml, again, out } => {
             build::put_answer(&iso, &toml, again, &or_in_repo(out, OUT)?)

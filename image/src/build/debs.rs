@@ -47,11 +47,22 @@ impl Source<'_> {
     }
 }
 
-/// The packages to build from, every one of them in the cache. Says which are not as the lock has them.
-pub(crate) fn provide(source: &Source<'_>, cache: &Cache, steps: &Steps) -> Result<Lock> {
-    let lock = source.read_lock()?.context(
+/// Those of the packages to build from that are `wanted`, every one of them in the cache. Says which are not as the lock has
+/// them.
+pub(crate) fn provide(
+    source: &Source<'_>,
+    wanted: impl Fn(&Locked) -> bool,
+    cache: &Cache,
+    steps: &Steps,
+) -> Result<Lock> {
+    let whole = source.read_lock()?.context(
         "there is no rootfs/packages.lock; it belongs to the sources, and `maekin-image relock` makes it",
     )?;
+    let part = |whole: &Lock| {
+        let packages = whole.packages.iter().filter(|p| wanted(p)).cloned().collect();
+        Lock { packages, ..whole.clone() }
+    };
+    let lock = part(&whole);
     let fits = lock.inputs == source.inputs();
     if fits && lock.packages.iter().all(|p| cache.debs().join(p.file_name()).exists()) {
         steps.cached("packages");
@@ -78,7 +89,7 @@ pub(crate) fn provide(source: &Source<'_>, cache: &Cache, steps: &Steps) -> Resu
         let offers = apt.offers()?;
         let have = |p: &Locked| offers.iter().any(|o| is_offer_of(o, p));
         let lost: Vec<&Locked> = lock.packages.iter().filter(|p| !have(p)).collect();
-        let wanted = if fits && lost.is_empty() {
+        let found = if fits && lost.is_empty() {
             lock
         } else {
             let names: Vec<_> = lost.iter().map(|p| format!("{} {}", p.name, p.version)).collect();
@@ -87,14 +98,15 @@ pub(crate) fn provide(source: &Source<'_>, cache: &Cache, steps: &Steps) -> Resu
                 "the archive no longer has {}; build without --locked, or renew the lock with `maekin-image relock`",
                 names.join(", ")
             );
-            let new = resolve(source.definition, &apt, &offers, Some(&lock), source.inputs())?;
+            let new = resolve(source.definition, &apt, &offers, Some(&whole), source.inputs())?;
+            let new = part(&new);
             for change in diff(&lock, &new) {
                 steps.note(&format!("not as locked: {change}"));
             }
             new
         };
-        fetch(&wanted, &apt, cache)?;
-        Ok(wanted)
+        fetch(&found, &apt, cache)?;
+        Ok(found)
     })
 }
 

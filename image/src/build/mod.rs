@@ -5,6 +5,7 @@
 //! | [`apt`], [`debs`] | packages, locked and verified |
 //! | [`cache`], [`steps`] | layers made once, and what is said meanwhile |
 //! | [`tools`] | the programs that the build runs |
+//! | [`etcd`] | the record's programs, for tests |
 //! | [`base`] | packages installed into a tree |
 //! | [`kernel`], [`boot`] | kernel, modules, firmware; boot loaders |
 //! | [`ours`], [`host_tree`] | our own files |
@@ -19,6 +20,7 @@ mod base;
 mod boot;
 mod cache;
 mod debs;
+mod etcd;
 mod fat;
 mod host_tree;
 mod initrd;
@@ -97,7 +99,8 @@ pub(crate) fn build(options: &Options, version: &str) -> Result<()> {
     let definition = options.definition()?;
     let key = keys::provide(options.key.as_deref(), &options.repo.join("keys"))?;
     let cache = Cache::open(&options.cache, options.fresh, &steps)?;
-    let lock = debs::provide(&options.source(&definition, &options.lock_path()), &cache, &steps)?;
+    let lock = debs::provide(&options.source(&definition, &options.lock_path()), |_| true, &cache, &steps)?;
+    etcd::leave(&lock, &cache, &steps, &options.out)?;
     let files = options.repo.join("rootfs/files");
     let ours = Ours::collect(&files, &options.programs, &key.key.public_text(), version, &lock.text())?;
     let tools = Tools::provide(&lock, &cache, &steps)?;
@@ -126,6 +129,16 @@ pub(crate) fn build(options: &Options, version: &str) -> Result<()> {
     }
     steps.note(&format!("built {} with {}", options.out.display(), report::key_text(kind)));
     sizes(&options.repo, &options.out, version)
+}
+
+/// Leaves the record's programs in the output, and builds nothing.
+pub(crate) fn etcd(options: &Options) -> Result<()> {
+    let steps = Steps::new();
+    let definition = options.definition()?;
+    let cache = Cache::open(&options.cache, options.fresh, &steps)?;
+    let lock =
+        debs::provide(&options.source(&definition, &options.lock_path()), etcd::is_of, &cache, &steps)?;
+    etcd::leave(&lock, &cache, &steps, &options.out)
 }
 
 /// What all parts of a build share.
