@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use maekin_host::cmd::{Cmd, exists};
+use maekin_host::cmd::Cmd;
 use maekin_rootfs::node::{Admin, ClusterIntent, Interface, Network, NodeConfig, Time};
 
 use rustls::pki_types::ServerName;
@@ -153,11 +153,12 @@ impl Drop for EndEtcd {
 
 /// Whether tests against a real etcd can run; says so when not.
 pub(crate) fn have_etcd(test: &str) -> bool {
-    let have = exists("etcd");
-    if !have {
-        eprintln!("skipped {test}: there is no etcd(1) here; install etcd-server");
-    }
-    have
+    maekin_lab::has(test, &["etcd"])
+}
+
+/// Whether tests can run that put a record back, for which etcd has a program of its own; says so when not.
+pub(crate) fn have_etcdutl(test: &str) -> bool {
+    maekin_lab::has(test, &["etcd", "etcdutl"])
 }
 
 /// Waits until an agent is a member.

@@ -33,19 +33,67 @@ use maekin_host::cmd::exists;
 /// `cargo xtask test` the second when it runs everything.
 const NOT_SKIPPED: [&str; 2] = ["CI", "MAEKIN_TEST_ALL"];
 
+/// Programs that tests start, and where they come from.
+const FROM: [(&str, &str); 5] = [
+    ("etcd", "install etcd-server"),
+    ("etcdutl", "`cargo xtask test` has tests find the one that ships; Debian 13 has it in etcd-client"),
+    ("ipmi_sim", "install openipmi"),
+    ("ipmitool", "install ipmitool"),
+    ("nft", "install nftables"),
+];
+
 /// Whether there can be such a rack here; says why not.
 ///
 /// # Panics
 /// Where there can be none, and everything is to be tested: a run that skipped it would be taken for one that passed.
 #[must_use]
 pub fn possible(test: &str) -> bool {
-    let why = match (nix::unistd::geteuid().is_root(), exists("etcd"), exists("nft")) {
-        (false, ..) => "namespaces take root",
-        (_, false, _) => "there is no etcd(1) here; install etcd-server",
-        (.., false) => "there is no nft(8) here; install nftables",
-        _ => return true,
-    };
+    let root = nix::unistd::geteuid().is_root() || skipped(test, "namespaces take root");
+    root && has(test, &["etcd", "nft"])
+}
+
+/// Whether these programs are here; says which is not.
+///
+/// # Panics
+/// As [`possible`].
+#[must_use]
+pub fn has(test: &str, programs: &[&str]) -> bool {
+    missing(programs, exists).is_none_or(|why| skipped(test, &why))
+}
+
+/// The first of the programs that is not there, and where it comes from.
+fn missing(programs: &[&str], there: impl Fn(&str) -> bool) -> Option<String> {
+    let program = programs.iter().find(|program| !there(program))?;
+    let from = FROM.iter().find(|(name, _)| name == program).map_or("install it", |(_, from)| from);
+    Some(format!("there is no {program} here; {from}"))
+}
+
+/// Says that a test is skipped.
+fn skipped(test: &str, why: &str) -> bool {
     assert!(!NOT_SKIPPED.iter().any(|name| std::env::var_os(name).is_some()), "{test} cannot run: {why}");
     eprintln!("skipped {test}: {why}");
     false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_program_that_is_missing_is_named_with_its_remedy() {
+        // Name; what is there; what is said.
+        let rows: [(&str, &[&str], Option<&str>); 4] = [
+            ("all there", &["etcd", "etcdutl", "sh"], None),
+            ("an etcd without etcdutl", &["etcd", "sh"], Some("no etcdutl here; `cargo xtask test`")),
+            ("none of etcd's", &["sh"], Some("no etcd here; install etcd-server")),
+            ("one that nobody told of", &["etcd", "etcdutl"], Some("no sh here; install it")),
+        ];
+        for (name, there, want) in rows {
+            let said = missing(&["etcd", "etcdutl", "sh"], |program| there.contains(&program));
+            match want {
+                None => assert_eq!(said, None, "{name}"),
+                Some(want) => assert!(said.unwrap().contains(want), "{name}"),
+            }
+        }
+    }
 }

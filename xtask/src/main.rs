@@ -9,6 +9,7 @@
 //! | [`room`] | disk and memory that a command takes |
 //! | [`step`] | one named step, timed |
 //! | [`build`] | cargo and image builds |
+//! | [`etcd`] | the record's programs as they ship, for tests |
 //! | [`mod@test`] | unit tests and racks, by nextest |
 //! | [`lint`] | format, lints, documentation, repository |
 //! | [`licences`] | licences of all dependencies against a list |
@@ -16,6 +17,7 @@
 
 mod bench;
 mod build;
+mod etcd;
 mod licences;
 mod lint;
 mod packages;

@@ -53,6 +53,7 @@ impl Purpose {
                 "atftp",
                 "busybox",
                 "curl",
+                "debian-archive-keyring",
                 "dhcpcd-base",
                 "dnsmasq-base",
                 "etcd-server",

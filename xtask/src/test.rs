@@ -6,12 +6,15 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::packages::{self, Purpose};
-use crate::{build, cargo, lint, room, step, workspace};
+use crate::{build, cargo, etcd, lint, room, step, workspace};
 
 /// The crate whose integration tests run the image.
 const RACKS: &str = "maekin-qemu-tests::";
 /// Those among its programs that do not.
 const WITHOUT_IMAGE: [&str; 2] = ["maekin-qemu-tests::harness", "maekin-qemu-tests::bin/rack"];
+
+/// The crate whose tests start the record's programs.
+const RECORD: &str = "maekin-agent::";
 
 /// Everything a change has to pass. The last line is nextest's summary.
 pub(crate) fn everything(long: bool) -> anyhow::Result<()> {
@@ -23,10 +26,11 @@ pub(crate) fn everything(long: bool) -> anyhow::Result<()> {
     step::run("compile tests", || Ok(nextest("run").arg("--no-run").run()?))?;
     println!("==> tests");
     // Tests that would be skipped for want of root or of a program fail (`maekin_lab::possible`).
-    Ok(selection(running()?, None, long).env("MAEKIN_TEST_ALL", "1").run()?)
+    Ok(etcd::first(selection(running()?, None, long).env("MAEKIN_TEST_ALL", "1"))?.run()?)
 }
 
-/// Runs or lists the tests that match; the image is built when one of them runs it.
+/// Runs or lists the tests that match; the image is built when one of them runs it, and what ships of it is there when one
+/// of them starts that.
 pub(crate) fn matching(name: Option<&str>, list: bool, long: bool) -> anyhow::Result<()> {
     packages::ensure(&[Purpose::Compile, Purpose::Test])?;
     packages::ensure_nextest()?;
@@ -39,12 +43,15 @@ pub(crate) fn matching(name: Option<&str>, list: bool, long: bool) -> anyhow::Re
     if list {
         return Ok(selection(nextest("list"), filter, long).run()?);
     }
-    if needs_image(&json(selection(quiet_nextest("list"), filter, long))?) {
+    let chosen = json(selection(quiet_nextest("list"), filter, long))?;
+    if needs_image(&chosen) {
         packages::ensure(&[Purpose::Image, Purpose::Rack])?;
         room::check(&room::TESTS)?;
         build::image(&[])?;
+    } else if needs_record(&chosen) {
+        etcd::provide()?;
     }
-    Ok(selection(running()?, filter, long).run()?)
+    Ok(etcd::first(selection(running()?, filter, long))?.run()?)
 }
 
 fn nextest(command: &str) -> Cmd {
@@ -114,10 +121,17 @@ struct Match {
 }
 
 fn needs_image(list: &List) -> bool {
-    let runs = |suite: &Suite| suite.testcases.values().any(|case| case.filter_match.status == "matches");
-    list.rust_suites
-        .iter()
-        .any(|(id, suite)| id.starts_with(RACKS) && !WITHOUT_IMAGE.contains(&id.as_str()) && runs(suite))
+    runs(list, |id| id.starts_with(RACKS) && !WITHOUT_IMAGE.contains(&id))
+}
+
+fn needs_record(list: &List) -> bool {
+    runs(list, |id| id.starts_with(RECORD))
+}
+
+/// Whether a test will run of a program that `of` holds for.
+fn runs(list: &List, of: impl Fn(&str) -> bool) -> bool {
+    let any = |suite: &Suite| suite.testcases.values().any(|case| case.filter_match.status == "matches");
+    list.rust_suites.iter().any(|(id, suite)| of(id) && any(suite))
 }
 
 #[cfg(test)]
@@ -139,15 +153,16 @@ mod tests {
         }
     }
 
+    fn list(id: &str, status: &str) -> List {
+        let text = format!(
+            r#"{{"test-count":1,"rust-suites":{{"{id}":{{"package-name":"x","binary-name":"x","testcases":{{"t":
+               {{"ignored":false,"filter-match":{{"status":"{status}"}}}}}}}}}}}}"#
+        );
+        serde_json::from_str(&text).unwrap()
+    }
+
     #[test]
     fn only_racks_that_will_run_need_the_image() {
-        let list = |id: &str, status: &str| -> List {
-            let text = format!(
-                r#"{{"test-count":1,"rust-suites":{{"{id}":{{"package-name":"x","binary-name":"x","testcases":{{"t":
-                   {{"ignored":false,"filter-match":{{"status":"{status}"}}}}}}}}}}}}"#
-            );
-            serde_json::from_str(&text).unwrap()
-        };
         let rows = [
             ("a rack that matches", "maekin-qemu-tests::usb_install", "matches", true),
             ("a rack that does not", "maekin-qemu-tests::usb_install", "mismatch", false),
@@ -158,6 +173,19 @@ mod tests {
         ];
         for (name, id, status, want) in rows {
             assert_eq!(needs_image(&list(id, status)), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn only_tests_of_the_agent_that_will_run_need_the_record_as_it_ships() {
+        let rows = [
+            ("unit tests", "maekin-agent::bin/maekin-agent", "matches", true),
+            ("a rack in namespaces", "maekin-agent::partition", "matches", true),
+            ("none that matches", "maekin-agent::partition", "mismatch", false),
+            ("another crate", "maekin-pxe::serve", "matches", false),
+        ];
+        for (name, id, status, want) in rows {
+            assert_eq!(needs_record(&list(id, status)), want, "{name}");
         }
     }
 }

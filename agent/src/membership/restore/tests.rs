@@ -9,8 +9,7 @@ use super::*;
 use crate::clock::now;
 use crate::membership;
 use crate::record::values::WindowValue;
-use crate::testing::{EndEtcd, agent, have_etcd, restarted};
-use maekin_host::cmd::exists;
+use crate::testing::{EndEtcd, agent, have_etcdutl, restarted};
 use maekin_host::file::write_atomic;
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -27,14 +26,6 @@ async fn set(record: &Record, left: u32) {
 
 async fn left(record: &Record) -> u32 {
     record.get::<WindowValue>(keys::WINDOW).await.unwrap().expect("is there").value.left
-}
-
-fn have_etcdutl(test: &str) -> bool {
-    let have = exists(ETCDUTL);
-    if !have {
-        eprintln!("skipped {test}: there is no etcdutl(1) here; it comes with etcd-server 3.5 or later");
-    }
-    have_etcd(test) && have
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,7 +1,5 @@
 //! Two nodes: the second copies the record, and goes on alone by a person's word when the first is gone for good.
 
-use maekin_host::cmd::exists;
-
 use super::survives::{Node, invite, until};
 use super::*;
 use crate::membership::restore::plan::{Refusal, Source, plan_promotion, plan_restore};
@@ -10,6 +8,7 @@ use crate::pki::identity::Credentials;
 use crate::record::care;
 use crate::record::values::{RestoredValue, WindowValue};
 use crate::record::voters::Voter;
+use crate::testing::have_etcdutl;
 
 async fn two(dirs: &[tempfile::TempDir; 2]) -> [Node; 2] {
     let first = agent(dirs[0].path(), 1, ClusterIntent::Create { name: "rack".into() });
@@ -85,11 +84,7 @@ async fn record_the_second_of_two_copies_it_and_has_no_vote() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn record_the_second_of_two_goes_on_alone_and_the_first_gives_its_own_up() {
     let test = "record_the_second_of_two_goes_on_alone_and_the_first_gives_its_own_up";
-    if !have_etcd(test) {
-        return;
-    }
-    if !exists("etcdutl") {
-        eprintln!("skipped {test}: there is no etcdutl(1) here; it comes with etcd-client 3.5 or later");
+    if !have_etcdutl(test) {
         return;
     }
     let dirs = [(); 2].map(|()| tempfile::tempdir().unwrap());

@@ -6,7 +6,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use maekin_host::cmd::{Cmd, exists};
+use maekin_host::cmd::Cmd;
 use maekin_host::wait::until;
 
 use super::super::Ipmi;
@@ -33,8 +33,7 @@ pub(super) struct Sim {
 impl Sim {
     /// Starts one; `keeps` is whether it does what it says it does. None where there is no simulator here.
     pub(super) fn start(keeps: bool) -> Option<Self> {
-        if !exists("ipmi_sim") || !exists("ipmitool") {
-            eprintln!("skipped: there is no ipmi_sim or no ipmitool here; install openipmi and ipmitool");
+        if !maekin_lab::has("a test of IPMI", &["ipmi_sim", "ipmitool"]) {
             return None;
         }
         let dir = tempfile::tempdir().unwrap();
