@@ -275,7 +275,6 @@ async fn examine(app: &App, plan: &Plan, own: &Own, now: u64) -> Result<Prepared
 /// The one step after which the new record is this node's. What it had is kept as `etcd.before`.
 pub(super) fn swap(app: &App) -> Result<(), RestoreError> {
     let (data, new) = (etcd::data(app), new_dir(app));
-    let old = app.settings.state.join("etcd.before");
     if !data.exists() {
         fs::rename(&new, &data).map_err(failed("cannot rename", &new))?;
         let state = &app.settings.state;
@@ -284,8 +283,17 @@ pub(super) fn swap(app: &App) -> Result<(), RestoreError> {
             .map_err(failed("cannot flush", state))?);
     }
     exchange(&new, &data)?;
-    remove_tree(&old)?;
-    Ok(fs::rename(&new, &old).map_err(failed("cannot rename", &new))?)
+    keep(app)
+}
+
+/// Keeps what this node had, which lies where the new directory was once both have changed places.
+fn keep(app: &App) -> Result<(), RestoreError> {
+    let (new, old) = (new_dir(app), app.settings.state.join("etcd.before"));
+    if new.exists() {
+        remove_tree(&old)?;
+        fs::rename(&new, &old).map_err(failed("cannot rename", &new))?;
+    }
+    Ok(())
 }
 
 /// Writes down where the record is now.
@@ -311,7 +319,8 @@ fn take_note(app: &App, note: &Note) -> Result<(), RestoreError> {
 pub(super) async fn resume(app: &App) -> Result<(), RestoreError> {
     end_copy(app).await?;
     match load_file::<Note>(&etcd::data(app).join(NOTE))? {
-        Some(note) => take_note(app, &note),
+        // Only what was put back has a note: what lies beside it is what there was before.
+        Some(note) => keep(app).and_then(|()| take_note(app, &note)),
         None => Ok(()),
     }
 }

@@ -131,3 +131,36 @@ async fn record_an_interrupted_restoration_leaves_no_voter_on_its_data() {
         assert_eq!((env.exists(), new.exists()), (!ends, !ends), "{name}");
     }
 }
+
+#[tokio::test]
+async fn record_what_there_was_is_kept_also_where_the_power_went_in_the_middle_of_the_swap() {
+    // Name; a power cut after both changed places; there was something before; what `etcd.before` has then.
+    let rows = [
+        ("no power cut", false, true, Some("old")),
+        ("a power cut", true, true, Some("old")),
+        ("there was nothing", false, false, None),
+    ];
+    for (name, cut, before, want) in rows {
+        let dir = tempfile::tempdir().unwrap();
+        let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+        let (data, new) = (etcd::data(&app), new_dir(&app));
+        let voter = VoterFile { id: "1".into(), initial: String::new(), learner: false };
+        let known = serde_json::json!({ "cluster_id": "c", "cluster": "rack", "endpoints": [] });
+        store_file(&app.settings.membership(), &known).unwrap();
+        for (dir, what) in [(&data, "old"), (&new, "new")].iter().filter(|(dir, _)| before || *dir == &new) {
+            fs::create_dir_all(dir).unwrap();
+            fs::write(dir.join("what"), what).unwrap();
+        }
+        store_file(&new.join(NOTE), &Note { voter, restored: 1 }).unwrap();
+        if cut {
+            exchange(&new, &data).unwrap();
+        } else {
+            swap(&app).unwrap();
+        }
+        resume(&app).await.unwrap();
+        let found = |dir: &Path| fs::read_to_string(dir.join("what")).ok();
+        assert_eq!(found(&data).as_deref(), Some("new"), "{name}");
+        assert_eq!(found(&app.settings.state.join("etcd.before")).as_deref(), want, "{name}");
+        assert!(!new.exists() && !data.join(NOTE).exists(), "{name}");
+    }
+}
