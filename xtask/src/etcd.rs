@@ -1,5 +1,6 @@
-//! The record's programs as they ship (etcd, etcdctl, etcdutl), for tests: those of this machine's Debian may be of another
-//! release, and may lack one. `maekin-image` leaves them in the output, from the packages that the image is built from.
+//! The record's programs as they ship (etcd, etcdctl, etcdutl), for tests and measurements: those of this machine's Debian may
+//! be of another release, and may lack one. `maekin-image` leaves them in the output, from the packages that the image is
+//! built from.
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
@@ -17,11 +18,11 @@ fn dir() -> PathBuf {
     workspace().join("out/etcd")
 }
 
-/// Has them in the output, without an image. One that cannot (there is no network, say) tests what it can: a test that
-/// lacks a program says so itself, and fails where everything is to be tested.
-pub(crate) fn provide() -> anyhow::Result<()> {
+/// Has them in the output, without an image. Where that fails (there is no network, say), it is said, and what is here is
+/// taken: a test that lacks a program says so itself, and fails where everything is to be tested.
+pub(crate) fn provide() {
     if dir().join(RARE).is_file() {
-        return Ok(());
+        return;
     }
     let left = step::run("etcd as it ships", || {
         cargo().args(["build", "--release", "--locked", "-q", "-p", "maekin-image"]).run()?;
@@ -29,13 +30,12 @@ pub(crate) fn provide() -> anyhow::Result<()> {
     });
     match left {
         Err(e) if !exists(RARE) => println!("==> tests that take {RARE} will be skipped: {e:#}"),
-        Err(e) => println!("==> the tests take this machine's etcd: {e:#}"),
+        Err(e) => println!("==> this machine's own etcd is taken: {e:#}"),
         Ok(()) => {}
     }
-    Ok(())
 }
 
-/// A command whose tests find them before any others; where they are not there, as it was.
+/// A command whose programs find them before any others; where they are not there, as it was.
 pub(crate) fn first(cmd: Cmd) -> anyhow::Result<Cmd> {
     if !dir().join(RARE).is_file() {
         return Ok(cmd);

@@ -9,7 +9,7 @@
 //! | [`room`] | disk and memory that a command takes |
 //! | [`step`] | one named step, timed |
 //! | [`build`] | cargo and image builds |
-//! | [`etcd`] | the record's programs as they ship, for tests |
+//! | [`etcd`] | the record's programs as they ship, for tests and measurements |
 //! | [`mod@test`] | unit tests and racks, by nextest |
 //! | [`lint`] | format, lints, documentation, repository |
 //! | [`licences`] | licences of all dependencies against a list |

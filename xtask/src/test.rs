@@ -49,7 +49,7 @@ pub(crate) fn matching(name: Option<&str>, list: bool, long: bool) -> anyhow::Re
         room::check(&room::TESTS)?;
         build::image(&[])?;
     } else if needs_record(&chosen) {
-        etcd::provide()?;
+        etcd::provide();
     }
     Ok(etcd::first(selection(running()?, filter, long))?.run()?)
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{figures, page};
 use crate::packages::{self, Purpose};
-use crate::{cargo, step, workspace};
+use crate::{cargo, etcd, step, workspace};
 
 /// The API may take this part of what etcd takes by itself.
 const LIMIT: f64 = 0.7;
@@ -39,13 +39,12 @@ impl Row {
 /// Measures, and writes the section.
 pub(super) fn run() -> anyhow::Result<()> {
     packages::ensure(&[Purpose::Compile, Purpose::Test])?;
+    etcd::provide();
     let file = workspace().join("out/bench-api.json");
     std::fs::create_dir_all(workspace().join("out")).context("cannot create out")?;
     step::run("API", || {
-        Ok(cargo()
-            .args(["bench", "--locked", "-p", "maekin-agent", "--bench", "api", "--"])
-            .arg(&file)
-            .run()?)
+        let bench = cargo().args(["bench", "--locked", "-p", "maekin-agent", "--bench", "api", "--"]);
+        Ok(etcd::first(bench.arg(&file))?.run()?)
     })?;
     let measured: Measured = figures(&file)?;
     page::write(&render(&measured))?;

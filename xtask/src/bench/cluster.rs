@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::{figures, page};
 use crate::packages::{self, Purpose};
-use crate::{cargo, step, workspace};
+use crate::{cargo, etcd, step, workspace};
 
 /// MiB that an agent may take.
 const MEMORY_LIMIT: f64 = 40.0;
@@ -46,13 +46,12 @@ struct Deaths {
 /// Measures, and writes the section.
 pub(super) fn run() -> anyhow::Result<()> {
     packages::ensure(&[Purpose::Compile, Purpose::Test])?;
+    etcd::provide();
     let file = workspace().join("out/bench-cluster.json");
     std::fs::create_dir_all(workspace().join("out")).context("cannot create out")?;
     step::run("cluster", || {
-        Ok(cargo()
-            .args(["bench", "--locked", "-p", "maekin-agent", "--bench", "cluster", "--"])
-            .arg(&file)
-            .run()?)
+        let bench = cargo().args(["bench", "--locked", "-p", "maekin-agent", "--bench", "cluster", "--"]);
+        Ok(etcd::first(bench.arg(&file))?.run()?)
     })?;
     let measured: Measured = figures(&file)?;
     page::write(&render(&measured))?;
