@@ -26,6 +26,7 @@
 //! | [`ssh`] | commands on a node |
 //! | [`progress`] | what a node is doing, from its serial line |
 //! | [`rack`] | all of it together: making, raising, following, ending |
+//! | [`steps`] | how long each step of a test takes |
 //! | [`view`] | what a person sees meanwhile |
 //! | [`mod@bench`] | figures of a running rack |
 
@@ -48,6 +49,7 @@ pub mod recorder;
 pub mod release;
 pub mod serial;
 pub mod ssh;
+pub mod steps;
 pub mod switch;
 pub mod terminal;
 pub mod view;
