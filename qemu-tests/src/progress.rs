@@ -165,10 +165,11 @@ mod tests {
 
     #[test]
     fn the_end_is_recognised() {
-        let rows: [(&str, &str, &str); 3] = [
+        let rows: [(&str, &str, &str); 4] = [
             ("refusal", "maekin-install: refused: disk vda is not blank", "refused: disk vda is not blank"),
             ("failure", "[   7.0] maekin-install: failed: no route", "failed: no route"),
             ("panic", "Kernel panic - not syncing: VFS", "Kernel panic - not syncing"),
+            ("no first process", "[  363.7] systemd[1]: Freezing execution.", "Freezing execution."),
         ];
         for (name, line, want) in rows {
             assert_eq!(read(&[line]).failed.as_deref(), Some(want), "{name}");

@@ -19,9 +19,11 @@ const TAIL_LINES: usize = 40;
 /// How often the log is looked at.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// What the kernel or the initrd says when there is no point in waiting any longer.
-pub const FATAL: [&str; 4] = [
+/// What the kernel, the initrd or the first process says when there is no point in waiting any longer.
+pub const FATAL: [&str; 5] = [
     "Kernel panic - not syncing",
+    // The first process gives up: seen on a host so busy that what it started had said nothing for 90 s.
+    "Freezing execution.",
     "You are in emergency mode",
     "Entering emergency mode",
     "error: no such partition",
