@@ -26,8 +26,8 @@ impl Accel {
     ///
     /// With QEMU's own choice of 1 GiB, half a million translated blocks outlive a restart of the guest, and each is
     /// struck off one by one as the new kernel writes over its page: unpacking the initrd then takes 70 s instead of
-    /// 11 s. What is flushed too often is translated anew: an installation and the start after it took 204 s of processor with
-    /// 64 MiB, 193 with 128, 184 with 256; a start alone 96 s with 64, 81 with 256, 78 with 512.
+    /// 11 s. What is flushed too often is translated anew: an installation and the start after it took 204 s of processor
+    /// with 64 MiB, 193 with 128, 184 with 256; a start alone 96 s with 64, 81 with 256, 78 with 512.
     #[must_use]
     pub fn option(self) -> &'static str {
         match self {
