@@ -104,30 +104,31 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let (work, out, steps) = (dir.path().join("work"), dir.path().join("out"), Steps::new());
         let cache = Cache::open(&dir.path().join("cache"), false, &steps).unwrap();
-        let server = |version| deb(&cache, &work, "etcd-server", version, &["etcd"]);
-        let client = |version| deb(&cache, &work, "etcd-client", version, &["etcdctl", "etcdutl"]);
+        // Each is made once: one that is made a second later is another file.
+        let server = deb(&cache, &work, "etcd-server", "1", &["etcd"]);
+        let client = ["1", "2"].map(|v| deb(&cache, &work, "etcd-client", v, &["etcdctl", "etcdutl"]));
         let other = deb(&cache, &work, "other", "1", &["etcdutl", "sh"]);
         let told = |dir: &Path| PROGRAMS.map(|program| fs::read_to_string(dir.join(program)).unwrap());
         let leave = |packages: Vec<Locked>| {
             leave(&Lock { packages, ..Lock::default() }, &cache, &steps, &out).map(|()| out.join("etcd"))
         };
 
-        let at: PathBuf = leave(vec![client("1"), server("1"), other.clone()]).unwrap();
+        let at: PathBuf = leave(vec![client[0].clone(), server.clone(), other.clone()]).unwrap();
         assert_eq!(names(&at), ["etcd", "etcdctl", "etcdutl", "packages"].map(str::to_owned).into());
         assert_eq!(names(&out), [DIR.to_owned()].into(), "nothing of the way there is left");
         assert_eq!(told(&at), ["1"; 3]);
 
         fs::write(at.join("etcd"), "as it was").unwrap();
-        leave(vec![client("1"), server("1")]).unwrap();
+        leave(vec![client[0].clone(), server.clone()]).unwrap();
         assert_eq!(told(&at)[0], "as it was", "the same packages: not made again");
-        leave(vec![client("2"), server("1")]).unwrap();
+        leave(vec![client[1].clone(), server.clone()]).unwrap();
         assert_eq!(told(&at), ["1", "2", "2"], "another package");
         fs::remove_file(at.join("etcdutl")).unwrap();
-        leave(vec![client("2"), server("1")]).unwrap();
+        leave(vec![client[1].clone(), server.clone()]).unwrap();
         assert_eq!(told(&at), ["1", "2", "2"], "one was gone");
 
         let old = deb(&cache, &work, "etcd-client", "0", &["etcdctl"]);
-        let error = format!("{:#}", leave(vec![old, server("1"), other]).unwrap_err());
+        let error = format!("{:#}", leave(vec![old, server, other]).unwrap_err());
         assert!(error.contains("usr/bin/etcdutl"), "{error}");
         assert_eq!(told(&at), ["1", "2", "2"], "what was there stays");
     }
