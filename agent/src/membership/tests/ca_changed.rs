@@ -6,7 +6,7 @@ use std::time::Instant;
 use maekin_api::trust::{JoinWith, MadeToken, NewToken, RenewReply, RenewRequest};
 use maekin_api::{CERTIFICATE, JOIN_TOKENS, NODE_JOIN, WHOAMI};
 
-use super::survives::{Node, invite, three_vote, until};
+use super::survives::{three, three_vote, until};
 use super::*;
 use crate::http::client::ClientError;
 use crate::install::invites;
@@ -275,14 +275,7 @@ async fn join_the_ca_is_changed_while_everything_runs_and_writes_go_on() {
     for dir in &dirs {
         fs::write(dir.path().join("gently"), "").unwrap();
     }
-    let first = agent(dirs[0].path(), 1, ClusterIntent::Create { name: "rack".into() });
-    let mut nodes = vec![Node::start(first, dirs[0].path()).await];
-    until("the first node to lead", async || nodes[0].app.leads().then_some(())).await;
-    for (seed, dir) in [(2, &dirs[1]), (3, &dirs[2])] {
-        let secret = invite(&nodes[0]).await;
-        let app = agent(dir.path(), seed, joining(&secret, &secret.ca_sha256));
-        nodes.push(Node::start(app, dir.path()).await);
-    }
+    let nodes = three(&dirs).await;
     let record = nodes[0].record();
     three_vote(&record).await;
     until("everybody to be able to follow", async || {

@@ -4,7 +4,7 @@ use maekin_api::CLUSTER_NODE;
 use maekin_api::node::Membership;
 use maekin_api::trust::RemovedNode;
 
-use super::survives::{Node, invite, three_vote, until};
+use super::survives::{Node, three, three_vote, until};
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -13,14 +13,7 @@ async fn join_a_voter_is_removed_and_the_record_goes_on() {
         return;
     }
     let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
-    let first = agent(dirs[0].path(), 1, ClusterIntent::Create { name: "rack".into() });
-    let mut nodes = vec![Node::start(first, dirs[0].path()).await];
-    until("the first node to lead", async || nodes[0].app.leads().then_some(())).await;
-    for (seed, dir) in [(2, &dirs[1]), (3, &dirs[2])] {
-        let secret = invite(&nodes[0]).await;
-        let app = agent(dir.path(), seed, joining(&secret, &secret.ca_sha256));
-        nodes.push(Node::start(app, dir.path()).await);
-    }
+    let nodes = three(&dirs).await;
     let record = nodes[0].record();
     three_vote(&record).await;
     for node in &nodes {

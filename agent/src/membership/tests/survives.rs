@@ -65,6 +65,19 @@ pub(super) async fn three_vote(record: &Record) -> Vec<Voter> {
     .await
 }
 
+/// A cluster of three in the first three of `dirs`: the first, which leads, made it, and let the others in.
+pub(super) async fn three(dirs: &[tempfile::TempDir]) -> Vec<Node> {
+    let first = agent(dirs[0].path(), 1, ClusterIntent::Create { name: "rack".into() });
+    let mut nodes = vec![Node::start(first, dirs[0].path()).await];
+    until("the first node to lead", async || nodes[0].app.leads().then_some(())).await;
+    for (seed, dir) in [(2, &dirs[1]), (3, &dirs[2])] {
+        let secret = invite(&nodes[0]).await;
+        let app = agent(dir.path(), seed, joining(&secret, &secret.ca_sha256));
+        nodes.push(Node::start(app, dir.path()).await);
+    }
+    nodes
+}
+
 pub(super) async fn invite(node: &Node) -> Invite {
     let own = Target::Socket(node.app.settings.socket());
     own.post(INVITES, &NewInvite { minutes: 5 }).await.unwrap()
@@ -76,14 +89,7 @@ async fn netboot_the_cluster_survives_the_node_that_made_it() {
         return;
     }
     let dirs = [(); 4].map(|()| tempfile::tempdir().unwrap());
-    let first = agent(dirs[0].path(), 1, ClusterIntent::Create { name: "rack".into() });
-    let mut nodes = vec![Node::start(first, dirs[0].path()).await];
-    until("the first node to lead", async || nodes[0].app.leads().then_some(())).await;
-    for (seed, dir) in [(2, &dirs[1]), (3, &dirs[2])] {
-        let secret = invite(&nodes[0]).await;
-        let app = agent(dir.path(), seed, joining(&secret, &secret.ca_sha256));
-        nodes.push(Node::start(app, dir.path()).await);
-    }
+    let mut nodes = three(&dirs).await;
     let record = nodes[2].record();
     let before = three_vote(&record).await;
     let provision = ProvisionValue {
