@@ -98,7 +98,7 @@ pub(crate) async fn tend(app: &App, member: &Member, look: &Look) -> Result<(), 
         etcd::restart(app, &member.cluster.id, &member.own).await?;
         write_atomic(&stamp(settings), digest.as_bytes(), 0o600)?;
         answers(app, &member.record).await;
-        member.record.commit(Change::default().delete(keys::CRL_TURN)).await?;
+        give_turn(&member.record).await?;
     }
     app.trust.crl.lock().unwrap_or_else(PoisonError::into_inner).done = Some(crl.revision);
     Ok(())
@@ -113,6 +113,12 @@ pub(super) async fn take_turn(record: &Record, node_id: &str) -> Result<bool, Me
     Ok(record
         .commit(change.put_leased(keys::CRL_TURN, &TurnValue { id: node_id.to_owned() }, lease)?)
         .await?)
+}
+
+/// Gives the turn back: the next voter has it.
+pub(super) async fn give_turn(record: &Record) -> Result<(), MembershipError> {
+    record.commit(Change::default().delete(keys::CRL_TURN)).await?;
+    Ok(())
 }
 
 /// Waits until our own voter serves the record again, not another one in its place; the next voter has its turn after that,

@@ -14,7 +14,6 @@ use crate::record::keys;
 use crate::record::look::Look;
 use crate::record::values::CaValue;
 use crate::record::voters::Voter;
-use crate::record::{Change, Record};
 use crate::sealed::keyring::Ring;
 use crate::trust::values::{CaChangeValue, CaPhase};
 use crate::trust::{crl, renew};
@@ -180,7 +179,7 @@ async fn voter_follows(app: &App, member: &Member, look: &Look, seen: Duration) 
     }
     // Another one had its turn a moment ago, perhaps.
     if !spared(app, member, look, seen).await {
-        give_turn(&member.record).await?;
+        crl::give_turn(&member.record).await?;
         return Ok(false);
     }
     tracing::info!("this node's voter is restarted: the CAs that it trusts have changed");
@@ -219,12 +218,7 @@ fn is_spared(
 async fn restart(app: &App, member: &Member) -> Result<(), MembershipError> {
     etcd::restart(app, &member.cluster.id, &member.own).await?;
     crl::answers(app, &member.record).await;
-    give_turn(&member.record).await
-}
-
-async fn give_turn(record: &Record) -> Result<(), MembershipError> {
-    record.commit(Change::default().delete(keys::CRL_TURN)).await?;
-    Ok(())
+    crl::give_turn(&member.record).await
 }
 
 #[cfg(test)]
