@@ -223,6 +223,11 @@ fn tell(app: &App, step: &Step, value: &CaChangeValue) {
         Step::Adopt => format!("the record was put back from before the CA {new}, which stays"),
         Step::Publish | Step::Wait(_) => return,
     };
+    audited(app, text);
+}
+
+/// Writes into the audit log what this node did.
+fn audited(app: &App, text: String) {
     audit::event(app, Event::done(EVENT).named(&app.config.hostname).text(text));
 }
 
@@ -278,7 +283,7 @@ async fn withdraw_tokens(app: &App, record: &Record, before: u64) -> Result<(), 
     }
     if !gone.is_empty() {
         let text = format!("join tokens that name the old CA were taken back: {}", gone.join(", "));
-        audit::event(app, Event::done(EVENT).named(&app.config.hostname).text(text));
+        audited(app, text);
     }
     Ok(())
 }
@@ -305,7 +310,7 @@ async fn withdraw_invites(app: &App, record: &Record, new: &str) -> Result<(), C
     }
     if gone > 0 {
         let text = format!("{gone} secrets of `maekin-agent invite` that name the old CA were taken back");
-        audit::event(app, Event::done(EVENT).named(&app.config.hostname).text(text));
+        audited(app, text);
     }
     Ok(())
 }
