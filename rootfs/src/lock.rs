@@ -77,6 +77,13 @@ impl Locked {
 }
 
 impl Lock {
+    /// The same with those packages alone that are `wanted`.
+    #[must_use]
+    pub fn only(&self, wanted: impl Fn(&Locked) -> bool) -> Self {
+        let packages = self.packages.iter().filter(|p| wanted(p)).cloned().collect();
+        Self { packages, inputs: self.inputs.clone(), epoch: self.epoch }
+    }
+
     /// Parses a lock file.
     ///
     /// # Errors

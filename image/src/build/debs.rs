@@ -58,11 +58,7 @@ pub(crate) fn provide(
     let whole = source.read_lock()?.context(
         "there is no rootfs/packages.lock; it belongs to the sources, and `maekin-image relock` makes it",
     )?;
-    let part = |whole: &Lock| {
-        let packages = whole.packages.iter().filter(|p| wanted(p)).cloned().collect();
-        Lock { packages, ..whole.clone() }
-    };
-    let lock = part(&whole);
+    let lock = whole.only(&wanted);
     let fits = lock.inputs == source.inputs();
     if fits && lock.packages.iter().all(|p| cache.debs().join(p.file_name()).exists()) {
         steps.cached("packages");
@@ -99,7 +95,7 @@ pub(crate) fn provide(
                 names.join(", ")
             );
             let new = resolve(source.definition, &apt, &offers, Some(&whole), source.inputs())?;
-            let new = part(&new);
+            let new = new.only(&wanted);
             for change in diff(&lock, &new) {
                 steps.note(&format!("not as locked: {change}"));
             }

@@ -29,8 +29,7 @@ pub(crate) fn is_of(package: &Locked) -> bool {
 
 /// Leaves them in `out`, where they are not there from the same packages.
 pub(crate) fn leave(lock: &Lock, cache: &Cache, steps: &Steps, out: &Path) -> Result<()> {
-    let packages = lock.packages.iter().filter(|p| is_of(p)).cloned().collect();
-    let lock = Lock { packages, ..lock.clone() };
+    let lock = lock.only(is_of);
     let (dir, from) = (out.join(DIR), debs::set_text(&lock, SetName::Root));
     let whole = PROGRAMS.iter().all(|program| dir.join(program).is_file());
     if whole && fs::read_to_string(dir.join(FROM)).is_ok_and(|text| text == from) {
