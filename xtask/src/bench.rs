@@ -20,7 +20,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::packages::{self, Purpose};
-use crate::{build, room, shown, step, workspace};
+use crate::{build, cargo, etcd, room, shown, step, workspace};
 
 /// The install's data path may take this many times what `dd` and `sha256sum` take for the same job.
 const DATA_PATH_LIMIT: f64 = 1.15;
@@ -150,6 +150,20 @@ pub(crate) fn run(only: Option<Part>) -> anyhow::Result<()> {
         "the data path takes {ratio:.2} times what dd and sha256sum take, over {DATA_PATH_LIMIT}"
     );
     Ok(())
+}
+
+/// Runs a bench of the agent beside the etcd that ships; what it measured.
+fn of_agent<T: DeserializeOwned>(name: &str, title: &str) -> anyhow::Result<T> {
+    packages::ensure(&[Purpose::Compile, Purpose::Test])?;
+    etcd::provide();
+    let out = workspace().join("out");
+    std::fs::create_dir_all(&out).context("cannot create out")?;
+    let file = out.join(format!("bench-{name}.json"));
+    step::run(title, || {
+        let bench = cargo().args(["bench", "--locked", "-p", "maekin-agent", "--bench", name, "--"]);
+        Ok(etcd::first(bench.arg(&file))?.run()?)
+    })?;
+    figures(&file)
 }
 
 fn figures<T: DeserializeOwned>(file: &Path) -> anyhow::Result<T> {

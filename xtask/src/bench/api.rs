@@ -2,12 +2,10 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde::Deserialize;
 
-use super::{figures, page};
-use crate::packages::{self, Purpose};
-use crate::{cargo, etcd, step, workspace};
+use super::page;
 
 /// The API may take this part of what etcd takes by itself.
 const LIMIT: f64 = 0.7;
@@ -38,15 +36,7 @@ impl Row {
 
 /// Measures, and writes the section.
 pub(super) fn run() -> anyhow::Result<()> {
-    packages::ensure(&[Purpose::Compile, Purpose::Test])?;
-    etcd::provide();
-    let file = workspace().join("out/bench-api.json");
-    std::fs::create_dir_all(workspace().join("out")).context("cannot create out")?;
-    step::run("API", || {
-        let bench = cargo().args(["bench", "--locked", "-p", "maekin-agent", "--bench", "api", "--"]);
-        Ok(etcd::first(bench.arg(&file))?.run()?)
-    })?;
-    let measured: Measured = figures(&file)?;
+    let measured: Measured = super::of_agent("api", "API")?;
     page::write(&render(&measured))?;
     for row in &measured.rows {
         let (what, clients, ratio) = (&row.what, row.clients, row.ratio());

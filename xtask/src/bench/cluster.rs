@@ -2,12 +2,10 @@
 
 use std::fmt::Write;
 
-use anyhow::{Context, ensure};
+use anyhow::ensure;
 use serde::Deserialize;
 
-use super::{figures, page};
-use crate::packages::{self, Purpose};
-use crate::{cargo, etcd, step, workspace};
+use super::page;
 
 /// MiB that an agent may take.
 const MEMORY_LIMIT: f64 = 40.0;
@@ -45,15 +43,7 @@ struct Deaths {
 
 /// Measures, and writes the section.
 pub(super) fn run() -> anyhow::Result<()> {
-    packages::ensure(&[Purpose::Compile, Purpose::Test])?;
-    etcd::provide();
-    let file = workspace().join("out/bench-cluster.json");
-    std::fs::create_dir_all(workspace().join("out")).context("cannot create out")?;
-    step::run("cluster", || {
-        let bench = cargo().args(["bench", "--locked", "-p", "maekin-agent", "--bench", "cluster", "--"]);
-        Ok(etcd::first(bench.arg(&file))?.run()?)
-    })?;
-    let measured: Measured = figures(&file)?;
+    let measured: Measured = super::of_agent("cluster", "cluster")?;
     page::write(&render(&measured))?;
     for row in &measured.rows {
         let (nodes, most) = (row.nodes, row.rss_most);
