@@ -34,7 +34,7 @@ struct Node<'a> {
 #[test]
 #[ignore = "long: two starts and two trials of a network"]
 fn network_that_nobody_confirms_goes_back_and_one_that_is_confirmed_stays() {
-    let mut steps = Steps::default();
+    let steps = Steps::default();
     let fixture = Fixture::get(Firmware::Bios, TOOL.as_ref()).unwrap();
     let plan = Plan { nodes: 1, ..Plan::default() };
     let rack = fixture.clone_into("network-trial", &plan, TOOL.as_ref()).unwrap();

@@ -10,6 +10,7 @@ use maekin_host::wait;
 use maekin_qemu_tests::node::NodeSpec;
 use maekin_qemu_tests::progress::READY;
 use maekin_qemu_tests::rack::{TestRack, Watch};
+use maekin_qemu_tests::steps::Steps;
 
 use crate::cells::{Cell, Nvram, matrix, of_chain};
 
@@ -26,26 +27,22 @@ pub(crate) struct Chain {
     pub(crate) rack: TestRack,
     pulled: BTreeSet<u8>,
     cells: BTreeSet<Cell>,
-    began: Instant,
+    steps: Steps,
 }
 
 impl Chain {
     pub(crate) fn new(rack: TestRack) -> Self {
-        Self { rack, pulled: BTreeSet::new(), cells: BTreeSet::new(), began: Instant::now() }
+        Self { rack, pulled: BTreeSet::new(), cells: BTreeSet::new(), steps: Steps::default() }
     }
 
     fn spec(&self) -> &NodeSpec {
         &self.rack.nodes()[0]
     }
 
-    fn said(&self, what: &str) {
-        println!("{:>5.0} s  {what}", self.began.elapsed().as_secs_f64());
-    }
-
     /// Switches the node on and waits until it is a member.
     pub(crate) fn start(&mut self) {
         self.rack.boot_first(&mut Watch::default(), &mut |_| {}).unwrap();
-        self.said("started");
+        self.steps.done("started");
     }
 
     pub(crate) fn boot_drives(&self) -> BootDrives {
@@ -85,7 +82,7 @@ impl Chain {
         }
         assert_eq!(boot.entries, if uefi { Entries::Kept } else { Entries::None });
         assert!(boot.started_from.is_some(), "the boot loader told where it came from");
-        self.said(&format!("whole; started from drive {:?}", boot.started_from));
+        self.steps.done(&format!("whole; started from drive {:?}", boot.started_from));
     }
 
     /// Sectors that differ are found by a comparison, and told.
@@ -99,7 +96,7 @@ impl Chain {
         let told = |b: &BootDrives| b.alarms.iter().any(|a| a.id == "mirror-maekin-a-differs");
         let boot = self.until("the comparison", Duration::from_secs(60), told);
         assert_eq!(boot.state, State::AtRisk, "{boot:#?}");
-        self.said("halves that differ are told");
+        self.steps.done("halves that differ are told");
     }
 
     /// The node restarts once into the drive that it did not start from, and goes back to its boot order by itself.
@@ -117,7 +114,7 @@ impl Chain {
         assert!(boot.drives.iter().all(|d| d.proved.is_some()), "both are proved now: {:?}", boot.drives);
         let after = self.rack.ssh(self.spec(), "efibootmgr").unwrap();
         assert!(after.contains("BootOrder") && !after.contains("BootNext"), "it held for one start: {after}");
-        self.said(&format!("trial boot: started from drive {:?}", boot.started_from));
+        self.steps.done(&format!("trial boot: started from drive {:?}", boot.started_from));
     }
 
     /// Pulls a drive of the running node.
@@ -161,7 +158,7 @@ impl Chain {
         let wrote =
             self.rack.ssh(self.spec(), "echo whole > /var/lib/lost && sync && cat /var/lib/lost").unwrap();
         assert_eq!(wrote.trim(), "whole", "/var takes a write");
-        self.said(&format!(
+        self.steps.done(&format!(
             "drive {drive} lost ({id}): told after {after} s, on the console after {shown:.1?}"
         ));
     }
@@ -199,7 +196,7 @@ impl Chain {
         let mut passed = of_chain(spec.firmware, spec.drives[0].sector, &[lost]);
         passed.retain(|cell| !uefi || cell.nvram == nvram);
         self.cells.extend(passed);
-        self.said(&format!("started from drive {kept} alone, NVRAM {nvram:?}"));
+        self.steps.done(&format!("started from drive {kept} alone, NVRAM {nvram:?}"));
     }
 
     /// Puts a blank drive into the bay of a pulled one.
@@ -231,7 +228,7 @@ impl Chain {
         assert_eq!(healed.entry, spec.firmware.is_uefi().then_some(true), "{healed:?}");
         assert!(matches!(boot.heal, Heal::Done { .. }) && boot.alarms.is_empty(), "{boot:#?}");
         self.pulled.remove(&drive);
-        self.said(&format!("drive {drive} healed in {:.0?} with no command typed", began.elapsed()));
+        self.steps.done(&format!("drive {drive} healed in {:.0?} with no command typed", began.elapsed()));
     }
 
     /// All that the chain was to pass has passed.
