@@ -34,12 +34,14 @@ use maekin_host::cmd::exists;
 const NOT_SKIPPED: [&str; 2] = ["CI", "MAEKIN_TEST_ALL"];
 
 /// Programs that tests start, and where they come from.
-const FROM: [(&str, &str); 5] = [
+const FROM: [(&str, &str); 7] = [
     ("etcd", "install etcd-server"),
     ("etcdutl", "`cargo xtask test` has tests find the one that ships; Debian 13 has it in etcd-client"),
+    ("ip", "install iproute2"),
     ("ipmi_sim", "install openipmi"),
     ("ipmitool", "install ipmitool"),
     ("nft", "install nftables"),
+    ("tc", "install iproute2"),
 ];
 
 /// Whether there can be such a rack here; says why not.
@@ -48,8 +50,16 @@ const FROM: [(&str, &str); 5] = [
 /// Where there can be none, and everything is to be tested: a run that skipped it would be taken for one that passed.
 #[must_use]
 pub fn possible(test: &str) -> bool {
-    let root = nix::unistd::geteuid().is_root() || skipped(test, "namespaces take root");
-    root && has(test, &["etcd", "nft"])
+    root(test) && has(test, &["etcd", "nft"])
+}
+
+/// Whether the test has the rights of root, which namespaces take; says so when not.
+///
+/// # Panics
+/// As [`possible`].
+#[must_use]
+pub fn root(test: &str) -> bool {
+    nix::unistd::geteuid().is_root() || skipped(test, "namespaces take root")
 }
 
 /// Whether these programs are here; says which is not.

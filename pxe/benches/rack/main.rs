@@ -33,7 +33,7 @@ fn main() {
     if counts.is_empty() {
         counts = vec![1, 8, 16, 32];
     }
-    if !possible() {
+    if !possible("rack") {
         return;
     }
     let rows: Vec<serde_json::Value> = counts.into_iter().map(measure).collect();
