@@ -21,7 +21,9 @@ use crate::app::App;
 use crate::http::auth::{Auth, hash_password};
 use crate::http::{routes, server};
 use crate::pki::SERVER_NAME;
-use crate::pki::identity::NodeKey;
+use crate::pki::ca::Subject;
+use crate::pki::identity::{Credentials, NodeKey};
+use crate::record::Record;
 use crate::settings::Settings;
 use crate::tls;
 
@@ -169,6 +171,19 @@ pub(crate) async fn become_member(app: &Arc<App>) -> Arc<crate::app::Member> {
         Ok(member) => member,
         Err(problem) => panic!("is no member: {problem:?}"),
     }
+}
+
+/// Has `app` show a certificate from now on that was made the day before, by the CA that `first` has on disk.
+pub(crate) async fn made_yesterday(first: &App, record: &Record, app: &App) {
+    let ca = crate::membership::signer::on_disk(first).unwrap().expect("a member that signs");
+    let addresses = [IpAddr::V4(Ipv4Addr::LOCALHOST)];
+    let subject = Subject { node_id: &app.node_id, name: &app.config.hostname, addresses: &addresses };
+    let yesterday = crate::clock::now() - 24 * 3600;
+    let issued =
+        crate::trust::issue::issue(record, &ca, app.key.public(), &subject, yesterday).await.unwrap();
+    let pki = app.settings.pki();
+    let old = Credentials::load(&pki, &app.key, &app.node_id).unwrap().expect("a member's");
+    Credentials { cert: issued.pem, ..old }.store(&pki).unwrap();
 }
 
 /// An answer, read to its end.

@@ -13,6 +13,7 @@ use rcgen::{
 };
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use sha2::{Digest, Sha256};
 
 use super::peer::{node_uri, parse_key};
 use super::{PkiError, SERVER_NAME, new_key};
@@ -27,7 +28,11 @@ pub(crate) struct Ca {
     pub(crate) pem: String,
 }
 
-/// How long a node's certificate holds, seconds.
+/// A day, seconds.
+const DAY: u64 = 24 * 3600;
+/// What serial numbers are made of begins so.
+const SERIAL: &[u8] = b"maekin node certificate serial v1\0";
+/// How long a node's certificate holds from the beginning of the day (UTC) that it is made on, seconds.
 pub(crate) const LIFETIME: u64 = 30 * 24 * 3600;
 /// How long before it was made it begins to hold, seconds: for members whose clocks are behind.
 pub(crate) const BACKDATED: u64 = 24 * 3600;
@@ -44,9 +49,11 @@ pub(crate) struct Validity {
 }
 
 impl Validity {
-    /// That of a node's certificate that is made at `now`.
+    /// That of a node's certificate that is made at `now`: the same all day long, so that whoever asks again and again
+    /// gets one certificate a day, and not one more each time.
     pub(crate) fn of_node(now: u64) -> Self {
-        Self { not_before: now.saturating_sub(BACKDATED), not_after: now.saturating_add(LIFETIME) }
+        let day = now - now % DAY;
+        Self { not_before: day.saturating_sub(BACKDATED), not_after: day.saturating_add(LIFETIME) }
     }
 }
 
@@ -159,6 +166,31 @@ impl Ca {
         self.issue(key, subject, Validity::of_node(crate::clock::now())).map(|issued| issued.pem)
     }
 
+    /// The serial number of a certificate: it follows from all that the certificate says, so that the same one made again
+    /// has the same, also by another member.
+    fn serial(
+        &self,
+        key: &impl PublicKeyData,
+        subject: &Subject<'_>,
+        validity: Validity,
+    ) -> Result<[u8; 16], PkiError> {
+        let mut digest = Sha256::new().chain_update(SERIAL);
+        let addresses: Vec<_> = subject.addresses.iter().map(ToString::to_string).collect();
+        let parts = [self.fingerprint()?, subject.node_id.to_owned(), subject.name.to_owned()];
+        for part in
+            parts.iter().chain(&addresses).map(String::as_bytes).chain([&key.subject_public_key_info()[..]])
+        {
+            digest.update((part.len() as u64).to_be_bytes());
+            digest.update(part);
+        }
+        digest.update(validity.not_before.to_be_bytes());
+        digest.update(validity.not_after.to_be_bytes());
+        let mut serial = [0; 16];
+        serial.copy_from_slice(&digest.finalize()[..16]);
+        serial[0] = serial[0] & 0x7f | 0x40; // positive (RFC 5280 section 4.1.2.2), and of one length
+        Ok(serial)
+    }
+
     /// Certifies `key` as that of `subject`.
     ///
     /// # Errors
@@ -172,9 +204,7 @@ impl Ca {
         let mut params = node_params(subject)?;
         params.not_before = date_time_ymd(1970, 1, 1) + Duration::from_secs(validity.not_before.min(LATEST));
         params.not_after = date_time_ymd(1970, 1, 1) + Duration::from_secs(validity.not_after.min(LATEST));
-        let mut serial = [0; 16];
-        getrandom::fill(&mut serial).map_err(PkiError::Random)?;
-        serial[0] = serial[0] & 0x7f | 0x40; // positive (RFC 5280 section 4.1.2.2), and of one length
+        let serial = self.serial(key, subject, validity)?;
         params.serial_number = Some(SerialNumber::from_slice(&serial));
         let make = |source| PkiError::Make { what: "a node's certificate", source };
         let pem = params.signed_by(key, &self.issuer).map(|cert| cert.pem()).map_err(make)?;

@@ -10,9 +10,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 use tokio_rustls::{TlsAcceptor, TlsConnector};
 
 use super::SERVER_NAME;
-use super::ca::{Ca, Subject, key_of_request};
+use super::ca::{Ca, Subject, Validity, key_of_request};
 use super::identity::{Credentials, NodeKey};
-use super::peer::{PeerNode, parse_peer};
+use super::peer::{PeerNode, parse_dates, parse_peer};
 use crate::tls;
 use maekin_host::pin;
 
@@ -125,6 +125,41 @@ async fn a_pinned_fingerprint_trusts_that_ca_and_no_other() {
     assert!(meet(lying, pinned(&ours)).await.is_err(), "our CA shown, but not the signer");
     let alone = tls::stranger(&liar.key, &liar.key.self_signed(SERVER_NAME).unwrap()).unwrap();
     assert!(meet(alone, pinned(&ours)).await.is_err(), "self-signed, no CA shown");
+}
+
+#[test]
+fn join_the_same_certificate_made_again_is_the_same_one_all_day_long() {
+    let dirs = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    let (ours, theirs) = (ca(dirs[0].path()), ca(dirs[1].path()));
+    let [own, other] = ["own", "other"].map(|name| NodeKey::ensure(&dirs[2].path().join(name)).unwrap());
+    let [one, two]: [IpAddr; 2] = ["10.77.0.1", "10.77.0.2"].map(|text| text.parse().unwrap());
+    let (here, there, both) = ([one], [two], [one, two]);
+    let usual = Subject { node_id: "n1", name: "node-1", addresses: &here };
+    let noon = 20_000 * 24 * 3600 + 12 * 3600;
+    let made = |ca: &Ca, key: &NodeKey, subject: &Subject<'_>, at| {
+        ca.issue(key.public(), subject, Validity::of_node(at)).unwrap()
+    };
+    let first = made(&ours, &own, &usual, noon);
+    assert_eq!(parse_dates(&der(&first.pem)).unwrap().serial, first.serial, "as the certificate has it");
+    // Name; CA, key, subject, when; whether it is the same one.
+    type Row<'a> = (&'a str, &'a Ca, &'a NodeKey, Subject<'a>, u64, bool);
+    let rows: [Row<'_>; 10] = [
+        ("again", &ours, &own, usual.clone(), noon, true),
+        ("at the end of the day", &ours, &own, usual.clone(), noon + 12 * 3600 - 1, true),
+        ("a second later", &ours, &own, usual.clone(), noon + 12 * 3600, false),
+        ("the day before", &ours, &own, usual.clone(), noon - 24 * 3600, false),
+        ("another CA", &theirs, &own, usual.clone(), noon, false),
+        ("another key", &ours, &other, usual.clone(), noon, false),
+        ("another node", &ours, &own, Subject { node_id: "n2", ..usual.clone() }, noon, false),
+        ("another name", &ours, &own, Subject { name: "node-2", ..usual.clone() }, noon, false),
+        ("another address", &ours, &own, Subject { addresses: &there, ..usual.clone() }, noon, false),
+        ("one more", &ours, &own, Subject { addresses: &both, ..usual.clone() }, noon, false),
+    ];
+    for (name, ca, key, subject, at, same) in rows {
+        let again = made(ca, key, &subject, at);
+        assert_eq!((again.serial == first.serial, again.serial.len()), (same, 32), "{name}");
+        assert!(!same || again.not_after == first.not_after, "{name}");
+    }
 }
 
 #[test]

@@ -10,6 +10,7 @@ use tokio_rustls::TlsConnector;
 use super::*;
 use crate::pki::identity::Credentials;
 use crate::record::values::ReplacedValue;
+use crate::testing::made_yesterday;
 use crate::trust::renew;
 use crate::trust::values::{CertsValue, CrlValue};
 use crate::{audit, tls};
@@ -57,7 +58,7 @@ async fn join_what_a_replaced_member_had_is_revoked_when_the_new_one_has_its_pla
     let old = agent(dirs[1].path(), 2, joining(&invite, &invite.ca_sha256));
     let was = become_member(&old).await;
     let first_cert = credentials(&old).dates().unwrap().serial;
-    assert!(renew::turn(&old, &was, true).await.unwrap(), "it has two certificates that hold");
+    made_yesterday(&first, &record, &old).await; // it has two certificates that hold
     follow().await;
     assert!(record.get::<CrlValue>(keys::CRL).await.unwrap().is_none(), "a renewal revokes nothing");
 
