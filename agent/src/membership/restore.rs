@@ -175,9 +175,15 @@ pub(super) async fn prepare(app: &App, plan: &Plan, now: u64) -> Result<Prepared
     let new = new_dir(app);
     remove_tree(&new)?;
     let outcome = async {
-        build(app, plan, &own, now)?;
-        let force = matches!(plan.source, Source::Voter);
-        etcd::start_copy(app, &own, &new, force).await?;
+        let from = match &plan.source {
+            Source::Voter => copy_of_voter(app, &own, now).await?,
+            // etcd makes no voter of a learner that is alone (it ends with "removed all voters"); of its file it does.
+            Source::Learner => learner::file(app),
+            Source::Copy { path, .. } => path.clone(),
+        };
+        // That file has no digest at its end, as a copy has.
+        build(app, &from, plan.source != Source::Learner, &own, now)?;
+        etcd::start_copy(app, &own, &new, false).await?;
         examine(app, plan, &own, now).await
     };
     let outcome = outcome.await;
@@ -193,16 +199,46 @@ pub(super) async fn prepare(app: &App, plan: &Plan, now: u64) -> Result<Prepared
     outcome
 }
 
-fn build(app: &App, plan: &Plan, own: &Own, now: u64) -> Result<(), RestoreError> {
+/// A copy of all that this node's voter has, its log included: a second one on the same data, alone in its record, carries
+/// that out and is copied, as the record always is. Its data itself would go on with the numbers that there were.
+async fn copy_of_voter(app: &App, own: &Own, now: u64) -> Result<PathBuf, RestoreError> {
+    let dir = new_dir(app);
+    copy_tree(&etcd::data(app), &dir)?;
+    etcd::start_copy(app, own, &dir, true).await?;
+    let credentials = credentials(app)?;
+    let record = Record::connect(&[etcd::local_url(app)], &app.key, &credentials).await?;
+    cluster_in(&record).await?;
+    let copy = backup::copy(&app.settings.state, &record, now).await?;
+    etcd::stop(app).await?;
+    remove_tree(&dir)?;
+    Ok(copy)
+}
+
+fn credentials(app: &App) -> Result<Credentials, RestoreError> {
+    let found = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)?;
+    found.ok_or_else(|| RestoreError::Wrong("this node's certificate is gone".to_owned()))
+}
+
+/// The cluster that a record is of, which has just been started.
+async fn cluster_in(record: &Record) -> Result<ClusterValue, RestoreError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match record.get::<ClusterValue>(keys::CLUSTER).await {
+            Ok(Some(cluster)) => return Ok(cluster.value),
+            Ok(None) => return Err(RestoreError::Wrong("it holds no cluster".to_owned())),
+            Err(e) if tries >= RECORD_TRIES => return Err(e.into()),
+            Err(_) => tokio::time::sleep(RECORD_PAUSE).await,
+        }
+    }
+}
+
+/// Makes the new data directory of a copy, or of what is one but for its digest. Whatever it is made of, the revision jumps
+/// and what came before is forgotten, so that whoever watched the old record is told to read anew.
+fn build(app: &App, path: &Path, whole: bool, own: &Own, now: u64) -> Result<(), RestoreError> {
     let new = new_dir(app);
-    let (path, digest) = match &plan.source {
-        Source::Voter => return Ok(copy_tree(&etcd::data(app), &new)?),
-        // etcd makes no voter of a learner that is alone (it ends with "removed all voters"); of its file it does. That
-        // one has no digest at its end, as a copy has.
-        Source::Learner => (&learner::file(app), "--skip-hash-check=true"),
-        Source::Copy { path, .. } => (path, "--skip-hash-check=false"),
-    };
-    if plan.source != Source::Learner {
+    let digest = format!("--skip-hash-check={}", !whole);
+    if whole {
         file::verify(path)?;
     }
     let peer = etcd::peer_url(app, own);
@@ -226,19 +262,8 @@ async fn examine(app: &App, plan: &Plan, own: &Own, now: u64) -> Result<Prepared
     let wrong = |why: &str| RestoreError::Wrong(why.to_owned());
     let known =
         MembershipFile::load(&app.settings.membership())?.ok_or_else(|| wrong("no cluster is known"))?;
-    let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)?
-        .ok_or_else(|| wrong("this node's certificate is gone"))?;
-    let record = Record::connect(&[etcd::local_url(app)], &app.key, &credentials).await?;
-    let mut tries = 0;
-    let cluster = loop {
-        tries += 1;
-        match record.get::<ClusterValue>(keys::CLUSTER).await {
-            Ok(Some(cluster)) => break cluster.value,
-            Ok(None) => return Err(wrong("it holds no cluster")),
-            Err(e) if tries >= RECORD_TRIES => return Err(e.into()),
-            Err(_) => tokio::time::sleep(RECORD_PAUSE).await,
-        }
-    };
+    let record = Record::connect(&[etcd::local_url(app)], &app.key, &credentials(app)?).await?;
+    let cluster = cluster_in(&record).await?;
     if cluster.id != known.cluster_id {
         return Err(wrong(&format!("it is cluster {}'s", cluster.id)));
     }

@@ -154,6 +154,17 @@ pub(crate) async fn once(
     Ok(Done::Made { revision, size, dropped: doomed.len() })
 }
 
+/// Copies the record as it is, whatever copies there are; where the copy lies.
+///
+/// # Errors
+/// [`BackupError`].
+pub(crate) async fn copy(state: &Path, record: &Record, now: u64) -> Result<PathBuf, BackupError> {
+    let (revision, stream) = record.snapshot().await?;
+    let (dir, name) = (dir(state), Copy { at: now, revision, size: 0 }.name());
+    file::write(&dir, &name, stream).await?;
+    Ok(dir.join(name))
+}
+
 /// The copies that there are, the newest first.
 pub(crate) fn list(dir: &Path) -> Vec<Copy> {
     let entries = std::fs::read_dir(dir).into_iter().flatten().flatten();

@@ -6,6 +6,8 @@ use crate::membership::restore;
 use crate::membership::restore::plan::{Refusal, Source, plan_restore};
 use crate::record::values::{RestoredValue, WindowValue};
 use crate::record::voters::Voter;
+use crate::record::watch::Heard;
+use crate::testing::have_etcdutl;
 
 async fn join(node: &Node, dir: &Path, seed: u128) -> Node {
     let secret = invite(node).await;
@@ -14,7 +16,7 @@ async fn join(node: &Node, dir: &Path, seed: u128) -> Node {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn record_is_put_back_from_the_voter_that_is_left_and_grows_again() {
-    if !have_etcd("record_is_put_back_from_the_voter_that_is_left_and_grows_again") {
+    if !have_etcdutl("record_is_put_back_from_the_voter_that_is_left_and_grows_again") {
         return;
     }
     let dirs = [(); 5].map(|()| tempfile::tempdir().unwrap());
@@ -36,6 +38,7 @@ async fn record_is_put_back_from_the_voter_that_is_left_and_grows_again() {
     }
     let kept = WindowValue { until: 9, left: 3 };
     assert!(record.commit(Change::default().put(keys::WINDOW, &kept).unwrap()).await.unwrap());
+    let last = record.revision().await.unwrap();
     let (seen, _) = restore::look(&nodes[2].app, None).await.unwrap();
     assert!(matches!(plan_restore(&seen, now()), Err(Refusal::Quorum(_))), "nothing is lost yet");
     nodes[0].die().await;
@@ -61,6 +64,14 @@ async fn record_is_put_back_from_the_voter_that_is_left_and_grows_again() {
     let voters = record.members().await.unwrap();
     assert!(matches!(&voters[..], [Voter { learner: false, name, .. }] if *name == nodes[2].app.node_id));
     assert!(dirs[2].path().join("state/etcd.before").exists(), "what was there is kept");
+    assert!(record.revision().await.unwrap() > last + 1_000_000, "no revision is seen twice");
+    let mut watch = record.watch(keys::ALL, last + 1).await.unwrap();
+    let heard =
+        tokio::time::timeout(Duration::from_secs(20), watch.next()).await.expect("word of it in time");
+    assert!(
+        matches!(heard, Some(Heard::Forgotten)),
+        "who watched the old one is told to read anew: {heard:?}"
+    );
 
     until("the third node to lead", async || nodes[2].app.leads().then_some(())).await;
     for n in [3, 4] {
