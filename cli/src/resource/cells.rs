@@ -103,6 +103,21 @@ pub(super) fn task(task: &Value) -> String {
     if outcome.is_empty() { text(task, "/doing") } else { outcome }
 }
 
+/// How far a change of the cluster's CA is, and whom it waits for; empty where none is under way.
+pub(super) fn ca_change(cluster: &Value) -> String {
+    let phase = match text(cluster, "/ca_change/phase").as_str() {
+        "" => return String::new(),
+        "due" => "is to be changed".to_owned(),
+        "trust" => "members trust a new one".to_owned(),
+        "issue" => "members get certificates of the new one".to_owned(),
+        "drop" => "the old one goes".to_owned(),
+        other => other.to_owned(),
+    };
+    let names = cluster.pointer("/ca_change/waits_for").and_then(Value::as_array);
+    let names: Vec<String> = names.into_iter().flatten().map(plain).collect();
+    if names.is_empty() { phase } else { format!("{phase}; waits for {}", names.join(", ")) }
+}
+
 /// The member that leads, by its name.
 pub(super) fn leader(cluster: &Value) -> String {
     let nodes = cluster["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -166,6 +181,21 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn cli_a_change_of_the_ca_says_how_far_it_is() {
+        let change = |phase: &str, waits: &[&str]| json!({"ca_change": {"phase": phase, "waits_for": waits}});
+        let rows = [
+            ("none", json!({"ca_change": null}), ""),
+            ("an older release", json!({}), ""),
+            ("due", change("due", &[]), "is to be changed"),
+            ("it waits", change("trust", &["a", "b"]), "members trust a new one; waits for a, b"),
+            ("a newer release", change("more", &[]), "more"),
+        ];
+        for (name, cluster, want) in rows {
+            assert_eq!(ca_change(&cluster), want, "{name}");
+        }
+    }
 
     #[test]
     fn cli_settings_say_whether_they_hold() {

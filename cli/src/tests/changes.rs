@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use serde_json::{Value, json};
 
-use super::flows::{agent, bench};
+use super::flows::{agent, bench, cluster};
 use crate::fake::{Asked, Reply, no_path, ok, problem};
 
 /// Provision with a version, a user, a list.
@@ -159,6 +159,40 @@ fn cli_watching_follows_the_servers_events() {
         ended.err
     );
     assert!(fake.lines().len() >= 3, "{:?}", fake.lines());
+}
+
+#[test]
+fn cli_a_change_of_the_ca_is_followed() {
+    let state = Mutex::new(0);
+    let (bench, fake) = bench(move |asked| match asked.line.as_str() {
+        "GET /v1/cluster" => {
+            let mut n = state.lock().unwrap();
+            // The page reads it twice: for its members, too.
+            let phase = ["trust", "trust", "issue", "drop"][*n];
+            *n = (*n + 1).min(3);
+            let mut cluster = cluster();
+            cluster["ca_change"] = json!({"phase": phase, "since": super::NOW - 90, "new_sha256": "cd", "waits_for": ["node-1"]});
+            ok(&cluster)
+        }
+        line if line.starts_with("GET /v1/watch?kinds=") && line.contains("ca-change") => {
+            let body = "HTTP/1.1 200 X\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n: hello\n\nevent: change\ndata: {}\n\n";
+            Reply::Bytes(body.into())
+        }
+        _ => agent(asked),
+    });
+    let page = bench.run("status", &[]).out;
+    let line = page.lines().find(|line| line.starts_with("CA ")).unwrap_or_default();
+    assert_eq!(line, "CA        members trust a new one; waits for node-1, for 1m30s", "{page}");
+    let ended = bench.run("watch cluster -o wide --interval 60 --for 1", &[]);
+    assert_eq!(ended.code, 0, "{}", ended.err);
+    for phase in ["members get certificates of the new one", "the old one goes"] {
+        assert!(ended.out.contains(phase), "{phase}: {}", ended.out);
+    }
+    assert!(
+        fake.lines().iter().any(|line| line.contains("kinds=cluster,ca-change,nodes")),
+        "{:?}",
+        fake.lines()
+    );
 }
 
 #[test]

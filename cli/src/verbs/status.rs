@@ -63,6 +63,11 @@ fn page(
             "closed".to_owned()
         };
         line("window", window);
+        if cluster.pointer("/ca_change/phase").is_some() {
+            let change = row("cluster", cluster, "CA CHANGE")?;
+            let since = cluster.pointer("/ca_change/since").and_then(Value::as_u64).unwrap_or(now);
+            line("CA", format!("{change}, for {}", time::span(now.saturating_sub(since))));
+        }
     }
     let boot = field(node, "/boot_drives/state");
     line(

@@ -17,10 +17,11 @@ const LONGEST: usize = 1024;
 
 /// What can be watched: its name, where it lies in the record, and who may. A name under a prefix is told; a ticket's is
 /// as good as a password, so that those are not for who only looks.
-const KINDS: [(&str, &str, Role); 20] = [
+const KINDS: [(&str, &str, Role); 21] = [
     ("alive", keys::ALIVE, Role::Viewer),
     ("approvals", keys::APPROVALS, Role::Viewer),
     ("audit", keys::AUDIT, Role::Admin),
+    ("ca-change", keys::CA_CHANGE, Role::Viewer),
     ("cluster", keys::CLUSTER, Role::Viewer),
     ("install-window", keys::WINDOW, Role::Viewer),
     ("installs", keys::TICKETS, Role::Operator),
@@ -194,6 +195,7 @@ mod tests {
             ("what was heard on the wire", "kinds=discovered,record", None, Role::Viewer, true),
             ("pairings", "kinds=pairings", None, Role::Operator, false),
             ("pairings and join tokens", "kinds=pairings,join-tokens", None, Role::Admin, true),
+            ("the change of the CA", "kinds=ca-change", None, Role::Viewer, true),
             ("something else", "limit=1", None, Role::Admin, false),
             ("negative", "", Some("-1"), Role::Admin, false),
             ("no number", "", Some("x"), Role::Admin, false),

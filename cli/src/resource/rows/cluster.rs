@@ -67,6 +67,7 @@ pub(super) const CLUSTER: &[Resource] = &[
         aliases: &["cl"],
         about: "the cluster: its name, its CA, who leads",
         path: api::CLUSTER,
+        events: Some("cluster,ca-change,nodes,alive,leader,install-window"),
         list: None,
         named: &["/name", "/id"],
         columns: &[
@@ -76,6 +77,7 @@ pub(super) const CLUSTER: &[Resource] = &[
             col("WINDOW", At("/install_window/open")),
             col("AGE", Age("/created_at")),
             wide("CA", At("/ca_sha256")),
+            wide("CA CHANGE", Made(cells::ca_change)),
             wide("ID", At("/id")),
         ],
         ..ROW
