@@ -139,6 +139,9 @@ pub(crate) fn installs(settings: &Settings) -> anyhow::Result<()> {
         let (name, mac) = (&install.hostname, &install.mac);
         println!("{name:<16} {mac} {:<24} {}", progress_text(&install.progress), install.ticket);
         println!("                 let in by {}", install.by);
+        if !install.remedy.is_empty() {
+            println!("                 {}", install.remedy);
+        }
     }
     Ok(())
 }

@@ -56,6 +56,9 @@ pub struct Install {
     pub story: Vec<Event>,
     /// How many events were left out of the story, behind the first ones, because there were too many.
     pub left_out: u32,
+    /// What a person has to do before the machine can join; absent: nothing.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub remedy: String,
 }
 
 /// Something that happened to a machine or its ticket.
@@ -98,7 +101,7 @@ pub enum What {
     Retired,
     /// It became a member.
     Joined,
-    /// A person said no.
+    /// A person said no, or its secret was taken back because the cluster's CA was changed.
     Denied,
     /// Its time was over.
     Expired,
@@ -183,7 +186,7 @@ pub enum Progress {
     Installed,
     /// It has joined the cluster.
     Joined,
-    /// A person took the ticket back.
+    /// The ticket was taken back: by a person, or because the cluster's CA was changed meanwhile.
     Denied,
 }
 

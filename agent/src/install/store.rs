@@ -11,7 +11,7 @@ use super::{InstallError, TICKET_VALIDITY, TRIES, inventory, invites};
 use crate::pki::random_hex;
 use crate::record::keys::{self, under};
 use crate::record::values::{
-    AgainValue, CutValue, InviteValue, MachineValue, ReceiptValue, TicketValue, WindowValue,
+    AgainValue, CutValue, InviteValue, MachineValue, NodeValue, ReceiptValue, TicketValue, WindowValue,
 };
 use crate::record::{Change, Record, Versioned};
 
@@ -216,8 +216,20 @@ pub(super) fn drop_ticket(change: Change, old: &Versioned<TicketValue>) -> Chang
 /// [`InstallError`].
 pub(crate) async fn installs(record: &Record, now: u64) -> Result<Vec<Install>, InstallError> {
     let mut tickets = record.list::<TicketValue>(keys::TICKETS).await?;
+    if tickets.iter().any(|t| !t.value.remedy.is_empty()) {
+        let nodes = record.list::<NodeValue>(keys::NODES).await?;
+        let nodes: Vec<_> = nodes.into_iter().map(|node| node.value).collect();
+        tickets.iter_mut().for_each(|t| helped(&mut t.value, &nodes));
+    }
     tickets.sort_by_key(|t| std::cmp::Reverse((t.value.created_at, t.value.hostname.clone())));
     Ok(tickets.into_iter().map(|t| install(t.value, now)).collect())
+}
+
+/// A machine that was helped on, by a token, has become a member meanwhile. Pure.
+fn helped(ticket: &mut TicketValue, nodes: &[NodeValue]) {
+    if nodes.iter().any(|node| node.name == ticket.hostname && node.joined_at >= ticket.updated_at) {
+        ticket.remedy.clear();
+    }
 }
 
 /// A ticket as it is shown. That it has expired is nobody's deed, and written nowhere.
@@ -239,6 +251,7 @@ pub(crate) fn install(mut t: TicketValue, now: u64) -> Install {
         roles: t.roles,
         story: t.story,
         left_out: t.left_out,
+        remedy: t.remedy,
     }
 }
 
@@ -264,7 +277,7 @@ pub(crate) async fn receipt(record: &Record, name: &str) -> Result<serde_json::V
     Ok(kept.map_or(old, |kept| kept.value.receipt))
 }
 
-/// Holds a ticket against the machine that came with it, and binds it.
+/// Holds a ticket against the machine that came with it, and binds it; the machine is about to be told to trust `ca`.
 ///
 /// # Errors
 /// [`InstallError::Unfit`] where it is another machine, or what it tells is no good; the ticket's story says so.
@@ -272,6 +285,7 @@ pub(crate) async fn bind(
     record: &Record,
     name: &str,
     told: &Inventory,
+    ca: &str,
     now: u64,
 ) -> Result<TicketValue, InstallError> {
     let parsed = maekin_api::machine::Inventory::parse(&told.facts).map_err(InstallError::Unfit)?;
@@ -279,8 +293,11 @@ pub(crate) async fn bind(
     for _ in 0..TRIES {
         let old = ticket(record, name).await?;
         let (value, refused) = match plan_bind(&old.value, &told.machine, &identity, now) {
-            Ok(None) => return Ok(old.value),
-            Ok(Some(value)) => (value, None),
+            Ok(None) if old.value.ca == ca => return Ok(old.value),
+            Ok(bound) => {
+                let value = bound.unwrap_or_else(|| old.value.clone());
+                (TicketValue { ca: ca.to_owned(), ..value }, None)
+            }
             Err(InstallError::Unfit(why)) => {
                 tracing::warn!(
                     ticket = name,
@@ -358,6 +375,26 @@ fn bounded(receipt: &serde_json::Value) -> serde_json::Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn join_a_remedy_is_told_until_the_machine_is_a_member() {
+        let node = |name: &str, joined_at| NodeValue { name: name.into(), joined_at, ..NodeValue::default() };
+        let rows = [
+            ("nobody of that name", node("db-2", 99), "help"),
+            ("the one whose machine it was", node("db-1", 9), "help"),
+            ("it has joined", node("db-1", 11), ""),
+        ];
+        for (name, node, want) in rows {
+            let mut ticket = TicketValue {
+                hostname: "db-1".into(),
+                remedy: "help".into(),
+                updated_at: 10,
+                ..TicketValue::default()
+            };
+            helped(&mut ticket, &[node]);
+            assert_eq!(ticket.remedy, want, "{name}");
+        }
+    }
 
     #[test]
     fn tickets_a_receipt_that_is_too_long_does_not_keep_a_machine_from_being_installed() {

@@ -64,7 +64,7 @@ async fn bind(record: &Record, ticket: &str, n: usize, now: u64) {
     let machine = machine(n);
     let facts = serde_json::json!({ "nics": [{ "mac": machine.mac }] });
     let told = maekin_api::boot::Inventory { machine, facts };
-    store::bind(record, ticket, &told, now).await.unwrap();
+    store::bind(record, ticket, &told, "ca", now).await.unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -211,6 +211,13 @@ pub(crate) struct TicketValue {
     /// How many events there is no room for.
     #[serde(default)]
     pub(crate) left_out: u32,
+    /// Fingerprint of the CA that its machine was told to trust, once it has its answer; empty too where a member of an
+    /// earlier release gave that.
+    #[serde(default)]
+    pub(crate) ca: String,
+    /// What a person has to do before the machine can join; empty: nothing.
+    #[serde(default)]
+    pub(crate) remedy: String,
 }
 
 impl TicketValue {

@@ -18,11 +18,13 @@
 //! | [`own`] | what every member does |
 //! | [`kept`] | what it keeps of it, and tells |
 //! | [`back`] | coming back after a change |
+//! | [`withdraw`] | what names the old CA is taken back |
 
 pub(crate) mod back;
 mod kept;
 mod own;
 pub(crate) mod plan;
+mod withdraw;
 
 use maekin_api::cluster::CaChange;
 
@@ -34,13 +36,13 @@ use crate::membership::{MembershipError, signer};
 use crate::pki::PkiError;
 use crate::pki::ca::Ca;
 use crate::pki::identity::Credentials;
-use crate::record::keys::{self, under};
+use crate::record::keys;
 use crate::record::look::{Look, Overview};
-use crate::record::values::{CaValue, ClusterValue, InviteValue, TicketValue};
+use crate::record::values::{CaValue, ClusterValue, TicketValue};
 use crate::record::{Change, Record, RecordError};
 use crate::sealed::SealError;
 use crate::tls::{self, TlsError};
-use crate::trust::values::{CaChangeValue, CaPhase, TokenValue};
+use crate::trust::values::{CaChangeValue, CaPhase};
 pub(crate) use kept::{Following, started};
 use plan::{Seen, Step, Why, plan};
 
@@ -151,13 +153,15 @@ async fn lead(app: &App, member: &Member, look: &Look, now: u64) -> Result<Optio
         seen.installing = plan::is_installing(&tickets, now);
         step = plan(&seen);
     }
-    if phase == CaPhase::Issue {
-        withdraw_tokens(app, record, value.map_or(0, |value| value.since)).await?;
-    }
-    if let Some(value) = value.filter(|_| matches!(phase, CaPhase::Issue | CaPhase::Drop)) {
-        withdraw_invites(app, record, &value.new).await?;
-    }
     let revision = found.map_or(0, |found| found.revision);
+    if let Some(value) = value.filter(|_| matches!(phase, CaPhase::Issue | CaPhase::Drop))
+        && app.trust.ca.with(|state| state.withdrawn != Some(revision))
+    {
+        if !withdraw::withdraw(app, record, value).await? {
+            return Ok(None);
+        }
+        app.trust.ca.with(|state| state.withdrawn = Some(revision));
+    }
     let before = value.cloned().unwrap_or_default();
     let change = Change::default().if_unchanged(keys::CA_CHANGE, revision);
     let at = |value: CaChangeValue| CaChangeValue { since: now, restored: look.restored, ..value };
@@ -266,53 +270,6 @@ async fn put_ca(
     let told = ClusterValue { ca_sha256: ca.fingerprint()?, ..cluster.value };
     let change = bound(look, change).if_unchanged(keys::CLUSTER, cluster.revision);
     Ok(change.put(keys::CA, &value)?.put(keys::CLUSTER, &told)?)
-}
-
-/// Takes join tokens back that name the old CA: nodes that have them would believe no member any more.
-async fn withdraw_tokens(app: &App, record: &Record, before: u64) -> Result<(), ChangeError> {
-    let mut gone = Vec::new();
-    for token in record.list::<TokenValue>(keys::JOIN_TOKENS).await? {
-        let open = token.value.state(now()) == maekin_api::trust::TokenState::Open;
-        if !open || token.value.created_at >= before {
-            continue;
-        }
-        let key = under(keys::JOIN_TOKENS, &token.value.id);
-        if record.commit(Change::default().if_unchanged(&key, token.revision).delete(&key)).await? {
-            gone.push(token.value.id);
-        }
-    }
-    if !gone.is_empty() {
-        let text = format!("join tokens that name the old CA were taken back: {}", gone.join(", "));
-        audited(app, text);
-    }
-    Ok(())
-}
-
-/// Whether it is the secret of an invitation that is open, and names another CA than `new`. Pure.
-fn names_another(invite: &InviteValue, new: &str, now: u64) -> bool {
-    invite.used.is_none() && now < invite.expires && invite.ticket.is_none() && invite.ca != new
-}
-
-/// Takes secrets of invitations back that nobody used and that name another CA than `new`: nodes that have them would believe
-/// nobody but who has the old one, and tell it to him. Those of installations go with their tickets.
-async fn withdraw_invites(app: &App, record: &Record, new: &str) -> Result<(), ChangeError> {
-    let mut gone = 0_usize;
-    for (digest, invite) in record.list_keyed::<InviteValue>(keys::INVITES).await? {
-        if !names_another(&invite, new, now()) {
-            continue;
-        }
-        let key = under(keys::INVITES, &digest);
-        let Some(found) = record.get::<InviteValue>(&key).await? else { continue };
-        if names_another(&found.value, new, now()) {
-            let change = Change::default().if_unchanged(&key, found.revision).delete(&key);
-            gone += usize::from(record.commit(change).await?);
-        }
-    }
-    if gone > 0 {
-        let text = format!("{gone} secrets of `maekin-agent invite` that name the old CA were taken back");
-        audited(app, text);
-    }
-    Ok(())
 }
 
 /// One look and what follows from it, as the leader; for tests.

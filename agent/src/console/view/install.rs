@@ -38,6 +38,8 @@ pub(super) fn page(snapshot: &Snapshot, now: u64) -> Sheet {
         let text = format!(" {name:<18} {:<18} {}", cut(&install.mac, 18), progress_text(&install.progress));
         let failed = matches!(install.progress, Progress::Failed { .. });
         body.push(if failed { Line::bad(text) } else { Line::plain(text) });
+        let remedy = (!install.remedy.is_empty()).then(|| wrap(&install.remedy, 74));
+        body.extend(remedy.into_iter().flatten().take(3).map(|part| Line::warn(format!("    {part}"))));
     }
     Sheet { head, body }
 }

@@ -53,8 +53,8 @@ pub(super) async fn answer(
     let told: Inventory = parse(body)?;
     let told = Inventory { machine: checked(told.machine)?, ..told };
     let member = app.member()?;
-    let ticket = store::bind(&member.record, &ticket, &told, now()).await?;
     let masters = member.masters(&app.node_id).await?;
+    let ticket = store::bind(&member.record, &ticket, &told, &masters.ca_sha256, now()).await?;
     // The node file is this node's; what is handed out is the cluster's, whichever member serves this machine.
     let provision = provision::get(&member.record).await?;
     let own = NodeConfig { provision, ..app.config.clone() };

@@ -3,6 +3,7 @@
 
 use std::time::Instant;
 
+use maekin_api::install::Progress;
 use maekin_api::trust::{JoinWith, MadeToken, NewToken, RenewReply, RenewRequest};
 use maekin_api::{CERTIFICATE, JOIN_TOKENS, NODE_JOIN, WHOAMI};
 
@@ -13,7 +14,7 @@ use crate::install::invites;
 use crate::membership::signer;
 use crate::pki::ca::{Ca, Subject, Validity};
 use crate::pki::identity::Credentials;
-use crate::record::values::{CaValue, InviteValue, SealValue};
+use crate::record::values::{CaValue, InviteValue, SealValue, TicketValue};
 use crate::testing::serve_while;
 use crate::tls;
 use crate::trust::ca_change::{self, plan};
@@ -136,6 +137,7 @@ async fn join_the_ca_is_changed_after_a_removal_whenever_the_power_goes() {
     let token: MadeToken =
         own.post(JOIN_TOKENS, &NewToken { uses: 5, minutes: 60, note: String::new() }).await.unwrap();
     let stale: Invite = own.post(INVITES, &NewInvite { minutes: 60 }).await.unwrap();
+    let told = was_told(&member.record, &member.cluster.ca_sha256).await;
     removed(&member).await;
 
     // The others are off. Every turn is one step, of one leader or the other, with a voter and without; after each the
@@ -198,6 +200,7 @@ async fn join_the_ca_is_changed_after_a_removal_whenever_the_power_goes() {
 
     let left = member.record.get::<InviteValue>(&invites::key(&stale.secret)).await.unwrap();
     assert!(left.is_none(), "so was the secret of an invitation");
+    is_helped_on(&first, &member.record, &told).await;
 
     let forged = minted(&old, &thief, &second, &first);
     assert!(!opens_record(&first, &thief, &forged).await, "the record takes the old CA no longer");
@@ -215,6 +218,48 @@ async fn join_the_ca_is_changed_after_a_removal_whenever_the_power_goes() {
     let own = Target::Socket(first.settings.socket());
     is_let_in_anew(&fourth, &own, &new).await;
     tasks.shutdown().await;
+}
+
+/// The secret of a machine that was installed two hours ago and told to trust `ca`, and of one that was told of another one.
+async fn was_told(record: &Record, ca: &str) -> [(TicketValue, String); 2] {
+    let tickets = [("a", "db-1", ca), ("b", "db-2", "")].map(|(c, name, ca)| {
+        let (ticket, secret) = (c.repeat(32), format!("secret of {name}"));
+        let progress = if ca.is_empty() { Progress::Booting } else { Progress::Installed };
+        let value = TicketValue {
+            ticket,
+            hostname: name.into(),
+            mac: format!("52:54:00:00:00:0{c}"),
+            secret: Some(secret.clone()),
+            progress,
+            updated_at: now() - 7200,
+            ca: ca.into(),
+            ..TicketValue::default()
+        };
+        (value, secret)
+    });
+    for (value, secret) in &tickets {
+        let ticket = Some(value.ticket.clone());
+        let invite = InviteValue { expires: now() + 3600, ticket, used: None, ca: String::new() };
+        let change = Change::default().put(&under(keys::TICKETS, &value.ticket), value).unwrap();
+        assert!(record.commit(change.put(&invites::key(secret), &invite).unwrap()).await.unwrap());
+    }
+    tickets
+}
+
+/// The secret of the first is worth nothing, and people are told what to do; the other one is as it was.
+async fn is_helped_on(app: &App, record: &Record, told: &[(TicketValue, String); 2]) {
+    let own = Target::Socket(app.settings.socket());
+    let installs: Vec<maekin_api::install::Install> = own.get(maekin_api::INSTALLS).await.unwrap();
+    for (n, (value, secret)) in told.iter().enumerate() {
+        let stays = n == 1;
+        let invite = record.get::<InviteValue>(&invites::key(secret)).await.unwrap();
+        let ticket = record.get::<TicketValue>(&under(keys::TICKETS, &value.ticket)).await.unwrap().unwrap();
+        let name = &value.hostname;
+        assert_eq!((invite.is_some(), ticket.value.secret.is_some()), (stays, stays), "{name}");
+        assert_eq!(ticket.value.progress, value.progress, "{name}: it boots from what it has");
+        let shown = installs.iter().find(|install| install.hostname == *name).unwrap();
+        assert_eq!(shown.remedy.contains("maekin-agent join"), !stays, "{name}: {}", shown.remedy);
+    }
 }
 
 /// What a look of a member writes down of the others.

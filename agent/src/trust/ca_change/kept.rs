@@ -35,6 +35,8 @@ pub(super) struct State {
     pub(super) seen: Option<(i64, Instant)>,
     /// When a try failed last.
     pub(super) failed: Option<Instant>,
+    /// Revision for which what names the old CA was taken back by this node, while it led.
+    pub(super) withdrawn: Option<i64>,
     /// The CA that signed our certificate.
     pub(super) issuer: String,
     /// What is told.

@@ -46,6 +46,7 @@ pub(super) const INSTALL: &[Resource] = &[
             wide("HEARD", Age("/updated_at")),
             wide("ROLES", At("/roles")),
             wide("BY", At("/by")),
+            wide("REMEDY", At("/remedy")),
         ],
         delete: Some(Delete {
             path: "/v1/installs/{}",

@@ -121,3 +121,13 @@ fn console_a_change_of_the_ca_says_how_far_it_is_and_whom_it_waits_for() {
     check("ca-change", &change(CaChangePhase::Trust, &["node-2"]));
     check("worst-ca-change", &change(CaChangePhase::Issue, &["node-2", "node-3", &"x".repeat(63)]));
 }
+
+#[test]
+fn console_a_machine_that_was_told_of_the_old_ca_says_how_it_is_helped() {
+    let mut model = Model { page: Page::Window, selected: 3, ..whole() };
+    let told = install(7, Progress::Installed);
+    let remedy = "the cluster's CA was changed: make a token (`maekin-agent token create`) and give it to \
+                  `maekin-agent join` on the machine";
+    model.snapshot.installs = vec![Install { remedy: remedy.to_owned(), ..told }];
+    check("install-remedy", &model);
+}
