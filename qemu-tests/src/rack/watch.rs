@@ -35,6 +35,12 @@ impl Watched {
     pub fn elapsed(&self) -> Duration {
         self.ended.unwrap_or_else(|| self.since.elapsed())
     }
+
+    /// When it was switched on.
+    #[must_use]
+    pub fn since(&self) -> Instant {
+        self.since
+    }
 }
 
 /// Nodes that are followed.
