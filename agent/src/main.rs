@@ -11,6 +11,7 @@
 //! | [`membership`] | create or join a cluster; restartable at every step |
 //! | [`pki`], [`tls`] | keys, certificates, what is trusted and why |
 //! | [`liveness`] | who is there, by gossip; whether we reach a quorum |
+//! | [`mod@journal`] | this program's own log, with the ids of requests and tasks |
 //! | [`leader`] | which member does what only one may do |
 //! | [`record`] | the cluster's record in etcd: typed values, compare-and-swap |
 //! | [`sealed`] | secrets in the record, under the cluster's sealing key |
@@ -48,6 +49,7 @@ mod discovery;
 mod errors;
 mod http;
 mod install;
+mod journal;
 mod leader;
 mod liveness;
 mod local_pool;
@@ -76,7 +78,6 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use settings::Settings;
-use tracing_subscriber::EnvFilter;
 
 #[derive(Parser)]
 #[command(version, about = "The on-node agent of Maekin")]
@@ -227,12 +228,7 @@ fn main() -> ExitCode {
     // one already, and then that one is `ring` too.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let args = Args::parse();
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::try_from_env("MAEKIN_LOG").unwrap_or_else(|_| EnvFilter::new("info")))
-        .with_writer(std::io::stderr)
-        .with_ansi(false)
-        .without_time() // journald has it
-        .init();
+    journal::begin();
     let outcome = match args.verb {
         Verb::Run => run::run(args.settings),
         Verb::Console { tty } => console::run(args.settings, tty),

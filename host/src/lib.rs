@@ -35,6 +35,7 @@
 //! | [`dmi`] | maker, model and serial number of the machine |
 //! | [`sendfile`] | from a file to a socket without a copy |
 //! | [`smbios`] | OEM strings, from the firmware's own tables |
+//! | [`journal`] | the journal: entries with fields |
 //! | [`kmsg`] | the kernel's log: lines that reach every console |
 //! | [`power`] | reboot and power-off |
 //! | [`button`] | the power button, while somebody waits for it |
@@ -53,6 +54,7 @@ pub mod efivars;
 pub mod events;
 pub mod file;
 pub mod ip;
+pub mod journal;
 pub mod kmsg;
 pub mod links;
 pub mod lldp;

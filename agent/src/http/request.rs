@@ -23,7 +23,7 @@ pub(crate) fn current() -> String {
 /// Gives the request its name.
 pub(crate) async fn name(request: Request, next: Next) -> Response {
     let id = given(request.headers()).unwrap_or_else(made);
-    let span = tracing::info_span!("request", id);
+    let span = tracing::info_span!("request", request = id);
     let mut response = ID.scope(id.clone(), next.run(request)).instrument(span).await;
     // What was given is plain ASCII, and so is what was made.
     if let Ok(value) = HeaderValue::from_str(&id) {
