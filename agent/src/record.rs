@@ -15,6 +15,7 @@
 //! | [`look`] | all that a member follows, in two questions |
 //! | [`news`] | what of its state people watch |
 //! | [`pages`] | long lists, piece by piece |
+//! | [`replace`] | a value replaced, in one question where it is known |
 //! | [`voters`] | who is asked, and who votes |
 //! | [`watch`] | word of every change |
 
@@ -27,6 +28,7 @@ pub(crate) mod keys;
 pub(crate) mod look;
 pub(crate) mod news;
 mod pages;
+mod replace;
 pub(crate) mod snapshot;
 mod upward;
 pub(crate) mod values;
@@ -223,6 +225,8 @@ pub(crate) struct Record {
     voters: Voters,
     /// What newer releases wrote into values that we may change.
     unknown: Arc<upward::Unknown>,
+    /// What may still be as it was when we saw it last.
+    guesses: Arc<replace::Guesses>,
 }
 
 impl Record {
@@ -236,7 +240,7 @@ impl Record {
         credentials: &Credentials,
     ) -> Result<Self, RecordError> {
         let voters = Voters::new(endpoints, options(key, credentials)).await?;
-        Ok(Self { voters, unknown: Arc::default() })
+        Ok(Self { voters, unknown: Arc::default(), guesses: Arc::default() })
     }
 
     /// From now on, connections are made with these credentials.

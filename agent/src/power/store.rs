@@ -11,11 +11,8 @@ use super::settings::{Way, plan_way};
 use crate::app::Member;
 use crate::record::keys::{self, under};
 use crate::record::values::{MachineValue, PowerValue};
-use crate::record::{Change, Expected, Record, Versioned};
+use crate::record::{Expected, Record, Versioned};
 use crate::sealed::keyring::Ring;
-
-/// How often a compare-and-swap is tried.
-const TRIES: usize = 8;
 
 /// What the password is sealed for.
 fn context(mac: &str, s: &PowerSettings) -> String {
@@ -187,26 +184,13 @@ async fn change_expected(
     plan: impl Fn(Option<&PowerValue>) -> Result<Option<PowerValue>, PowerError>,
 ) -> Result<Option<MachineValue>, PowerError> {
     super::settings::check_mac(mac)?;
-    let key = under(keys::POWER, mac);
-    for _ in 0..TRIES {
-        let (old, machine) = both(record, mac).await?;
-        expected.check(old.as_ref().map_or(0, |old| old.revision))?;
-        let new = plan(old.as_ref().map(|old| &old.value))?;
-        let change = Change::default().if_unchanged(&key, old.as_ref().map_or(0, |old| old.revision));
-        let change = match follows {
-            Some(revision) => change.if_unchanged(keys::SEAL, revision),
-            None => change,
-        };
-        let change = match &new {
-            Some(value) => change.put(&key, value)?,
-            None if old.is_some() => change.delete(&key),
-            None => return Ok(machine),
-        };
-        if record.commit(change).await? {
-            return Ok(machine);
-        }
-    }
-    Err(PowerError::Contended)
+    let keys = [&*under(keys::POWER, mac), &*under(keys::MACHINES, mac)];
+    let plan = |old: Option<&Versioned<PowerValue>>| {
+        expected.check(old.map_or(0, |old| old.revision))?;
+        plan(old.map(|old| &old.value))
+    };
+    let bound = follows.map(|revision| (keys::SEAL, revision));
+    record.replace(keys, bound, plan).await?.ok_or(PowerError::Contended)
 }
 
 #[cfg(test)]

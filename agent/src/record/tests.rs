@@ -81,6 +81,62 @@ async fn record_a_change_by_an_older_agent_keeps_what_a_newer_one_wrote() {
     let found = record.get::<Newer>(keys::WINDOW).await.unwrap().unwrap().value;
     assert_eq!(found, Newer { left: 2, ..newer });
 }
+/// What a node saw last is what it changes first; where another one was faster, what that one wrote is not lost.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn record_a_value_that_is_known_is_replaced_in_one_question_and_no_other_is_lost() {
+    if !have_etcd("record_a_value_that_is_known_is_replaced_in_one_question_and_no_other_is_lost") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let _end = EndEtcd(dir.path().to_owned());
+    let app = agent(dir.path(), 1, maekin_rootfs::node::ClusterIntent::Create { name: "rack".into() });
+    let record = crate::testing::become_member(&app).await.record.clone();
+    let (keys, bound) = (["/maekin/v1/t/value", "/maekin/v1/t/beside"], "/maekin/v1/t/bound");
+    let window = |left| WindowValue { until: 5, left };
+    let more = |old: Option<&Versioned<WindowValue>>| {
+        Ok::<_, RecordError>(Some(window(old.map_or(1, |old| old.value.left + 1))))
+    };
+    let put = async |key: &str, left| {
+        assert!(record.commit(Change::default().put(key, &window(left)).unwrap()).await.unwrap());
+    };
+    let left = async || record.get::<WindowValue>(keys[0]).await.unwrap().map(|found| found.value.left);
+    let replace = async |bound, plan: &dyn Fn(Option<&Versioned<WindowValue>>) -> _| {
+        let asked = record.asked();
+        let beside = record.replace::<_, WindowValue, RecordError>(keys, bound, plan).await;
+        (beside.map(|b| b.map(|b| b.map(|b| b.left))), record.asked() - asked)
+    };
+    let done = |(beside, asked): (Result<_, RecordError>, u64)| (beside.unwrap(), asked);
+
+    assert_eq!(done(replace(None, &more).await), (Some(None), 2), "never seen: read, written");
+    assert_eq!(done(replace(None, &more).await), (Some(None), 1), "known: written");
+    assert_eq!(left().await, Some(2));
+    put(keys[1], 7).await;
+    assert_eq!(done(replace(None, &more).await), (Some(Some(7)), 1), "what is beside it is told");
+    put(keys[0], 40).await;
+    assert_eq!(done(replace(None, &more).await), (Some(Some(7)), 2), "another one was faster");
+    assert_eq!(left().await, Some(41), "and is not lost");
+
+    // A no that rests on what was there once is none.
+    let only_50 = |old: Option<&Versioned<WindowValue>>| match old {
+        Some(old) if old.value.left == 50 => more(Some(old)),
+        other => Err(RecordError::Changed { now: other.map_or(0, |old| old.revision) }),
+    };
+    put(keys[0], 50).await;
+    assert_eq!(done(replace(None, &only_50).await), (Some(Some(7)), 2));
+    let (refused, asked) = replace(None, &only_50).await;
+    assert!(matches!(refused, Err(RecordError::Changed { now: 1.. })) && asked == 1, "{refused:?}, {asked}");
+
+    let (none, _) = replace(Some((bound, 99)), &more).await;
+    assert_eq!(none.unwrap(), None, "what it is bound to is not so, and stays not so");
+    assert_eq!(left().await, Some(51));
+    let gone = |_: Option<&Versioned<WindowValue>>| Ok(None);
+    assert_eq!(done(replace(None, &gone).await), (Some(Some(7)), 1));
+    assert_eq!(left().await, None);
+    assert_eq!(done(replace(None, &gone).await), (Some(Some(7)), 1), "nothing to do");
+    assert_eq!(done(replace(None, &more).await), (Some(Some(7)), 2));
+    let now = record.get::<WindowValue>(keys[0]).await.unwrap().unwrap();
+    assert_eq!((now.value.left, now.revision == now.created), (1, true), "made anew");
+}
 
 /// A look by one who looks all the time sees what one sees who looks for the first time, whatever happened in between.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
