@@ -31,6 +31,8 @@ pub struct Figures {
     pub accel: String,
     /// One for each way to install.
     pub installs: Vec<InstallFigures>,
+    /// Seconds from the third node's power-on, by network, to a cluster of three that each of them lists whole.
+    pub cluster: f64,
     /// The data path.
     pub data_path: DataPath,
     /// An idle node that is a cluster of three's first.
@@ -108,11 +110,13 @@ pub fn measure(tool: &Path) -> anyhow::Result<Figures> {
     let mut view = View::new();
     rack.install_others(&mut watch, 1, &mut |watch| view.show(watch))?;
     rack.wait_one_cluster()?;
+    let last = watch.nodes().iter().map(Watched::since).max().context("no node was followed")?;
+    let cluster = last.elapsed().as_secs_f64();
     for node in &watch.nodes()[1..] {
         installs.push(figures(&format!("network, {}", node.spec.firmware), node)?);
     }
     let idle = idle(&rack, &first)?;
-    Ok(Figures { accel, installs, data_path, idle })
+    Ok(Figures { accel, installs, cluster, data_path, idle })
 }
 
 fn from_stick(release: &Release, plan: &Plan, name: &str, tool: &Path) -> anyhow::Result<(TestRack, Watch)> {
