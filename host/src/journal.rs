@@ -58,11 +58,7 @@ fn is_stream(stream: &str, dev: u64, ino: u64) -> bool {
 fn entry(fields: &[(&str, &str)]) -> Vec<u8> {
     let mut all = Vec::new();
     for (name, value) in fields.iter().filter(|(_, value)| !value.is_empty()) {
-        let mut end = value.len().min(LONGEST);
-        while !value.is_char_boundary(end) {
-            end -= 1;
-        }
-        let value = &value[..end];
+        let value = &value[..value.floor_char_boundary(LONGEST)];
         all.extend_from_slice(name.as_bytes());
         if value.contains('\n') {
             all.push(b'\n');

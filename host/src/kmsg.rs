@@ -27,11 +27,7 @@ pub fn record(level: Level, tag: &str, text: &str) -> String {
         Level::Debug => 7,
     };
     let text: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
-    let mut end = text.len().min(LONGEST);
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    format!("<{priority}>{tag}: {}\n", &text[..end])
+    format!("<{priority}>{tag}: {}\n", &text[..text.floor_char_boundary(LONGEST)])
 }
 
 /// Writes one line for each line of `text`. Nowhere to write to is not an error: it only speaks.
