@@ -110,8 +110,7 @@ pub fn measure(tool: &Path) -> anyhow::Result<Figures> {
     let mut view = View::new();
     rack.install_others(&mut watch, 1, &mut |watch| view.show(watch))?;
     rack.wait_one_cluster()?;
-    let last = watch.nodes().iter().map(Watched::since).max().context("no node was followed")?;
-    let cluster = last.elapsed().as_secs_f64();
+    let cluster = watch.last_on().context("no node was followed")?.as_secs_f64();
     for node in &watch.nodes()[1..] {
         installs.push(figures(&format!("network, {}", node.spec.firmware), node)?);
     }

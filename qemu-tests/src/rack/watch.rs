@@ -35,12 +35,6 @@ impl Watched {
     pub fn elapsed(&self) -> Duration {
         self.ended.unwrap_or_else(|| self.since.elapsed())
     }
-
-    /// When it was switched on.
-    #[must_use]
-    pub fn since(&self) -> Instant {
-        self.since
-    }
 }
 
 /// Nodes that are followed.
@@ -50,6 +44,12 @@ pub struct Watch {
 }
 
 impl Watch {
+    /// How long ago the last of them was switched on; `None` where none is followed.
+    #[must_use]
+    pub fn last_on(&self) -> Option<Duration> {
+        self.nodes.iter().map(|node| node.since.elapsed()).min()
+    }
+
     /// Switches a node on and follows it from there; `from` is a choice in its boot menu. What it said before does
     /// not count.
     ///
