@@ -23,12 +23,12 @@ const NAME: &str = "maekin-agent";
 
 /// From now on this process logs.
 pub(crate) fn begin() {
-    let filter = || EnvFilter::try_from_env("MAEKIN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_from_env("MAEKIN_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     match Journal::of_stderr() {
-        Some(journal) => entries(journal).with(filter()).init(),
+        Some(journal) => entries(journal).with(filter).init(),
         None => {
             let lines = tracing_subscriber::fmt().with_writer(io::stderr).with_ansi(false);
-            lines.with_env_filter(filter()).without_time().init();
+            lines.with_env_filter(filter).without_time().init();
         }
     }
 }
