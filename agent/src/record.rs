@@ -266,9 +266,18 @@ impl Record {
         let work = async |client: Client| client.kv_client().get(key, None).await;
         let response = self.voters.ask(&format!("read {key}"), LIMIT, work).await?;
         let Some(kv) = response.kvs().first() else { return Ok(None) };
-        let found = decode::<T>(kv)?;
-        self.unknown.note(key, found.revision, kv.value(), &encode(key, &found.value)?);
-        Ok(Some(found))
+        self.noted(key, kv.value(), decode(kv)?).map(Some)
+    }
+
+    /// `found` at `key` in these bytes, of which the fields that this release does not know are remembered.
+    fn noted<T: Serialize>(
+        &self,
+        key: &str,
+        bytes: &[u8],
+        found: Versioned<T>,
+    ) -> Result<Versioned<T>, RecordError> {
+        self.unknown.note(key, found.revision, bytes, &encode(key, &found.value)?);
+        Ok(found)
     }
 
     /// Reads all values under `prefix`, by key.

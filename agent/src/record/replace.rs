@@ -5,12 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use etcd_client::{Client, Compare, CompareOp, KeyValue, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Client, Compare, CompareOp, Txn, TxnOp, TxnOpResponse};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::voters::LIMIT;
-use super::{Record, RecordError, Versioned, decode_value, encode};
+use super::both::{first, looks};
+use super::{Record, RecordError, Versioned, decode, decode_value, encode};
 
 /// How often others may have been faster.
 const TRIES: usize = 8;
@@ -126,26 +126,23 @@ impl Record {
         let work = async |client: Client| super::kv(&client).txn(txn).await;
         let answer = self.voters.ask_once(&format!("write {key}"), work).await?;
         if !answer.succeeded() {
-            return Ok(Err(self.took(keys, &answer.op_responses())?));
+            return Ok(Err(self.took(key, &answer.op_responses())?));
         }
         let now = answer.header().map_or(0, |header| header.revision());
         let created = old.map_or(now, |old| old.created);
         let raw = bytes.filter(|_| now != 0).map(|bytes| Raw { bytes, revision: now, created, lease: 0 });
         self.guesses.note(key, raw.as_ref());
-        Ok(Ok(value(beside, answer.op_responses().get(1))?))
+        Ok(Ok(value(answer.op_responses().get(1))?))
     }
 
     /// Reads both.
     async fn found<B: DeserializeOwned>(&self, keys: [&str; 2]) -> Result<Found<B>, RecordError> {
-        let txn = Txn::new().and_then(looks(keys));
-        let work = async |client: Client| super::kv(&client).txn(txn.clone()).await;
-        let answer = self.voters.ask(&format!("read {} and {}", keys[0], keys[1]), LIMIT, work).await?;
-        self.took(keys, &answer.op_responses())
+        self.took(keys[0], &self.read_both(keys).await?)
     }
 
     fn took<B: DeserializeOwned>(
         &self,
-        [key, beside]: [&str; 2],
+        key: &str,
         answers: &[TxnOpResponse],
     ) -> Result<Found<B>, RecordError> {
         let raw = first(answers.first()).map(|kv| Raw {
@@ -155,7 +152,7 @@ impl Record {
             lease: kv.lease(),
         });
         self.guesses.note(key, raw.as_ref());
-        Ok(Found { raw, beside: value(beside, answers.get(1))?, guessed: false })
+        Ok(Found { raw, beside: value(answers.get(1))?, guessed: false })
     }
 
     /// The value, of which the fields that this release does not know are remembered.
@@ -165,21 +162,12 @@ impl Record {
         raw: Option<&Raw>,
     ) -> Result<Option<Versioned<T>>, RecordError> {
         let Some(raw) = raw else { return Ok(None) };
-        let value: T = decode_value(key, &raw.bytes)?;
-        self.unknown.note(key, raw.revision, &raw.bytes, &encode(key, &value)?);
-        Ok(Some(Versioned { value, revision: raw.revision, created: raw.created, lease: raw.lease }))
+        let value = decode_value(key, &raw.bytes)?;
+        let found = Versioned { value, revision: raw.revision, created: raw.created, lease: raw.lease };
+        self.noted(key, &raw.bytes, found).map(Some)
     }
 }
 
-fn looks([key, beside]: [&str; 2]) -> [TxnOp; 2] {
-    [TxnOp::get(key, None), TxnOp::get(beside, None)]
-}
-
-fn first(answer: Option<&TxnOpResponse>) -> Option<&KeyValue> {
-    let Some(TxnOpResponse::Get(found)) = answer else { return None };
-    found.kvs().first()
-}
-
-fn value<B: DeserializeOwned>(key: &str, answer: Option<&TxnOpResponse>) -> Result<Option<B>, RecordError> {
-    first(answer).map(|kv| decode_value(key, kv.value())).transpose()
+fn value<B: DeserializeOwned>(part: Option<&TxnOpResponse>) -> Result<Option<B>, RecordError> {
+    Ok(first(part).map(decode).transpose()?.map(|found| found.value))
 }

@@ -81,6 +81,7 @@ async fn record_a_change_by_an_older_agent_keeps_what_a_newer_one_wrote() {
     let found = record.get::<Newer>(keys::WINDOW).await.unwrap().unwrap().value;
     assert_eq!(found, Newer { left: 2, ..newer });
 }
+
 /// What a node saw last is what it changes first; where another one was faster, what that one wrote is not lost.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn record_a_value_that_is_known_is_replaced_in_one_question_and_no_other_is_lost() {
