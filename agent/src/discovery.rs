@@ -45,6 +45,11 @@ const EVERY: Duration = Duration::from_secs(2);
 /// How many of those looks pass between two looks at the interfaces.
 const LINKS: u32 = 5;
 
+/// Whether a node of this id calls itself so by multicast DNS. Pure.
+pub(crate) fn is_called(said: &str, node_id: &str) -> bool {
+    said.len() == ID && digits(node_id, ID) == said
+}
+
 /// What is known of nodes on the wires.
 #[derive(Debug)]
 pub(crate) struct Keeper {
@@ -65,6 +70,8 @@ struct Role {
     says: Option<Notice>,
     /// Whether it looks for others.
     asks: bool,
+    /// Whether it looks for members of its own cluster, and soon: it is one, and has not reached the record.
+    seeks: bool,
 }
 
 impl Keeper {
@@ -90,6 +97,12 @@ impl Keeper {
     pub(crate) fn find(&self, name: &str) -> Result<Vec<SocketAddr>, Unfound> {
         let seen = self.lock();
         Ok(seen.find(name)?.places.iter().map(|place| place.address).collect())
+    }
+
+    /// Members of whatever clusters, by the first digits of their ids, and where their APIs would be. Nobody has proved
+    /// anything of it.
+    pub(crate) fn members(&self) -> Vec<(String, SocketAddr)> {
+        self.lock().members()
     }
 
     /// Nodes that wait, and members of other clusters.
@@ -129,11 +142,14 @@ fn role(app: &App) -> Role {
             Role {
                 says: Some(notice(DiscoveredState::Member, &cluster.name, &member.ca_sha256())),
                 asks: true,
+                seeks: false,
             }
         }
         Err(_) if pairing::waits(app) => {
-            Role { says: Some(notice(DiscoveredState::Waiting, "", "")), asks: false }
+            Role { says: Some(notice(DiscoveredState::Waiting, "", "")), ..Role::default() }
         }
+        // Others may be at other addresses than it knew, and so may it be.
+        Err(_) if app.settings.membership().exists() => Role { says: None, asks: true, seeks: true },
         Err(_) => Role::default(),
     }
 }

@@ -310,7 +310,12 @@ async fn attempt(app: &App) -> Result<Member, MembershipError> {
         etcd::Start::Lost => return Err(MembershipError::RecordLost),
         etcd::Start::Make | etcd::Start::Run => {
             app.set_step("starting the cluster's record");
-            etcd::start(app, &file.cluster_id, &own, voter.as_ref()).await?;
+            let copies = before.others && voter.as_ref().is_some_and(|voter| voter.learner);
+            if copies {
+                etcd::begin(app, &file.cluster_id, &own, voter.as_ref())?;
+            } else {
+                etcd::start(app, &file.cluster_id, &own, voter.as_ref()).await?;
+            }
             // Last: one that only copies the record answers nobody, and one that was put back answers alone.
             if !endpoints.contains(&local) {
                 endpoints.push(local);

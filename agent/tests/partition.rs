@@ -299,17 +299,22 @@ fn takes_a_change(node: &Node) -> bool {
     window.is_ok()
 }
 
+/// Waits until the second of two copies the record.
+fn copies(rack: &Rack) {
+    let copies = || {
+        let record: maekin_api::record::Record = rack.nodes[0].api().get(maekin_api::RECORD).ok()?;
+        record.voters.iter().any(|voter| voter.learner && !voter.node.is_empty()).then_some(())
+    };
+    pace::until("the second one to copy the record", HEAL, EVERY, copies).unwrap_or_else(|e| panic!("{e}"));
+}
+
 #[test]
 fn partition_the_second_of_two_finds_the_first_at_another_address() {
     if !maekin_lab::possible("partition_the_second_of_two_finds_the_first_at_another_address") {
         return;
     }
     let mut rack = raised(2, 28);
-    let copies = || {
-        let record: maekin_api::record::Record = rack.nodes[0].api().get(maekin_api::RECORD).ok()?;
-        record.voters.iter().any(|voter| voter.learner && !voter.node.is_empty()).then_some(())
-    };
-    pace::until("the second one to copy the record", HEAL, EVERY, copies).unwrap_or_else(|e| panic!("{e}"));
+    copies(&rack);
     // While the second one is up; then while it is off, too.
     for (place, both) in [(11, false), (12, true)] {
         rack.cut_power(0);
@@ -330,4 +335,45 @@ fn partition_the_second_of_two_finds_the_first_at_another_address() {
             .unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
         eprintln!("at {address}: whole after {there:.1?}");
     }
+}
+
+#[test]
+fn partition_two_that_are_both_at_other_addresses_find_each_other() {
+    if !maekin_lab::possible("partition_two_that_are_both_at_other_addresses_find_each_other") {
+        return;
+    }
+    let mut rack = raised(2, 29);
+    // The one that votes is back first; then it is back last, when the other one has looked for it for a while.
+    for (places, first, away) in [([11, 12], 0, 3000), ([13, 14], 1, 20_000)] {
+        copies(&rack);
+        for n in [0, 1] {
+            rack.cut_power(n);
+        }
+        for (n, place) in places.into_iter().enumerate() {
+            rack.readdress(n, place).expect("another address");
+        }
+        rack.power_on(first).expect("it starts");
+        pause(away);
+        rack.power_on(1 - first).expect("it starts");
+        let there = rack.whole(LIMIT).unwrap_or_else(|e| panic!("{e:#}"));
+        let addresses = [0, 1].map(|n| rack.nodes[n].address.to_string());
+        let known = || {
+            let both = [0, 1].map(|n| {
+                let nodes = rack.nodes[n].api().cluster().ok()?.nodes;
+                let told: Vec<_> = nodes.iter().map(|node| node.address.clone()).collect();
+                (told == addresses && takes_a_change(&rack.nodes[n])).then_some(())
+            });
+            both.into_iter().collect::<Option<Vec<()>>>()
+        };
+        pace::until("both to know where the other one is", HEAL, EVERY, known)
+            .unwrap_or_else(|e| panic!("{e}\n{}", rack.said()));
+        eprintln!("at {addresses:?}: whole after {there:.1?}");
+    }
+    // The copy follows at its new place.
+    let place = format!("https://{}:", rack.nodes[1].address);
+    let moved = || {
+        let record: maekin_api::record::Record = rack.nodes[0].api().get(maekin_api::RECORD).ok()?;
+        record.voters.iter().any(|voter| voter.learner && voter.url.starts_with(&place)).then_some(())
+    };
+    pace::until("the copy to be there", HEAL, EVERY, moved).unwrap_or_else(|e| panic!("{e}"));
 }

@@ -143,6 +143,15 @@ impl Seen {
         all
     }
 
+    /// All members, whatever their cluster, by the first digits of their ids, and where each may be.
+    pub(super) fn members(&self) -> Vec<(String, SocketAddr)> {
+        let members = self.entries.values().filter(|entry| entry.notice.state == DiscoveredState::Member);
+        let places = |entry: &Entry| {
+            entry.places.iter().map(|place| (entry.notice.id.clone(), place.address)).collect::<Vec<_>>()
+        };
+        members.flat_map(places).collect()
+    }
+
     /// The one that waits and is called so, or has that id, or one that begins so.
     ///
     /// # Errors
@@ -244,6 +253,9 @@ mod tests {
         let words: Vec<_> = list.iter().map(|e| (e.notice.state, e.notice.cluster.as_str())).collect();
         assert_eq!(words, [(DiscoveredState::Waiting, ""), (DiscoveredState::Member, "other")]);
         assert_eq!(seen.find("node-1"), Err(Unfound::Nobody("node-1".into())), "a member does not wait");
+        let members: Vec<_> = seen.members().into_iter().map(|(id, at)| format!("{id} {at}")).collect();
+        assert_eq!(members.len(), 2, "{members:?}");
+        assert!(members.contains(&"000000000001 10.77.0.1:8443".to_owned()), "{members:?}");
     }
 
     #[test]

@@ -12,6 +12,8 @@ const BEGIN: [Duration; 3] = [Duration::ZERO, Duration::from_secs(1), Duration::
 const ASK: (Duration, Duration) = (Duration::from_secs(40), Duration::from_secs(55));
 /// How often all are asked for: other clusters come seldom.
 const ASK_ALL: Duration = Duration::from_secs(1800);
+/// The same by a member that looks for the others.
+const SEEK: Duration = Duration::from_secs(15);
 /// Least time between two answers.
 const APART: Duration = Duration::from_secs(1);
 /// How long an answer waits at least and at most, so that not all answer at once.
@@ -37,6 +39,8 @@ pub(super) struct Turns {
     /// When is asked for those that wait, in order; empty on a node that waits itself.
     ask: Vec<Duration>,
     ask_all: Option<Duration>,
+    /// How often all are asked for.
+    every: Duration,
 }
 
 fn spread((least, most): (Duration, Duration), part: u8) -> Duration {
@@ -44,11 +48,13 @@ fn spread((least, most): (Duration, Duration), part: u8) -> Duration {
 }
 
 impl Turns {
-    /// From `now` on. `speaks`: there is something to say. `asks`: others are looked for. `part` is random.
-    pub(super) fn begin(now: Duration, speaks: bool, asks: bool, part: u8) -> Self {
+    /// From `now` on. `speaks`: there is something to say. `asks`: others are looked for. `seeks`: members are, and soon.
+    /// `part` is random.
+    pub(super) fn begin(now: Duration, (speaks, asks, seeks): (bool, bool, bool), part: u8) -> Self {
+        let every = if seeks { SEEK } else { ASK_ALL };
         let later = spread(SPREAD, part);
         let times = |yes: bool| if yes { BEGIN.map(|at| now + at + later).into() } else { Vec::new() };
-        Self { say: times(speaks), said: None, ask: times(asks), ask_all: asks.then_some(now + later) }
+        Self { say: times(speaks), said: None, ask: times(asks), ask_all: asks.then_some(now + later), every }
     }
 
     /// Somebody asks for this node.
@@ -64,6 +70,13 @@ impl Turns {
     pub(super) fn overheard(&mut self, now: Duration, part: u8) {
         if self.ask.len() == 1 {
             self.ask = vec![now + spread(ASK, part)];
+        }
+    }
+
+    /// Somebody else asked for all: of many that look for each other, one asks.
+    pub(super) fn overheard_all(&mut self, now: Duration, part: u8) {
+        if self.every == SEEK && self.ask_all.is_some() {
+            self.ask_all = Some(now + SEEK + spread(SPREAD, part));
         }
     }
 
@@ -85,7 +98,7 @@ impl Turns {
         }
         let ask_all = self.ask_all.is_some_and(|at| at <= now);
         if ask_all {
-            self.ask_all = Some(now + ASK_ALL);
+            self.ask_all = Some(now + self.every);
         }
         Due { say, ask, ask_all }
     }
@@ -119,26 +132,33 @@ mod tests {
         let hour = 3600;
         let at = Duration::from_secs;
         let rows = [
-            ("a member", true, true, (3, 80, 2)),
-            ("one that waits", true, false, (3, 0, 0)),
-            ("one that says nothing", false, false, (0, 0, 0)),
+            ("a member", (true, true, false), (3, 80, 2)),
+            ("one that waits", (true, false, false), (3, 0, 0)),
+            ("one that says nothing", (false, false, false), (0, 0, 0)),
+            ("a member that looks for the others", (false, true, true), (0, 80, 236)),
         ];
-        for (name, speaks, asks, want) in rows {
-            let mut turns = Turns::begin(at(0), speaks, asks, 100);
+        for (name, role, want) in rows {
+            let mut turns = Turns::begin(at(0), role, 100);
             assert_eq!(run(&mut turns, hour - 60, |_, _| {}), want, "{name}");
         }
         // Another member asks every 30 s: this one asks no more.
-        let mut turns = Turns::begin(at(0), false, true, 100);
+        let mut turns = Turns::begin(at(0), (false, true, false), 100);
         run(&mut turns, 5, |_, _| {});
         for second in (10..1000).step_by(30) {
             turns.overheard(at(second), 255);
             assert_eq!(turns.due(at(second), 255), Due::default(), "{second}");
         }
+        let mut seeks = Turns::begin(at(0), (false, true, true), 100);
+        run(&mut seeks, 5, |_, _| {});
+        for second in (10..1000).step_by(10) {
+            seeks.overheard_all(at(second), 255);
+            assert!(!seeks.due(at(second), 255).ask_all, "{second}: another one asked");
+        }
     }
 
     #[test]
     fn join_answers_are_a_second_apart() {
-        let mut turns = Turns::begin(Duration::ZERO, false, false, 0);
+        let mut turns = Turns::begin(Duration::ZERO, (false, false, false), 0);
         let mut last = None;
         let mut said = 0;
         for tenth in 0..100 {

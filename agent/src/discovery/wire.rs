@@ -155,7 +155,7 @@ async fn serve(
 }
 
 fn begin(app: &App, role: &Role) -> Turns {
-    Turns::begin(app.discovery.at(), role.says.is_some(), role.asks, part())
+    Turns::begin(app.discovery.at(), (role.says.is_some(), role.asks, role.seeks), part())
 }
 
 /// A random part; without random numbers, always the same.
@@ -187,6 +187,9 @@ impl Wire {
         let at = self.app.discovery.at();
         if asked.waiting {
             self.turns.overheard(at, part());
+        }
+        if asked.all && asked.known.is_empty() {
+            self.turns.overheard_all(at, part());
         }
         let Some(own) = &self.role.says else { return };
         let waits = !self.role.asks;

@@ -140,6 +140,30 @@ pub(super) async fn start(
     own: &Own,
     joins: Option<&VoterFile>,
 ) -> Result<(), MembershipError> {
+    lay_out(app, cluster_id, own, joins)?;
+    systemctl(app, "start").await
+}
+
+/// The same for one that only copies the record. It is up once the voter has reached it, which may be told first where this
+/// node is now, and that goes through the record: so nobody waits for it here.
+///
+/// # Errors
+/// [`MembershipError`] when its files cannot be written.
+pub(super) fn begin(
+    app: &App,
+    cluster_id: &str,
+    own: &Own,
+    joins: Option<&VoterFile>,
+) -> Result<(), MembershipError> {
+    lay_out(app, cluster_id, own, joins)?;
+    let systemctl = Cmd::new(&app.settings.systemctl).args(["start", UNIT]);
+    // It is started again by who keeps the voter of a member, and why it does not start is said there.
+    drop(tokio::task::spawn_blocking(move || systemctl.run()));
+    Ok(())
+}
+
+/// Writes what a voter is started with.
+fn lay_out(app: &App, cluster_id: &str, own: &Own, joins: Option<&VoterFile>) -> Result<(), MembershipError> {
     let text = environment(app, cluster_id, own, joins);
     if !app.settings.etcd_env().exists() {
         crate::trust::crl::started(&app.settings);
@@ -147,8 +171,7 @@ pub(super) async fn start(
         crate::trust::ca_change::started(&app.settings);
     }
     hand_over(app)?;
-    write_atomic(&app.settings.etcd_env(), text.as_bytes(), 0o600)?;
-    systemctl(app, "start").await
+    Ok(write_atomic(&app.settings.etcd_env(), text.as_bytes(), 0o600)?)
 }
 
 /// Starts a voter on the data in `dir` instead, where only this machine reaches it. `force` makes it the only one of its

@@ -1,5 +1,9 @@
 //! A voter whose node has another address than before: the other voters are told where it is reached now, before its
 //! own entry in the record says so. One that nobody could be found for would be taken out.
+//!
+//! One that only copies the record is taken out, and gets a place anew from the member that leads: etcd forgets of a learner
+//! that is moved that it has no vote (etcd issue 21694, mended in releases of May 2026 only), and would list it as a voter from then
+//! on that never votes and cannot be promoted.
 
 use super::MembershipError;
 use super::etcd::{self, VoterFile};
@@ -45,7 +49,11 @@ pub(super) async fn announce(
         to = peer_url,
         "this node's voter of the record is reached elsewhere now"
     );
-    record.move_voter(mine.id, &peer_url).await?;
+    if mine.learner {
+        record.remove_voter(mine.id).await?;
+    } else {
+        record.move_voter(mine.id, &peer_url).await?;
+    }
     Ok(record.members().await?)
 }
 
