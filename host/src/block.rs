@@ -76,6 +76,31 @@ pub struct BlockDevice {
     pub children: Vec<BlockDevice>,
 }
 
+impl BlockDevice {
+    /// A drive: not optical, not stacked on others, not in memory.
+    #[must_use]
+    pub fn is_drive(&self) -> bool {
+        let pseudo = ["zram", "ram", "loop", "fd", "nbd", "rbd", "drbd", "md", "dm-", "sr"];
+        self.r#type == "disk"
+            && self.size > 0
+            && !pseudo.iter().any(|prefix| self.name.starts_with(prefix))
+            && !(self.name.starts_with("mmcblk") && self.name.contains("boot"))
+    }
+
+    /// Every place where it, or anything on it, is mounted.
+    #[must_use]
+    pub fn mounts(&self) -> Vec<String> {
+        let own = self.mountpoints.iter().flatten().cloned();
+        own.chain(self.children.iter().flat_map(Self::mounts)).collect()
+    }
+
+    /// Whether something other than a partition is stacked on it or on one of its partitions: an array, a volume group.
+    #[must_use]
+    pub fn carries(&self) -> bool {
+        self.children.iter().any(|child| child.r#type != "part" || child.carries())
+    }
+}
+
 /// A signature found on a device by wipefs(8).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signature {
@@ -327,6 +352,47 @@ mod tests {
             "rota":"0","serial":null,"log-sec":"512","mountpoints":[null]}]}"#;
         assert_eq!(parse_lsblk(new).unwrap(), parse_lsblk(old).unwrap());
         assert!(parse_lsblk("{}").is_err() && parse_lsblk("").is_err());
+    }
+
+    #[test]
+    fn drives_are_told_from_what_only_looks_like_one() {
+        let device = |name: &str, kind: &str, children| BlockDevice {
+            name: name.into(),
+            r#type: kind.into(),
+            size: 1 << 30,
+            children,
+            ..BlockDevice::default()
+        };
+        let rows = [
+            ("vda", "disk", true),
+            ("nvme0n1", "disk", true),
+            ("mmcblk0", "disk", true),
+            ("mmcblk0boot0", "disk", false),
+            ("loop0", "loop", false),
+            ("rbd0", "disk", false),
+            ("drbd0", "disk", false),
+            ("nbd0", "disk", false),
+            ("sr0", "rom", false),
+            ("sda1", "part", false),
+        ];
+        for (name, kind, want) in rows {
+            assert_eq!(device(name, kind, vec![]).is_drive(), want, "{name}");
+        }
+        assert!(!BlockDevice { size: 0, ..device("sdb", "disk", vec![]) }.is_drive(), "an empty reader");
+        let part = |children| device("sda1", "part", children);
+        assert!(!device("sda", "disk", vec![part(vec![])]).carries());
+        assert!(device("sda", "disk", vec![part(vec![device("md1", "raid1", vec![])])]).carries());
+        let mounted = BlockDevice { mountpoints: vec![None, Some("/srv".into())], ..part(vec![]) };
+        assert_eq!(device("sda", "disk", vec![mounted]).mounts(), ["/srv"]);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn drives_any_text_of_the_tools_is_taken_or_left(text in ".{0,200}") {
+            let _ = (parse_lsblk(&text), parse_wipefs(&text));
+            let named = format!("{{\"blockdevices\":[{{\"name\":{text}}}],\"signatures\":[{{\"type\":{text}}}]}}");
+            let _ = (parse_lsblk(&named), parse_wipefs(&named));
+        }
     }
 
     #[test]

@@ -33,6 +33,8 @@
 //! | [`efi`] | UEFI: booted by it, Secure Boot, boot entries |
 //! | [`efivars`] | UEFI's boot entries, from its variables |
 //! | [`dmi`] | maker, model and serial number of the machine |
+//! | [`smart`] | what a drive says of its own health |
+//! | [`enclosure`] | bays of drives: their names and their lights |
 //! | [`sendfile`] | from a file to a socket without a copy |
 //! | [`smbios`] | OEM strings, from the firmware's own tables |
 //! | [`journal`] | the journal: entries with fields |
@@ -51,6 +53,7 @@ pub mod direct;
 pub mod dmi;
 pub mod efi;
 pub mod efivars;
+pub mod enclosure;
 pub mod events;
 pub mod file;
 pub mod ip;
@@ -69,6 +72,7 @@ pub mod pin;
 pub mod power;
 pub mod procs;
 pub mod sendfile;
+pub mod smart;
 pub mod smbios;
 pub mod tty;
 pub mod wait;

@@ -205,8 +205,6 @@ impl Disk {
     #[must_use]
     pub fn from_lsblk(device: &BlockDevice) -> Self {
         let text = |field: &Option<String>| field.as_deref().unwrap_or_default().trim().to_owned();
-        let mut mounted = Vec::new();
-        collect_mounts(device, &mut mounted);
         let mut disk = Self {
             name: device.name.clone(),
             path: device.path.clone(),
@@ -221,7 +219,7 @@ impl Disk {
             removable: device.rm,
             read_only: device.ro,
             holds_medium: holds_label(device, MEDIUM_LABEL),
-            mounted,
+            mounted: device.mounts(),
             contents: Contents { partitions: contents::partitions(device), ..Contents::default() },
             ..Self::default()
         };
@@ -232,16 +230,6 @@ impl Disk {
 
 /// Volume label of the install medium.
 pub const MEDIUM_LABEL: &str = "MAEKIN_ISO";
-
-/// Whether `device` is a drive that could ever be installed on: not optical, not stacked on others, not in memory.
-#[must_use]
-pub fn is_drive(device: &BlockDevice) -> bool {
-    let pseudo = ["zram", "ram", "loop", "fd", "nbd", "md", "dm-", "sr"];
-    device.r#type == "disk"
-        && device.size > 0
-        && !pseudo.iter().any(|prefix| device.name.starts_with(prefix))
-        && !(device.name.starts_with("mmcblk") && device.name.contains("boot"))
-}
 
 /// Whether the device or anything on it carries the file system label `label`.
 #[must_use]
@@ -260,13 +248,6 @@ pub fn size_text(bytes: u64) -> String {
         }
     }
     format!("{bytes} B")
-}
-
-fn collect_mounts(device: &BlockDevice, mounted: &mut Vec<String>) {
-    mounted.extend(device.mountpoints.iter().flatten().cloned());
-    for child in &device.children {
-        collect_mounts(child, mounted);
-    }
 }
 
 #[cfg(test)]

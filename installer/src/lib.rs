@@ -18,6 +18,7 @@
 //! | [`trial`] | trying a network before it is installed |
 //! | [`boot`] | `boot`: starting the installed system |
 //! | [`heal`] | `heal`: making boot drives whole again while the node runs |
+//! | [`drives`] | `drives`: what is on drives of a running node |
 //! | [`judge`] | what a machine with these drives would do |
 //! | [`cmdline`] | our words on the kernel command line |
 //! | `digest` | digests of files |
@@ -27,6 +28,7 @@ pub mod apply;
 pub mod boot;
 pub mod cmdline;
 mod digest;
+pub mod drives;
 pub mod facts;
 pub mod heal;
 pub mod judge;

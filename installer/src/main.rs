@@ -15,7 +15,7 @@ use maekin_installer::heal::plan::Choice;
 use maekin_installer::heal::{self, Form};
 use maekin_installer::plan::{describe, plan};
 use maekin_installer::source::{DirSource, Release};
-use maekin_installer::{answers, boot, judge, receipt, run};
+use maekin_installer::{answers, boot, drives, judge, receipt, run};
 use uuid::Uuid;
 
 /// Installs Maekin on this machine, and starts it where it is installed.
@@ -41,6 +41,14 @@ enum Command {
     /// Print what this machine is and what is on its drives.
     Probe {
         /// As JSON, for `plan --facts`.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print what is on drives, and the tokens for consent to its loss. Writes nothing.
+    Drives {
+        /// Their nodes, e.g. /dev/sdb; none: all.
+        devices: Vec<PathBuf>,
+        /// As JSON.
         #[arg(long)]
         json: bool,
     },
@@ -135,6 +143,7 @@ fn main() -> ExitCode {
         Command::Run { dry_run: false, .. } => told(run::TAG, run::run()),
         Command::Plan(input) => print_plan(&input.answers, &input.rest),
         Command::Probe { json } => print_facts(json),
+        Command::Drives { devices, json } => drives::show(devices, json),
         Command::Check { file, facts } => check(&file, facts.as_deref()),
         Command::Schema => {
             print!("{}", answers::schema::json());

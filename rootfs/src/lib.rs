@@ -17,6 +17,7 @@
 //! | [`var`] | `/var`, made anew by tmpfiles.d |
 //! | [`node`] | the node file: what an installed node is told about itself |
 //! | [`boot_state`] | what the initrd tells the agent |
+//! | [`drives`] | what the agent is told of what is on drives |
 //! | [`heal`] | what the agent and the healing of a boot drive tell each other |
 //! | [`render`] | the node file as configuration files |
 //! | [`cidr`], [`validate`] | checks of what people write |
@@ -25,6 +26,7 @@ pub mod archive;
 pub mod boot_state;
 pub mod cidr;
 pub mod cpio;
+pub mod drives;
 pub mod glob;
 pub mod heal;
 pub mod lock;

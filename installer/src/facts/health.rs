@@ -1,97 +1,14 @@
-//! What a drive says of its own health, from the JSON of smartctl(8). What it says is a stranger's word: numbers out of
-//! range and missing parts are nothing, never a panic.
+//! What a drive says of its own health, as far as a plan depends on it.
 
-use serde::Deserialize;
-use serde_json::Value;
+use maekin_host::smart::Smart;
 
 use super::Health;
 
-/// Words of a complaint are short; a drive's own text is not shown.
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Output {
-    smart_status: Option<Status>,
-    power_on_time: Option<PowerOn>,
-    nvme_smart_health_information_log: Option<Nvme>,
-    ata_smart_attributes: Option<Attributes>,
-    scsi_grown_defect_list: Option<u64>,
-}
-
-#[derive(Deserialize)]
-struct Status {
-    passed: bool,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct PowerOn {
-    hours: Option<u64>,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Nvme {
-    critical_warning: u64,
-    percentage_used: Option<u64>,
-    media_errors: u64,
-}
-
-#[derive(Deserialize, Default)]
-#[serde(default)]
-struct Attributes {
-    table: Vec<Attribute>,
-}
-
-#[derive(Deserialize)]
-struct Attribute {
-    id: u64,
-    #[serde(default)]
-    raw: Value,
-}
-
-/// Parses what smartctl printed; `None` where the drive does not say whether it is well.
+/// Takes from a drive's own word what is of use here; `None` where it does not say whether it is well.
 #[must_use]
-pub fn parse(json: &str) -> Option<Health> {
-    let output: Output = serde_json::from_str(json).ok()?;
-    let passed = output.smart_status?.passed;
-    let mut complaints = Vec::new();
-    if !passed {
-        complaints.push("it says that it is failing".to_owned());
-    }
-    let nvme = output.nvme_smart_health_information_log.unwrap_or_default();
-    complaints.extend(nvme_warnings(nvme.critical_warning).iter().map(|text| (*text).to_owned()));
-    let mut count = |number: u64, what: &str| {
-        if number > 0 {
-            complaints.push(format!("{number} {what}"));
-        }
-    };
-    count(nvme.media_errors, "errors of its medium");
-    count(output.scsi_grown_defect_list.unwrap_or(0), "defects grown");
-    for attribute in output.ata_smart_attributes.unwrap_or_default().table {
-        // The upper bytes of a raw value are each maker's own.
-        let raw = attribute.raw.get("value").and_then(Value::as_u64).unwrap_or(0) & 0xffff_ffff;
-        match attribute.id {
-            5 => count(raw, "sectors replaced"),
-            197 => count(raw, "sectors that cannot be read for now"),
-            198 => count(raw, "sectors that cannot be read"),
-            _ => {}
-        }
-    }
-    let hours = output.power_on_time.and_then(|time| time.hours);
-    let worn = nvme.percentage_used.map(|percent| u8::try_from(percent).unwrap_or(u8::MAX));
-    Some(Health { passed, complaints, worn, hours })
-}
-
-/// Bits of the critical warning (NVM Express Base Specification, SMART / Health Information log page).
-fn nvme_warnings(bits: u64) -> Vec<&'static str> {
-    let words = [
-        "its spare room is used up",
-        "it is too hot or too cold",
-        "it is degraded by errors",
-        "it takes no more writes",
-        "its backup for power cuts has failed",
-    ];
-    (0..).zip(words).filter(|(bit, _)| bits & (1 << bit) != 0).map(|(_, text)| text).collect()
+pub fn of(smart: &Smart) -> Option<Health> {
+    let (worn, hours) = (smart.wear, smart.hours);
+    smart.passed.map(|passed| Health { passed, complaints: smart.complaints(), worn, hours })
 }
 
 impl Health {
@@ -110,6 +27,8 @@ impl Health {
 
 #[cfg(test)]
 mod tests {
+    use maekin_host::smart::parse_smartctl;
+
     use super::*;
 
     #[test]
@@ -153,7 +72,8 @@ mod tests {
             ),
         ];
         for (name, json, want) in rows {
-            assert_eq!(parse(json).map(|health| health.words()).as_deref(), want, "{name}");
+            let health = parse_smartctl(json).and_then(|smart| of(&smart));
+            assert_eq!(health.map(|health| health.words()).as_deref(), want, "{name}");
         }
     }
 }

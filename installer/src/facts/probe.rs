@@ -5,12 +5,10 @@ use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use maekin_host::cmd::Cmd;
 use maekin_host::efivars::{self, EFIVARS};
-use maekin_host::{block, dmi, efi};
+use maekin_host::{block, dmi, efi, smart};
 use maekin_image::bootcode;
 use maekin_image::manifest::sha256_hex;
 
@@ -18,31 +16,19 @@ use super::contents::STATE_LABEL;
 use super::devices::probe_devices;
 use super::ondisk::bytes::DeviceRange;
 use super::ondisk::{self, previous};
-use super::{Contents, Cpu, Disk, Facts, Firmware, Health, Nic, health, is_drive};
+use super::{Contents, Cpu, Disk, Facts, Firmware, Health, Nic, health};
 
 /// How much of both ends of a drive is looked at.
 const END: u64 = 1 << 20;
 /// How many drives are looked at at once: a machine may have dozens, and one that is ill takes its time.
 const AT_ONCE: usize = 8;
-/// How long a drive may think about its health.
-const HEALTH_LIMIT: Duration = Duration::from_secs(20);
 
 /// Probes the whole machine.
 ///
 /// # Errors
 /// When a tool is missing or fails. A single drive that cannot be read is not an error: it is reported as such.
 pub fn probe_facts() -> Result<Facts> {
-    let links = read_links(Path::new("/dev/disk"));
-    let devices = block::list().context("cannot list the drives")?;
-    let mut disks: Vec<Disk> = devices.iter().filter(|d| is_drive(d)).map(Disk::from_lsblk).collect();
-    disks.sort_by(|a, b| a.name.cmp(&b.name));
-    for at_once in disks.chunks_mut(AT_ONCE) {
-        thread::scope(|scope| {
-            for disk in at_once {
-                scope.spawn(|| probe_disk(disk, &links));
-            }
-        });
-    }
+    let disks = probe_disks(&Which::All)?;
     let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
     Ok(Facts {
         firmware: if efi::booted_by_uefi() { Firmware::Uefi } else { Firmware::Bios },
@@ -58,6 +44,44 @@ pub fn probe_facts() -> Result<Facts> {
     })
 }
 
+/// Which drives are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// All of them, and how well they are.
+    All,
+    /// Those of these nodes, and not how well they are.
+    These(Vec<PathBuf>),
+}
+
+/// Looks at drives; by kernel name.
+///
+/// # Errors
+/// When they cannot be listed. A single drive that cannot be read is not an error: it is reported as such.
+pub fn probe_disks(which: &Which) -> Result<Vec<Disk>> {
+    let links = read_links(Path::new("/dev/disk"));
+    let devices = block::list().context("cannot list the drives")?;
+    let wanted = |disk: &Disk| match which {
+        Which::All => true,
+        Which::These(paths) => paths.contains(&disk.path),
+    };
+    let drives = devices.iter().filter(|device| device.is_drive());
+    let mut disks: Vec<Disk> = drives.map(Disk::from_lsblk).filter(wanted).collect();
+    disks.sort_by(|a, b| a.name.cmp(&b.name));
+    for at_once in disks.chunks_mut(AT_ONCE) {
+        thread::scope(|scope| {
+            for disk in at_once {
+                scope.spawn(|| {
+                    if *which == Which::All {
+                        disk.health = probe_health(&disk.path);
+                    }
+                    probe_disk(disk, &links);
+                });
+            }
+        });
+    }
+    Ok(disks)
+}
+
 fn probe_disk(disk: &mut Disk, links: &BTreeMap<String, Vec<PathBuf>>) {
     disk.links = links.get(&disk.name).cloned().unwrap_or_default();
     disk.devices = probe_devices(Path::new("/sys"), &disk.name);
@@ -69,7 +93,6 @@ fn probe_disk(disk: &mut Disk, links: &BTreeMap<String, Vec<PathBuf>>) {
         let nsid = fs::read_to_string(format!("/sys/class/block/{}/nsid", disk.name));
         disk.namespace = nsid.ok().and_then(|text| text.trim().parse().ok());
     }
-    disk.health = probe_health(&disk.path);
     // A look at hostile bytes may fail, and even break: of this drive then nothing is known, of the others all.
     let looked = catch_unwind(AssertUnwindSafe(|| probe_contents(disk)));
     let failed = match looked {
@@ -80,13 +103,13 @@ fn probe_disk(disk: &mut Disk, links: &BTreeMap<String, Vec<PathBuf>>) {
     disk.contents.unreadable = Some(failed);
 }
 
-/// What smartctl(8) says; its exit status tells of the drive's past errors too, and not only of its own.
+/// What a drive says of its health.
 fn probe_health(path: &Path) -> Option<Health> {
-    let cmd = Cmd::new("smartctl").args(["--json=c", "--info", "--health", "--attributes"]).arg(path);
-    let text = cmd.limit(HEALTH_LIMIT).any_status().text();
-    text.inspect_err(|e| tracing::debug!("no word on the health of {}: {e}", path.display()))
+    let said = smart::ask(path, smart::Ask::Brief);
+    said.inspect_err(|e| tracing::debug!("no word on the health of {}: {e}", path.display()))
         .ok()
-        .and_then(|json| health::parse(&json))
+        .flatten()
+        .and_then(|smart| health::of(&smart))
 }
 
 /// What is on a drive, or on an image of one, of `size` bytes, as far as its own signatures and its ends tell.

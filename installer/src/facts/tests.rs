@@ -52,7 +52,7 @@ pub(crate) fn machine(firmware: Firmware, disks: Vec<Disk>) -> Facts {
 #[test]
 fn a_stick_with_the_medium_is_recognised_and_pseudo_disks_are_no_drives() {
     let devices = parse_lsblk(include_str!("../../fixtures/lsblk-stick.json")).unwrap();
-    let drives: Vec<Disk> = devices.iter().filter(|d| is_drive(d)).map(Disk::from_lsblk).collect();
+    let drives: Vec<Disk> = devices.iter().filter(|d| d.is_drive()).map(Disk::from_lsblk).collect();
     let names: Vec<&str> = drives.iter().map(|d| d.name.as_str()).collect();
     assert_eq!(names, ["nvme0n1", "sda"]);
     assert!(drives[1].holds_medium && drives[1].removable && !drives[0].holds_medium);
