@@ -15,6 +15,7 @@ use crate::boot_drives::{self, Keeper};
 use crate::clock::now;
 use crate::desired;
 use crate::discovery;
+use crate::drives;
 use crate::http;
 use crate::http::auth::Auth;
 use crate::http::error::ApiError;
@@ -57,6 +58,8 @@ pub(crate) struct App {
     pub(crate) auth: Auth,
     /// The boot drives.
     pub(crate) boot_drives: Arc<Keeper>,
+    /// All drives of this node.
+    pub(crate) drives: drives::Keeper,
     /// Power of machines: what is under way.
     pub(crate) power: power::Engine,
     /// Who is there, by gossip.
@@ -166,6 +169,7 @@ impl App {
             tls,
             auth,
             boot_drives,
+            drives: drives::Keeper::default(),
             power,
             liveness: liveness::Keeper::default(),
             started_from,

@@ -18,6 +18,7 @@
 //! | [`desired`] | settings of nodes: how this one shall be, and making it so |
 //! | [`install`] | which machine may install itself; join secrets (pure decisions, thin stores) |
 //! | [`discovery`] | nodes that wait, found on the network by multicast DNS |
+//! | [`drives`] | an inventory of all drives, and what becomes of those that nobody uses |
 //! | [`trust`] | who is let in, and who no longer: join tokens |
 //! | [`maintenance`] | nodes that leave to others what they can do as well |
 //! | [`tasks`] | long work, by whichever node is there |
@@ -46,6 +47,7 @@ mod clock;
 mod console;
 mod desired;
 mod discovery;
+mod drives;
 mod errors;
 mod http;
 mod install;

@@ -66,6 +66,7 @@ fn alarms(app: &App) -> Vec<Alarm> {
         }
         alarm
     }));
+    alarms.extend(app.drives.alarms());
     alarms.extend(app.desired.alarms());
     alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.severity)); // stable: each part has its own order
     alarms

@@ -24,7 +24,8 @@ use crate::http::{routes, server};
 use crate::pki::identity::NodeKey;
 use crate::settings::Settings;
 use crate::{
-    audit, boot_drives, leader, liveness, local_pool, membership, network, provision, record, tls, trust,
+    audit, boot_drives, drives, leader, liveness, local_pool, membership, network, provision, record, tls,
+    trust,
 };
 
 /// Threads of the agent: it waits more than it works.
@@ -146,6 +147,7 @@ async fn work(app: &Arc<App>, member: &Arc<Member>) {
         trust::renew::keep(Arc::clone(app), Arc::clone(member)),
         crate::desired::keep(Arc::clone(app), Arc::clone(member)),
         network::share(Arc::clone(app), Arc::clone(member)),
+        drives::share::keep(Arc::clone(app), Arc::clone(member)),
     );
 }
 

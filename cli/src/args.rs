@@ -9,6 +9,7 @@ use crate::complete::Script;
 use crate::session::Wish;
 use crate::show::{Form, Look};
 use crate::verbs::daily::{Approve, Pair, Power, Window};
+use crate::verbs::drive::Drive;
 use crate::verbs::login::{Contexts, Login};
 use crate::verbs::network::Network;
 use crate::verbs::task::{Drain, Maintenance, Task};
@@ -186,6 +187,11 @@ pub(crate) enum Verb {
     Network {
         #[command(subcommand)]
         what: Network,
+    },
+    /// Find a drive by its light, give it to storage, or empty it. `maekin get drives` lists them.
+    Drive {
+        #[command(subcommand)]
+        what: Drive,
     },
     /// Switch machines on and off.
     Power(Power),

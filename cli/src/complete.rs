@@ -142,6 +142,7 @@ fn candidates(
         ("maintenance", _) if path.len() > 1 => &["nodes"],
         ("task", _) if path.last().is_some_and(|verb| verb != "run") && path.len() > 1 => &["tasks"],
         ("network", _) if path.len() > 1 => &["nodes"],
+        ("drive", _) if path.len() > 1 => &["drives"],
         ("pair", _) if path.get(1).is_some_and(|verb| verb == "begin") => &["discovered"],
         ("pair", _) if path.len() > 1 => &["pairings"],
         _ => &[],
@@ -206,7 +207,7 @@ mod tests {
 
     #[test]
     fn cli_words_are_completed_by_where_they_stand() {
-        let rows: [(&[&str], &[&str], &[&str]); 23] = [
+        let rows: [(&[&str], &[&str], &[&str]); 25] = [
             (&["desc"], &["describe"], &[]),
             (&["get", "bo"], &["boot-drives", "boot-settings"], &[]),
             (&["delete", ""], &["installs", "users"], &["machines", "audit"]),
@@ -227,6 +228,8 @@ mod tests {
             (&["maintenance", "on", ""], &["nodes-1"], &["off"]),
             (&["task", "log", ""], &["tasks-1"], &["nodes-1"]),
             (&["task", ""], &["cancel", "log", "run", "wait"], &[]),
+            (&["drive", "retire", "dr"], &["drives-1", "drives-2"], &[]),
+            (&["drive", ""], &["locate", "retire", "take"], &["drives-1"]),
             (&["pair", "approve", ""], &["pairings-1"], &["begin"]),
             (&["pair", "begin", ""], &["discovered-1"], &["pairings-1"]),
             (&["power", ""], &["cycle", "netboot", "off", "on", "status"], &[]),

@@ -1,6 +1,7 @@
 //! Whole commands against a server that answers as it is told.
 
 mod changes;
+mod drives;
 mod flows;
 mod login;
 mod tasks;

@@ -10,6 +10,7 @@
 //! | [`watch`] | things as they change |
 //! | [`status`] | the cluster on a page |
 //! | [`daily`] | machines let in, power, the install window, reinstallation, healing |
+//! | [`drive`] | drives: located, taken, retired |
 //! | [`network`] | the trial of a node's network |
 //! | [`task`] | long work, and maintenance of a node |
 //! | [`login`] | who one is, on which cluster |
@@ -18,6 +19,7 @@ mod apply;
 mod create;
 pub(crate) mod daily;
 mod delete;
+pub(crate) mod drive;
 mod find;
 mod get;
 pub(crate) mod login;
@@ -121,6 +123,7 @@ pub(crate) fn with(session: &Session, args: &Args, stage: &mut Stage<'_>) -> Res
         }
         Verb::Pair { what } => daily::pair(session, what, look, stage),
         Verb::Network { what } => network::network(session, what, stage),
+        Verb::Drive { what } => drive::drive(session, what, look, stage),
         Verb::Power(args) => daily::power(session, args, stage),
         Verb::Reinstall { name, withdraw, yes } => daily::reinstall(session, name, *withdraw, *yes, stage),
         Verb::Heal { disk, consent } => daily::heal(session, disk.as_deref(), consent.as_deref(), stage),

@@ -13,6 +13,7 @@
 //! | [`boot_drives`] | whether either boot drive alone would start a node |
 //! | [`cluster`] | the cluster and its members |
 //! | [`discovery`] | nodes that were heard on the wire |
+//! | [`drives`] | the drives of the rack |
 //! | [`install`] | install window, installations under way |
 //! | [`join`] | how a node becomes a member |
 //! | [`machine`] | machines that boot from the network: what they tell, what they are told |
@@ -37,6 +38,7 @@ pub mod boot;
 pub mod boot_drives;
 pub mod cluster;
 pub mod discovery;
+pub mod drives;
 pub mod install;
 pub mod join;
 pub mod machine;
@@ -186,3 +188,15 @@ pub const TASK: &str = "/v1/tasks/{id}";
 pub const TASK_LOG: &str = "/v1/tasks/{id}/log";
 /// `POST`: the task shall end early; answers [`tasks::Task`].
 pub const TASK_CANCEL: &str = "/v1/tasks/{id}/cancel";
+/// `GET` list of [`drives::Drive`]: the drives of the rack, as each node told of its own.
+pub const DRIVES: &str = "/v1/drives";
+/// `GET` [`drives::Drive`], by its id or its serial number.
+pub const DRIVE: &str = "/v1/drives/{id}";
+/// `POST` [`drives::Take`]: storage may have it; answers [`drives::Drive`].
+pub const DRIVE_TAKE: &str = "/v1/drives/{id}/take";
+/// `POST` [`drives::Locate`]: let the light of its bay blink, or no longer; answers [`drives::Located`].
+pub const DRIVE_LOCATE: &str = "/v1/drives/{id}/locate";
+/// `POST` [`drives::Retire`]: have it emptied, so that it can be pulled; answers 202 and [`tasks::Task`].
+pub const DRIVE_RETIRE: &str = "/v1/drives/{id}/retire";
+/// `GET` and `PUT` [`drives::StoragePolicy`]: what nodes do by themselves about drives that nobody uses.
+pub const STORAGE_POLICY: &str = "/v1/storage/policy";

@@ -16,11 +16,14 @@ pub enum Kind {
     Drain,
     /// Start a machine anew by its management controller, and wait until it is back where it is a member.
     PowerCycle,
+    /// Empty a drive, so that it can be pulled.
+    RetireDrive,
 }
 
 impl Kind {
     /// Every kind.
-    pub const ALL: [Self; 4] = [Self::Backup, Self::CompareBootDrives, Self::Drain, Self::PowerCycle];
+    pub const ALL: [Self; 5] =
+        [Self::Backup, Self::CompareBootDrives, Self::Drain, Self::PowerCycle, Self::RetireDrive];
 
     /// Its name.
     pub fn word(self) -> &'static str {
@@ -29,12 +32,13 @@ impl Kind {
             Self::CompareBootDrives => "compare-boot-drives",
             Self::Drain => "drain",
             Self::PowerCycle => "power-cycle",
+            Self::RetireDrive => "retire-drive",
         }
     }
 }
 
 /// Body of `POST` [`crate::TASKS`]. Which parameters a kind takes: `drain` `node`, `reason` and `force`;
-/// `compare-boot-drives` `node`; `power-cycle` `machine` and `force`; `backup` none.
+/// `compare-boot-drives` `node`; `power-cycle` `machine` and `force`; `retire-drive` `drive` and `reason`; `backup` none.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewTask {
@@ -46,6 +50,9 @@ pub struct NewTask {
     /// Hardware address of the machine that it is about.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub machine: String,
+    /// Id or serial number of the drive that it is about.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub drive: String,
     /// Why, for others.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub reason: String,
@@ -61,7 +68,7 @@ pub struct Task {
     pub id: String,
     /// What kind of work, as [`Kind`]; a newer release may have more of them.
     pub kind: String,
-    /// What it is about: the name of a node, the hardware address of a machine, or nothing.
+    /// What it is about: the name of a node, the hardware address of a machine, the id of a drive, or nothing.
     pub subject: String,
     /// Where it stands.
     pub state: State,

@@ -15,7 +15,11 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 use tokio_rustls::TlsConnector;
 
+use crate::app::App;
+use crate::errors::chain;
 use crate::pki::SERVER_NAME;
+use crate::pki::identity::Credentials;
+use crate::tls;
 
 /// Largest answer that is read, bytes.
 const LARGEST: usize = 4 << 20;
@@ -87,6 +91,19 @@ impl ClientError {
 }
 
 impl Target {
+    /// Another member, at its URL, with our own certificate.
+    ///
+    /// # Errors
+    /// Why this node cannot ask any.
+    pub(crate) fn member(app: &App, url: &str) -> Result<Self, String> {
+        let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)
+            .map_err(|e| chain(&e))?
+            .ok_or_else(|| "it has no certificate".to_owned())?;
+        let config = tls::to_members(&app.key, &credentials).map_err(|e| chain(&e))?;
+        let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
+        Ok(Self::Tls(address, Arc::new(config)))
+    }
+
     fn name(&self) -> String {
         match self {
             Self::Socket(path) => path.display().to_string(),

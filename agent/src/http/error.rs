@@ -27,6 +27,11 @@ impl ApiError {
         }))
     }
 
+    /// A problem that another node answered with.
+    pub(crate) fn passed_on(problem: Problem) -> Self {
+        Self(Box::new(problem))
+    }
+
     /// What is wrong, in words.
     pub(crate) fn detail(&self) -> &str {
         &self.0.detail

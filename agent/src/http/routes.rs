@@ -16,7 +16,7 @@
 //! | [`settings`] | how members shall be, and how far that is so |
 //! | [`boot`] | the install master's questions, on the socket only |
 //!
-//! Those of tasks and of who is let in are beside what they are about: [`tasks`], [`trust`].
+//! Those of tasks, of drives and of who is let in are beside what they are about: [`tasks`], [`drives`], [`trust`].
 
 mod access;
 mod addresses;
@@ -52,6 +52,7 @@ use super::table::{Op, delete, get, group, patch, post, put, router};
 use super::watch;
 use crate::app::App;
 use crate::discovery::routes as discovery;
+use crate::drives::routes as drives;
 use crate::network::routes as network;
 use crate::tasks::routes as tasks;
 use crate::trust::routes as trust;
@@ -245,6 +246,22 @@ pub(crate) fn operations() -> Vec<Op> {
             get(api::APPROVALS_CSV, "getApprovalsCsv", Viewer, "The same list as CSV.", machines::csv).answers_text(CSV).tagged(),
             put(api::APPROVALS_CSV, "setApprovalsCsv", Operator, "Replace that list, from CSV.", machines::set_csv)
                 .takes_text(CSV).answers::<Vec<api::install::Rule>>().tagged().up_to(LIST),
+        ]),
+        group("storage", [
+            get(api::DRIVES, "listDrives", Viewer, "The drives of the rack, as each node told of its own.", drives::list)
+                .lists::<api::drives::Drive>(),
+            get(api::DRIVE, "getDrive", Viewer, "One of them, by its id or its serial number.", drives::one)
+                .answers::<api::drives::Drive>(),
+            post(api::DRIVE_TAKE, "takeDrive", Operator, "Consent that storage has it; also takes back that it was to be retired.", drives::take)
+                .takes::<api::drives::Take>().answers::<api::drives::Drive>(),
+            post(api::DRIVE_LOCATE, "locateDrive", Operator, "Let the light of its bay blink, or no longer.", drives::locate)
+                .takes::<api::drives::Locate>().answers::<api::drives::Located>(),
+            post(api::DRIVE_RETIRE, "retireDrive", Operator, "Have it emptied, so that it can be pulled.", drives::retire)
+                .takes::<api::drives::Retire>().answers::<api::tasks::Task>().accepted(),
+            get(api::STORAGE_POLICY, "getStoragePolicy", Viewer, "What nodes do by themselves about drives that nobody uses.", drives::policy)
+                .answers::<api::drives::StoragePolicy>().tagged(),
+            put(api::STORAGE_POLICY, "setStoragePolicy", Operator, "Say what they shall do.", drives::set_policy)
+                .takes::<api::drives::StoragePolicy>().answers::<api::drives::StoragePolicy>().tagged(),
         ]),
         group("power", [
             get(api::POWER, "listPower", Viewer, "Machines whose power can be switched.", power::list)

@@ -154,6 +154,8 @@ pub(crate) async fn take_place(
         }
     };
     let change = change.delete(&settings).delete(&under(keys::NODE_STATUS, id));
+    // The drives that it keeps it tells anew, under its new id.
+    let change = change.delete(&under(keys::DRIVES, id));
     // A member that is alive again in this very moment keeps its place.
     let change = change.if_unchanged(&key, old.revision).if_unchanged(&under(keys::ALIVE, id), 0);
     let change = change.delete(&key).delete(&under(keys::AGAIN, id));

@@ -25,6 +25,7 @@ pub(crate) fn render(app: &App) -> String {
         sample(out, name, &[], u8::from(is));
     }
     alarms(out, app);
+    drives(out, app);
     requests(out, app);
     record(out);
     let process = process::probe();
@@ -67,6 +68,24 @@ fn alarms(out: &mut String, app: &App) {
     head(out, "maekin_mirror_halves", "gauge", "Halves of a mirror that are in sync.");
     for array in &report.arrays {
         sample(out, "maekin_mirror_halves", &[("mirror", &array.name)], array.in_sync);
+    }
+}
+
+fn drives(out: &mut String, app: &App) {
+    let drives = app.drives.drives();
+    head(out, "maekin_drive_state", "gauge", "What becomes of a drive of this node; always 1.");
+    for drive in &drives {
+        let usage = drive.usage.words();
+        let labels = [("drive", &*drive.id), ("state", drive.state.word()), ("use", &usage)];
+        sample(out, "maekin_drive_state", &labels, 1);
+    }
+    head(out, "maekin_drive_temperature_celsius", "gauge", "How warm a drive is.");
+    for (drive, degrees) in drives.iter().filter_map(|drive| Some((drive, drive.health.temperature?))) {
+        sample(out, "maekin_drive_temperature_celsius", &[("drive", &drive.id)], degrees);
+    }
+    head(out, "maekin_drive_wear_percent", "gauge", "How much of a drive's life is used up.");
+    for (drive, wear) in drives.iter().filter_map(|drive| Some((drive, drive.health.wear?))) {
+        sample(out, "maekin_drive_wear_percent", &[("drive", &drive.id)], wear);
     }
 }
 

@@ -54,6 +54,15 @@ pub(crate) const NETWORK: &str = "/maekin/v1/network/";
 /// What people say to their trials, a [`crate::network::values::VerdictValue`] each.
 pub(crate) const NETWORK_VERDICTS: &str = "/maekin/v1/network-verdicts/";
 
+/// The drives of members, a [`crate::drives::values::DrivesValue`] each.
+pub(crate) const DRIVES: &str = "/maekin/v1/drives/";
+/// What people want of drives, a [`crate::drives::values::WishValue`] each, under the drive's id.
+pub(crate) const DRIVE_WISHES: &str = "/maekin/v1/drive-wishes/";
+/// What nodes do by themselves about drives, a [`crate::drives::values::PolicyValue`].
+pub(crate) const DRIVE_POLICY: &str = "/maekin/v1/drive-policy";
+/// What [`DRIVE_WISHES`] and [`DRIVE_POLICY`] begin with, and nothing else does: one watch for both.
+pub(crate) const DRIVE_ORDERS: &str = "/maekin/v1/drive-";
+
 /// Who leads, a [`super::values::LeaderValue`]; it vanishes with its lease.
 pub(crate) const LEADER: &str = "/maekin/v1/leader";
 /// What the install masters hand out, a [`super::values::ProvisionValue`].

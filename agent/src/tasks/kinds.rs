@@ -6,11 +6,13 @@
 //! | [`compare`] | the halves of a node's mirrors, byte by byte |
 //! | [`drain`] | a node prepared for being switched off |
 //! | [`power_cycle`] | a machine started anew |
+//! | [`retire`] | a drive emptied, so that it can be pulled |
 
 mod backup;
 mod compare;
 mod drain;
 mod power_cycle;
+mod retire;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -19,10 +21,7 @@ use super::plan::Work;
 use super::run::{Did, Hands, StepError, Tell};
 use super::values::StepValue;
 use crate::app::{App, Member};
-use crate::errors::chain;
 use crate::http::client::Target;
-use crate::pki::identity::Credentials;
-use crate::tls;
 
 /// Between two looks at what this node knows by itself: that asks nobody.
 const LOOK: Duration = Duration::from_secs(1);
@@ -42,6 +41,7 @@ impl Hands for Node {
             Work::Compare { .. } => Ok(compare::plan()),
             Work::Drain { .. } => Ok(drain::plan()),
             Work::PowerCycle { node, .. } => Ok(power_cycle::plan(node)),
+            Work::RetireDrive { .. } => Ok(retire::plan()),
         }
     }
 
@@ -55,6 +55,9 @@ impl Hands for Node {
             Work::PowerCycle { mac, force, node } => {
                 power_cycle::step_of(self, step, (mac, *force, node), tell).await
             }
+            Work::RetireDrive { drive, reason, .. } => {
+                retire::step_of(self, step, (drive, reason), tell).await
+            }
         }
     }
 }
@@ -67,12 +70,7 @@ fn step(name: &str, what: impl Into<String>) -> StepValue {
 /// Another member, as we reach it with our certificate.
 fn agent_of(app: &App, url: &str) -> Result<Target, StepError> {
     let bad = |why: String| StepError::failed(format!("this node cannot ask other members: {why}"), "");
-    let credentials = Credentials::load(&app.settings.pki(), &app.key, &app.node_id)
-        .map_err(|e| bad(chain(&e)))?
-        .ok_or_else(|| bad("it has no certificate".to_owned()))?;
-    let config = tls::to_members(&app.key, &credentials).map_err(|e| bad(chain(&e)))?;
-    let address = url.trim_start_matches("https://").trim_end_matches('/').to_owned();
-    Ok(Target::Tls(address, Arc::new(config)))
+    Target::member(app, url).map_err(bad)
 }
 
 /// Looks until there is something, at most for `limit`; `None` where there was nothing by then.

@@ -8,6 +8,7 @@ use maekin_api::tasks::{Kind, NewTask, State};
 use super::TaskError;
 use super::values::{OutcomeValue, TEXT, TaskValue};
 use crate::desired::check::LONGEST_REASON;
+use crate::drives::identity::is_id;
 use crate::power::settings::check_mac;
 
 /// Ended tasks that are kept at most.
@@ -53,6 +54,15 @@ pub(crate) enum Work {
         /// Id of the member that it is; empty: none.
         node: String,
     },
+    /// See [`Kind::RetireDrive`].
+    RetireDrive {
+        /// Id of the drive.
+        drive: String,
+        /// Id of the node that has it.
+        node: String,
+        /// Why.
+        reason: String,
+    },
 }
 
 impl Work {
@@ -71,6 +81,7 @@ impl Work {
         let given = [
             ("node", !wish.node.is_empty()),
             ("machine", !wish.machine.is_empty()),
+            ("drive", !wish.drive.is_empty()),
             ("reason", !wish.reason.is_empty()),
             ("force", wish.force),
         ];
@@ -80,6 +91,8 @@ impl Work {
             Kind::Drain => &["node", "reason", "force"],
             // The node is what the machine was found to be, and nobody says it.
             Kind::PowerCycle => &["machine", "force", "node"],
+            // The node is the one that has the drive, and nobody says it.
+            Kind::RetireDrive => &["drive", "reason", "node"],
         };
         if let Some((name, _)) = given.iter().find(|(name, is)| *is && !takes.contains(name)) {
             return invalid(format!("{name}: a task of kind {word} takes no such parameter"));
@@ -98,6 +111,13 @@ impl Work {
                     .map_err(|e| TaskError::Invalid(format!("machine: {}", crate::errors::chain(&e))))?;
                 Self::PowerCycle { mac: wish.machine.clone(), force: wish.force, node: wish.node.clone() }
             }
+            Kind::RetireDrive => {
+                if !is_id(&wish.drive) {
+                    return invalid(format!("drive: a task of kind {word} needs the id of one"));
+                }
+                let (drive, node, reason) = (&wish.drive, &wish.node, &wish.reason);
+                Self::RetireDrive { drive: drive.clone(), node: node.clone(), reason: reason.clone() }
+            }
         })
     }
 
@@ -105,7 +125,7 @@ impl Work {
     pub(crate) fn place(&self) -> Place<'_> {
         match self {
             Self::Backup => Place::Leader,
-            Self::Compare { node } => Place::Only(node),
+            Self::Compare { node } | Self::RetireDrive { node, .. } => Place::Only(node),
             Self::PowerCycle { node, .. } if node.is_empty() => Place::Any,
             // Who does it shall be there afterwards, to say what came of it.
             Self::Drain { node, .. } | Self::PowerCycle { node, .. } => Place::Rather(node),
@@ -118,6 +138,7 @@ impl Work {
             Kind::Backup | Kind::Drain => "cluster",
             Kind::CompareBootDrives => "node",
             Kind::PowerCycle => "power",
+            Kind::RetireDrive => "storage",
         }
     }
 }

@@ -110,10 +110,24 @@ pub(crate) async fn create(
 ) -> Result<Response, ApiError> {
     let body = read(body)?;
     let wish: NewTask = parse_bytes(&body)?;
+    make(&app, &asker, &headers, &body, wish).await
+}
+
+/// Makes the task that a request asks for: by `body`, or by where it was sent.
+///
+/// # Errors
+/// The answer to give instead.
+pub(crate) async fn make(
+    app: &App,
+    asker: &Identity,
+    headers: &HeaderMap,
+    body: &[u8],
+    wish: NewTask,
+) -> Result<Response, ApiError> {
     // A token that may not switch machines may not have them switched.
     asker.may(Role::Operator, Work::group(wish.kind))?;
-    let once = idempotency::parse(&headers, &asker.name(), &body)?;
-    let task = prepare(&app, wish, asker.words(&app.config.hostname)).await?;
+    let once = idempotency::parse(headers, &asker.name(), body)?;
+    let task = prepare(app, wish, asker.words(&app.config.hostname)).await?;
     let record = app.member()?.record.clone();
     let task = match store::create(&record, &task, &app.config.hostname, once.as_ref()).await? {
         Made::New(task) => {
@@ -163,6 +177,14 @@ async fn prepare(app: &App, mut wish: NewTask, by: String) -> Result<TaskValue, 
                 (wish.node, node_name) = (node.id, node.name);
             }
         }
+        Kind::RetireDrive => {
+            if !wish.node.is_empty() {
+                let why = "node: a task of kind retire-drive takes `drive`; the node is the one that has it";
+                return Err(TaskError::Invalid(why.to_owned()).into());
+            }
+            let (_, drive) = crate::drives::routes::find(app, &wish.drive).await?;
+            (wish.drive, wish.node, node_name) = (drive.id, drive.node_id, drive.node);
+        }
         _ if wish.node.is_empty() => {}
         _ => {
             Work::of(&wish)?; // before what it says is looked for
@@ -176,6 +198,7 @@ async fn prepare(app: &App, mut wish: NewTask, by: String) -> Result<TaskValue, 
         node: wish.node,
         node_name,
         machine: wish.machine,
+        drive: wish.drive,
         reason: wish.reason,
         force: wish.force,
         by: bounded(&by),

@@ -21,6 +21,8 @@ pub(crate) struct TaskValue {
     pub(crate) node_name: String,
     /// Hardware address of the machine that it is about; empty: none.
     pub(crate) machine: String,
+    /// Id of the drive that it is about; empty: none.
+    pub(crate) drive: String,
     pub(crate) reason: String,
     pub(crate) force: bool,
     pub(crate) by: String,
@@ -126,6 +128,7 @@ impl TaskValue {
             kind,
             node: self.node.clone(),
             machine: self.machine.clone(),
+            drive: self.drive.clone(),
             reason: self.reason.clone(),
             force: self.force,
         })
@@ -194,7 +197,11 @@ impl TaskValue {
         Task {
             id: self.id.clone(),
             kind: self.kind.clone(),
-            subject: if self.machine.is_empty() { &self.node_name } else { &self.machine }.clone(),
+            subject: [&self.machine, &self.drive, &self.node_name]
+                .into_iter()
+                .find(|subject| !subject.is_empty())
+                .cloned()
+                .unwrap_or_default(),
             state,
             progress: self.progress,
             doing: waits,

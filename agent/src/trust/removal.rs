@@ -131,6 +131,7 @@ pub(crate) async fn remove(
             keys::NODE_STATUS,
             keys::NETWORK,
             keys::NETWORK_VERDICTS,
+            keys::DRIVES,
             keys::MAINTENANCE,
         ] {
             change = change.delete(&under(prefix, &tombstone.id));

@@ -176,6 +176,52 @@ pub(super) fn set(object: &Value) -> String {
     fields.map(|fields| fields.keys().cloned().collect::<Vec<_>>().join(",")).unwrap_or_default()
 }
 
+/// Where a drive is found on its node.
+pub(super) fn drive_device(drive: &Value) -> String {
+    if drive["state"] == "gone" { "GONE".to_owned() } else { text(drive, "/device") }
+}
+
+/// Who uses a drive.
+pub(super) fn drive_use(drive: &Value) -> String {
+    let number = ["/use/number", "/use/id"].map(|at| text(drive, at)).concat();
+    format!("{} {number}", text(drive, "/use/by")).trim().to_owned()
+}
+
+/// How a drive is, by its own word.
+pub(super) fn drive_health(drive: &Value) -> String {
+    match (text(drive, "/health/verdict"), text(drive, "/health/reason")) {
+        (verdict, _) if verdict == "unknown" => String::new(),
+        (verdict, reason) if reason.is_empty() => verdict,
+        (verdict, reason) => format!("{verdict}: {reason}"),
+    }
+}
+
+/// What is on a drive.
+pub(super) fn drive_content(drive: &Value) -> String {
+    let unreadable = text(drive, "/content/unreadable");
+    if !unreadable.is_empty() {
+        return format!("unreadable: {unreadable}");
+    }
+    let what = drive.pointer("/content/what").and_then(Value::as_array);
+    what.map(|lines| lines.iter().map(plain).collect::<Vec<_>>().join("; ")).unwrap_or_default()
+}
+
+/// Where a drive is plugged in.
+pub(super) fn drive_bay(drive: &Value) -> String {
+    ["/slot/bay", "/slot/path"]
+        .map(|at| text(drive, at))
+        .into_iter()
+        .find(|t| !t.is_empty())
+        .unwrap_or_default()
+}
+
+/// Nodes with a policy of their own.
+pub(super) fn policy_nodes(policy: &Value) -> String {
+    let nodes = policy["nodes"].as_object();
+    let one = |(name, policy): (&String, &Value)| format!("{name}: {}", plain(policy));
+    nodes.map(|nodes| nodes.iter().map(one).collect::<Vec<_>>().join(", ")).unwrap_or_default()
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;
@@ -195,6 +241,24 @@ mod tests {
         for (name, cluster, want) in rows {
             assert_eq!(ca_change(&cluster), want, "{name}");
         }
+    }
+
+    #[test]
+    fn drives_say_in_cells_what_they_are() {
+        let drive = json!({"state": "in-use", "device": "/dev/sdb", "use": {"by": "osd", "id": 7},
+                           "health": {"verdict": "worn", "reason": "97% of its life are used up"},
+                           "slot": {"path": "pci-1", "bay": ""}, "content": {"what": ["GPT", "ZFS"]}});
+        let cells =
+            [drive_device, drive_use, drive_health, drive_content, drive_bay].map(|cell| cell(&drive));
+        assert_eq!(cells, ["/dev/sdb", "osd 7", "worn: 97% of its life are used up", "GPT; ZFS", "pci-1"]);
+        let gone = json!({"state": "gone", "device": "", "use": {"by": "boot-mirror", "number": 2},
+                          "health": {"verdict": "unknown", "reason": ""}, "slot": {"bay": "Slot 04"},
+                          "content": {"what": [], "unreadable": "I/O error"}});
+        let cells = [drive_device, drive_use, drive_health, drive_content, drive_bay].map(|cell| cell(&gone));
+        assert_eq!(cells, ["GONE", "boot-mirror 2", "", "unreadable: I/O error", "Slot 04"]);
+        let policy = json!({"drives": "ask", "nodes": {"node-1": "never", "node-2": "ask"}});
+        assert_eq!(policy_nodes(&policy), "node-1: never, node-2: ask");
+        assert_eq!(policy_nodes(&json!({"drives": "ask"})), "");
     }
 
     #[test]

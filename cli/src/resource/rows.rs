@@ -9,10 +9,12 @@
 //! | [`access`] | who may join, and who may do what |
 //! | [`record`] | the record and its copies |
 //! | [`task`] | long work |
+//! | [`drives`] | drives, and the policy about them |
 
 mod access;
 mod boot;
 mod cluster;
+mod drives;
 mod install;
 mod record;
 mod task;
@@ -48,8 +50,15 @@ const ROW: Resource = Resource {
 };
 
 /// The rows, by what they are about.
-const GROUPS: [&[Resource]; 6] =
-    [cluster::CLUSTER, install::INSTALL, boot::BOOT, access::ACCESS, record::RECORD, task::TASK];
+const GROUPS: [&[Resource]; 7] = [
+    cluster::CLUSTER,
+    install::INSTALL,
+    boot::BOOT,
+    drives::DRIVES,
+    access::ACCESS,
+    record::RECORD,
+    task::TASK,
+];
 
 /// Every resource.
 pub(crate) fn rows() -> impl Iterator<Item = &'static Resource> {

@@ -29,7 +29,7 @@ const FAILURES: u32 = 15;
 pub(crate) enum Task {
     /// Have long work done.
     Run {
-        /// What kind: backup, compare-boot-drives, drain or power-cycle.
+        /// What kind: backup, compare-boot-drives, drain, power-cycle or retire-drive.
         #[arg(value_parser = kind)]
         kind: Kind,
         /// Host name of the node that it is about.
@@ -38,6 +38,9 @@ pub(crate) enum Task {
         /// Hardware address of the machine that it is about.
         #[arg(long, default_value = "", hide_default_value = true)]
         machine: String,
+        /// Id or serial number of the drive that it is about.
+        #[arg(long, default_value = "", hide_default_value = true)]
+        drive: String,
         /// Why, for others.
         #[arg(long, default_value = "", hide_default_value = true)]
         reason: String,
@@ -114,9 +117,9 @@ fn kind(text: &str) -> Result<Kind, String> {
 /// `task`.
 pub(super) fn task(session: &Session, what: &Task, look: Look, stage: &mut Stage<'_>) -> Result<(), Fault> {
     match what {
-        Task::Run { kind, of, machine, reason, force, wait } => {
+        Task::Run { kind, of, machine, drive, reason, force, wait } => {
             let mut wish = json!({ "kind": kind.word() });
-            for (name, text) in [("node", of), ("machine", machine), ("reason", reason)] {
+            for (name, text) in [("node", of), ("machine", machine), ("drive", drive), ("reason", reason)] {
                 if !text.is_empty() {
                     wish[name] = Value::String(text.clone());
                 }
@@ -181,11 +184,22 @@ fn begin(
     stage: &mut Stage<'_>,
 ) -> Result<(), Fault> {
     let (task, _) = session.ask(&Ask::with("POST", api::TASKS, wish), "a new task", stage)?;
+    begun(session, &task, wait, look, stage)
+}
+
+/// Says of a task that was made where it is told of, or waits until it has ended.
+pub(super) fn begun(
+    session: &Session,
+    task: &Value,
+    wait: bool,
+    look: Look,
+    stage: &mut Stage<'_>,
+) -> Result<(), Fault> {
     let id = plain(&task["id"]);
     if wait {
         return wait_for(session, &id, true, stage);
     }
-    show::things(Resource::find("tasks")?, std::slice::from_ref(&task), &task, look, stage)?;
+    show::things(Resource::find("tasks")?, std::slice::from_ref(task), task, look, stage)?;
     writeln!(stage.err, "it goes on by itself; `maekin task log -f {}` tells how", clean(&id))?;
     Ok(())
 }

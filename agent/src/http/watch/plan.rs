@@ -17,12 +17,13 @@ const LONGEST: usize = 1024;
 
 /// What can be watched: its name, where it lies in the record, and who may. A name under a prefix is told; a ticket's is
 /// as good as a password, so that those are not for who only looks.
-const KINDS: [(&str, &str, Role); 21] = [
+const KINDS: [(&str, &str, Role); 23] = [
     ("alive", keys::ALIVE, Role::Viewer),
     ("approvals", keys::APPROVALS, Role::Viewer),
     ("audit", keys::AUDIT, Role::Admin),
     ("ca-change", keys::CA_CHANGE, Role::Viewer),
     ("cluster", keys::CLUSTER, Role::Viewer),
+    ("drives", keys::DRIVES, Role::Viewer),
     ("install-window", keys::WINDOW, Role::Viewer),
     ("installs", keys::TICKETS, Role::Operator),
     ("join-tokens", keys::JOIN_TOKENS, Role::Admin),
@@ -36,6 +37,7 @@ const KINDS: [(&str, &str, Role); 21] = [
     ("roles", keys::ROLES, Role::Viewer),
     ("settings", keys::NODE_SETTINGS, Role::Viewer),
     ("settings-status", keys::NODE_STATUS, Role::Viewer),
+    ("storage-policy", keys::DRIVE_POLICY, Role::Viewer),
     ("tasks", keys::TASKS, Role::Viewer),
     ("tokens", keys::TOKENS, Role::Admin),
     ("users", keys::USERS, Role::Admin),

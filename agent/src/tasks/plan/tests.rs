@@ -29,6 +29,7 @@ fn api_tasks_take_what_their_kind_takes() {
         kind,
         node: String::new(),
         machine: String::new(),
+        drive: String::new(),
         reason: String::new(),
         force: false,
     };
@@ -68,6 +69,11 @@ fn api_tasks_take_what_their_kind_takes() {
         ("power", with(Kind::PowerCycle, |w| w.machine = "52:54:00:00:00:01".into()), true),
         ("power of nothing", wish(Kind::PowerCycle), false),
         ("power of a path", with(Kind::PowerCycle, |w| w.machine = "../x".into()), false),
+        ("drive", with(Kind::RetireDrive, |w| (w.drive, w.reason) = ("sn-a1".into(), "old".into())), true),
+        ("drive that is none", with(Kind::RetireDrive, |w| w.drive = "../x".into()), false),
+        ("no drive", wish(Kind::RetireDrive), false),
+        ("drive by force", with(Kind::RetireDrive, |w| (w.drive, w.force) = ("sn-a1".into(), true)), false),
+        ("backup of a drive", with(Kind::Backup, |w| w.drive = "sn-a1".into()), false),
         ("power in capitals", with(Kind::PowerCycle, |w| w.machine = "52:54:00:00:00:AB".into()), false),
     ];
     for (name, wish, want) in rows {

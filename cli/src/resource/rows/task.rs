@@ -33,7 +33,7 @@ pub(super) const TASK: &[Resource] = &[Resource {
         fields: &[
             Field {
                 name: "kind",
-                kind: Kind::Word(&["backup", "compare-boot-drives", "drain", "power-cycle"]),
+                kind: Kind::Word(&["backup", "compare-boot-drives", "drain", "power-cycle", "retire-drive"]),
                 default: None,
                 help: "what shall be done",
             },
@@ -49,7 +49,18 @@ pub(super) const TASK: &[Resource] = &[Resource {
                 default: None,
                 help: "hardware address of the machine (power-cycle)",
             },
-            Field { name: "reason", kind: Kind::Text, default: None, help: "why, for others (drain)" },
+            Field {
+                name: "drive",
+                kind: Kind::Text,
+                default: None,
+                help: "id or serial number of the drive (retire-drive)",
+            },
+            Field {
+                name: "reason",
+                kind: Kind::Text,
+                default: None,
+                help: "why, for others (drain, retire-drive)",
+            },
         ],
         told: None,
     }),

@@ -1,0 +1,361 @@
+//! The thread that looks. It sleeps until the kernel tells of a block device, and looks then only where something may be
+//! another: a drive that came or went, or whose size or partitions changed. Once an hour it looks at all of them, and
+//! asks each for its health. What costs a process is asked of drives that nobody uses; those that the node starts from are
+//! watched elsewhere ([`crate::boot_drives`]).
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use maekin_host::cmd::Cmd;
+use maekin_host::events::Events;
+use maekin_host::smart::{self, Ask, Smart};
+use maekin_rootfs::drives::{FORMAT, Findings, Found};
+
+use super::observe::{self, Seen, kernel_name};
+use super::plan::Boot;
+use super::share;
+use crate::app::App;
+use crate::errors::chain;
+
+/// From when the node is a member to the first look: it, and others that start with it, have more urgent things to do.
+const FIRST: Duration = Duration::from_secs(30);
+/// How long the thread sleeps where nobody tells it anything. Then it sees only whether an hour is over, and how the boot
+/// drives are.
+const SLICE: Duration = Duration::from_secs(60);
+/// How long a drive has to be left alone after it came, and how long that is waited for at most.
+const SETTLE: Duration = Duration::from_secs(2);
+const SETTLED: Duration = Duration::from_secs(20);
+/// The same while a boot drive is missing: one that came may be meant for its place, and whoever makes it one has it for
+/// himself.
+const HEALER_FIRST: Duration = Duration::from_secs(15);
+/// Between two looks at everything.
+const HOUR: Duration = Duration::from_secs(3600);
+/// Between two looks at drives that nobody uses, where the kernel tells of block devices again and again and neither sizes
+/// nor partitions change: somebody may have made a file system.
+const TOUCH: Duration = Duration::from_secs(300);
+/// How soon a look that failed is tried again.
+const AGAIN: Duration = Duration::from_secs(120);
+/// How long the look at what is on drives may take.
+const LIMIT: Duration = Duration::from_secs(300);
+/// Most bytes of what it says.
+const SAID: usize = 4 << 20;
+
+/// Looks for as long as the agent runs.
+pub(super) fn run(app: &App) {
+    let mut events = Events::open_with_waker().map_or_else(
+        |e| {
+            tracing::warn!(error = %e, "whoever wants the drives looked at waits up to a minute");
+            Events::open()
+        },
+        |(events, waker)| {
+            app.drives.lock().waker = Some(waker);
+            events
+        },
+    );
+    let mut eyes = Eyes::default();
+    let born = Instant::now();
+    while born.elapsed() < FIRST {
+        events.wait(FIRST.saturating_sub(born.elapsed()));
+    }
+    let mut news = true;
+    let mut boot = Boot::default();
+    loop {
+        // The boot mirror comes before storage: when it is whole again, what waited for that is decided anew.
+        let next = share::boot(&app.boot_drives.report());
+        if std::mem::replace(&mut boot, next) != next {
+            app.drives.news.notify_one();
+        }
+        if boot.healing {
+            // Whoever writes partitions wants the drive for himself, and a look would be in his way.
+            news |= events.wait(SLICE);
+            continue;
+        }
+        let turn = eyes.turn(Instant::now(), &observe::prints(Path::new("/sys")), news, app.drives.wanted());
+        if let Some(turn) = turn {
+            eyes.look(app, &turn);
+        }
+        news = events.wait(SLICE);
+        let begun = Instant::now();
+        let quiet = if boot.lacks { HEALER_FIRST } else { SETTLE };
+        while news && begun.elapsed() < SETTLED && events.wait(quiet) {}
+    }
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Turn {
+    /// All drives, and their health.
+    all: bool,
+    /// Those that nobody uses.
+    idle: bool,
+    /// Kernel names of those that may be others.
+    changed: BTreeSet<String>,
+}
+
+/// What the thread remembers.
+#[derive(Debug, Default)]
+struct Eyes {
+    prints: BTreeMap<String, String>,
+    /// When all were looked at.
+    all: Option<Instant>,
+    /// When those were that nobody uses.
+    idle: Option<Instant>,
+    /// Not before: the last look failed.
+    after: Option<Instant>,
+    /// What is on drives, by id.
+    found: BTreeMap<String, Found>,
+    /// What they say of their health, by id.
+    smart: BTreeMap<String, Smart>,
+    /// Those that were asked for it, by id.
+    asked: BTreeSet<String>,
+}
+
+impl Eyes {
+    /// What to look at now, if anything. `news`: the kernel told of a block device; `wanted`: somebody wants a look. Pure.
+    fn turn(
+        &self,
+        now: Instant,
+        prints: &BTreeMap<String, String>,
+        news: bool,
+        wanted: bool,
+    ) -> Option<Turn> {
+        if self.after.is_some_and(|after| now < after) && !wanted {
+            return None;
+        }
+        let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+        let all = wanted || since(self.all).is_none_or(|since| since >= HOUR);
+        let idle = all || (news && since(self.idle).is_none_or(|since| since >= TOUCH));
+        let other = |(name, print): &(&String, &String)| self.prints.get(*name) != Some(*print);
+        let changed: BTreeSet<String> = prints.iter().filter(other).map(|(name, _)| name.clone()).collect();
+        let gone = self.prints.keys().any(|name| !prints.contains_key(name));
+        (all || idle || gone || !changed.is_empty()).then_some(Turn { all, idle, changed })
+    }
+
+    /// Whether what is on a drive is looked at.
+    fn wants(&self, turn: &Turn, seen: &Seen) -> bool {
+        let new = !self.found.contains_key(&seen.id) || turn.changed.contains(&kernel_name(&seen.device));
+        seen.boot.is_none() && (new || (turn.idle && seen.held.is_empty()))
+    }
+
+    fn look(&mut self, app: &App, turn: &Turn) {
+        let now = Instant::now();
+        // Before the look: what changes meanwhile is seen at the next one.
+        let prints = observe::prints(Path::new("/sys"));
+        let mut seen = match observe::drives(app.config.install_id) {
+            Ok(seen) => seen,
+            Err(e) => return self.failed(now, &chain(&e)),
+        };
+        let ids: BTreeSet<String> = seen.iter().map(|drive| drive.id.clone()).collect();
+        self.found.retain(|id, _| ids.contains(id));
+        self.smart.retain(|id, _| ids.contains(id));
+        self.asked.retain(|id| ids.contains(id));
+        let wanted: Vec<&Seen> = seen.iter().filter(|drive| self.wants(turn, drive)).collect();
+        if !wanted.is_empty() {
+            match contents(&app.settings.installer, &wanted) {
+                Ok(found) => self.found.extend(found),
+                Err(why) => {
+                    // What was known of them may be so no more.
+                    let doubted: Vec<String> = wanted.iter().map(|drive| drive.id.clone()).collect();
+                    self.found.retain(|id, _| !doubted.contains(id));
+                    self.failed(now, &why);
+                }
+            }
+        }
+        for drive in &mut seen {
+            if (turn.all || !self.asked.contains(&drive.id)) && has_smart(drive) {
+                self.ask(drive);
+            }
+            drive.found = self.found.get(&drive.id).cloned().filter(|_| drive.boot.is_none());
+            drive.smart = self.smart.get(&drive.id).cloned();
+        }
+        if self.after.is_none_or(|after| after <= now) {
+            self.after = None;
+            self.prints = prints;
+            self.all = if turn.all { Some(now) } else { self.all };
+            self.idle = if turn.idle { Some(now) } else { self.idle };
+        }
+        app.drives.saw(seen);
+    }
+
+    fn failed(&mut self, now: Instant, why: &str) {
+        tracing::warn!(error = why, "the drives were not looked at; it is tried again");
+        self.after = Some(now + AGAIN);
+    }
+
+    /// One that sleeps, or gives no answer, is taken to be as it said last.
+    fn ask(&mut self, drive: &Seen) {
+        self.asked.insert(drive.id.clone());
+        match smart::ask(&drive.device, Ask::AllButSleeping) {
+            Ok(Some(said)) => {
+                self.smart.insert(drive.id.clone(), said);
+            }
+            Ok(None) => {}
+            Err(e) => tracing::debug!(id = drive.id, error = %chain(&e), "no word on the health of a drive"),
+        }
+    }
+}
+
+/// Whether a drive is one that could say something of its health.
+fn has_smart(drive: &Seen) -> bool {
+    !["virtio", "usb"].contains(&drive.transport.as_str())
+}
+
+/// What is on these drives, by id.
+fn contents(installer: &str, drives: &[&Seen]) -> Result<BTreeMap<String, Found>, String> {
+    let devices = drives.iter().map(|drive| drive.device.as_path());
+    let cmd = Cmd::new(installer).args(["drives", "--json"]).args(devices).limit(LIMIT).most(SAID);
+    let findings: Findings = cmd.json().map_err(|e| chain(&e))?;
+    if findings.format != FORMAT {
+        return Err(format!("`{}` answers in format {}, and {FORMAT} is known", cmd.line(), findings.format));
+    }
+    Ok(matched(drives, findings))
+}
+
+/// Which of them is which: a device node may be another drive's by then, and that one is looked at next. Pure.
+fn matched(drives: &[&Seen], findings: Findings) -> BTreeMap<String, Found> {
+    let by_device: BTreeMap<&PathBuf, &&Seen> = drives.iter().map(|drive| (&drive.device, drive)).collect();
+    let ids = findings.drives.into_iter().filter_map(|found| {
+        let drive = by_device.get(&found.disk)?;
+        let same = super::identity::told(&found.serial) == drive.serial
+            && super::identity::told(&found.wwn) == drive.wwn
+            && found.size == drive.size;
+        same.then(|| (drive.id.clone(), found))
+    });
+    ids.collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn prints(rows: &[(&str, &str)]) -> BTreeMap<String, String> {
+        rows.iter().map(|(name, print)| ((*name).to_owned(), (*print).to_owned())).collect()
+    }
+
+    fn seen(name: &str, change: fn(&mut Seen)) -> Seen {
+        let (id, serial) = (format!("sn-{name}"), name.to_owned());
+        let mut seen = Seen { id, serial, device: format!("/dev/{name}").into(), ..Seen::default() };
+        change(&mut seen);
+        seen
+    }
+
+    #[test]
+    fn drives_are_looked_at_for_a_reason() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let eyes = Eyes {
+            prints: prints(&[("vda", "1"), ("vdb", "2")]),
+            all: Some(at(1000)),
+            idle: Some(at(1000)),
+            ..Eyes::default()
+        };
+        let same = [("vda", "1"), ("vdb", "2")];
+        let turn = |all, idle, changed: &[&str]| {
+            Some(Turn { all, idle, changed: changed.iter().map(|name| (*name).to_owned()).collect() })
+        };
+        let rows = [
+            ("nothing is new", 1100, &same[..], false, false, None),
+            ("a device was told of", 1100, &same[..], true, false, None),
+            ("... for long", 1300, &same[..], true, false, turn(false, true, &[])),
+            (
+                "a partition was made",
+                1100,
+                &[("vda", "1"), ("vdb", "2 vdb1")],
+                true,
+                false,
+                turn(false, false, &["vdb"]),
+            ),
+            (
+                "a drive came",
+                1100,
+                &[("vda", "1"), ("vdb", "2"), ("vdc", "3")],
+                false,
+                false,
+                turn(false, false, &["vdc"]),
+            ),
+            ("a drive went", 1100, &[("vda", "1")], true, false, turn(false, false, &[])),
+            ("an hour is over", 4600, &same[..], false, false, turn(true, true, &[])),
+            ("somebody wants it", 1100, &same[..], false, true, turn(true, true, &[])),
+        ];
+        for (name, now, prints_now, news, wanted, want) in rows {
+            assert_eq!(eyes.turn(at(now), &prints(prints_now), news, wanted), want, "{name}");
+        }
+        let first = Eyes::default().turn(start, &prints(&same), false, false);
+        assert_eq!(first, turn(true, true, &["vda", "vdb"]), "the first look");
+        let failed = Eyes { after: Some(at(2000)), ..eyes };
+        assert_eq!(failed.turn(at(1999), &prints(&[]), true, false), None, "it failed a moment ago");
+        assert!(failed.turn(at(2000), &prints(&[]), true, false).is_some());
+        assert!(failed.turn(at(1999), &prints(&[]), true, true).is_some(), "a person need not wait");
+    }
+
+    #[test]
+    fn drives_in_use_are_not_probed_again_and_again() {
+        let mut eyes = Eyes::default();
+        for name in ["vda", "vdb", "vdc"] {
+            eyes.found.insert(format!("sn-{name}"), Found::default());
+        }
+        let turn = |idle, changed: &[&str]| Turn {
+            all: idle,
+            idle,
+            changed: changed.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        let rows = [
+            ("a boot drive", seen("vda", |s| s.boot = Some(0)), turn(true, &["vda"]), false),
+            ("idle", seen("vdb", |_| {}), turn(true, &[]), true),
+            ("idle, not its turn", seen("vdb", |_| {}), turn(false, &["vdc"]), false),
+            ("held", seen("vdc", |s| s.held = "x".into()), turn(true, &[]), false),
+            (
+                "held, with other partitions",
+                seen("vdc", |s| s.held = "x".into()),
+                turn(false, &["vdc"]),
+                true,
+            ),
+            ("new", seen("vdd", |s| s.held = "x".into()), turn(false, &[]), true),
+        ];
+        for (name, seen, turn, want) in rows {
+            assert_eq!(eyes.wants(&turn, &seen), want, "{name}");
+        }
+        assert!(has_smart(&seen("sda", |s| s.transport = "sata".into())));
+        assert!(!has_smart(&seen("vda", |s| s.transport = "virtio".into())));
+    }
+
+    #[test]
+    fn drives_that_changed_their_node_meanwhile_are_not_taken_for_each_other() {
+        let drives = [seen("vdb", |_| {}), seen("vdc", |_| {})];
+        let found = |disk: &str, serial: &str| Found {
+            disk: disk.into(),
+            serial: serial.into(),
+            blank: true,
+            ..Found::default()
+        };
+        let findings = Findings {
+            format: FORMAT,
+            drives: vec![found("/dev/vdb", " vdb "), found("/dev/vdc", "another"), found("/dev/vdd", "vdd")],
+        };
+        let refs: Vec<&Seen> = drives.iter().collect();
+        assert_eq!(matched(&refs, findings).into_keys().collect::<Vec<_>>(), ["sn-vdb"]);
+    }
+
+    #[test]
+    fn drives_are_probed_by_the_installer() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("installer");
+        let write = |format: u32| {
+            let json =
+                format!(r#"{{"format":{format},"drives":[{{"disk":"'$3'","serial":"vdb","blank":true}}]}}"#);
+            std::fs::write(&program, format!("#!/bin/sh\necho '{json}'\n")).unwrap();
+            std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o755)).unwrap();
+        };
+        let drive = seen("vdb", |_| {});
+        let ask = || contents(&program.display().to_string(), &[&drive]);
+        write(FORMAT);
+        let found = ask().unwrap();
+        assert!(found["sn-vdb"].blank);
+        write(FORMAT + 1);
+        assert!(ask().unwrap_err().contains("format 2"));
+        std::fs::remove_file(&program).unwrap();
+        assert!(ask().is_err());
+    }
+}

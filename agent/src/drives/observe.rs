@@ -1,0 +1,323 @@
+//! What drives there are, and who holds them, as the machine says at this moment. Reads only; nothing here decides.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use maekin_api::drives::Slot;
+use maekin_host::block::{self, BlockDevice};
+use maekin_host::smart::Smart;
+use maekin_host::{cmd::CmdError, enclosure};
+use maekin_image::ids;
+use maekin_image::layout::Part;
+use maekin_rootfs::drives::Found;
+use uuid::Uuid;
+
+use super::identity::{identify, told};
+
+/// Most drives of a node that are told of: one with more has the rest left out, and says so.
+pub(crate) const MOST: usize = 128;
+/// Where udev names drives by where they are plugged in.
+const BY_PATH: &str = "/dev/disk/by-path";
+
+/// A drive as it was seen.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    /// What it is known by.
+    pub(crate) id: String,
+    /// Whether it brings that along to wherever it is plugged in.
+    pub(crate) stable: bool,
+    /// Another drive says that it is this one, too: a clone, or a second path to it.
+    pub(crate) twin: bool,
+    /// Device node.
+    pub(crate) device: PathBuf,
+    pub(crate) serial: String,
+    pub(crate) model: String,
+    pub(crate) wwn: String,
+    /// Bytes.
+    pub(crate) size: u64,
+    /// Bytes of a logical sector.
+    pub(crate) sector: u64,
+    pub(crate) rotational: bool,
+    pub(crate) transport: String,
+    pub(crate) slot: Slot,
+    pub(crate) removable: bool,
+    pub(crate) read_only: bool,
+    /// The place (0 or 1) of a boot drive of this installation that it is in.
+    pub(crate) boot: Option<u8>,
+    /// Who holds it, in words; empty: nobody. A volume group or an array on it that nobody has mounted holds nothing.
+    pub(crate) held: String,
+    /// What is on it; `None`: it was not looked at.
+    pub(crate) found: Option<Found>,
+    /// What it says of its health; `None`: nothing, or it was not asked.
+    pub(crate) smart: Option<Smart>,
+}
+
+/// All drives, without what is on them.
+///
+/// # Errors
+/// [`CmdError`].
+pub(crate) fn drives(install: Uuid) -> Result<Vec<Seen>, CmdError> {
+    let devices = block::list()?;
+    let mut seen = rows(install, &devices, &by_path(Path::new(BY_PATH)), block::is_claimed);
+    for drive in &mut seen {
+        drive.slot.bay = enclosure::bay(Path::new("/sys"), &kernel_name(&drive.device));
+    }
+    Ok(seen)
+}
+
+/// The kernel's name of a device node.
+pub(crate) fn kernel_name(device: &Path) -> String {
+    device.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+/// The drives among `devices`, by id. `claimed` says of a device node whether somebody has it for himself.
+pub(crate) fn rows(
+    install: Uuid,
+    devices: &[BlockDevice],
+    by_path: &BTreeMap<PathBuf, String>,
+    claimed: impl Fn(&Path) -> bool,
+) -> Vec<Seen> {
+    let drives = devices.iter().filter(|device| device.is_drive());
+    let mut seen: Vec<Seen> = drives.map(|device| row(install, device, by_path, &claimed)).collect();
+    seen.sort_by(|a, b| (&a.id, &a.device).cmp(&(&b.id, &b.device)));
+    let ids: Vec<String> = seen.iter().map(|drive| drive.id.clone()).collect();
+    for (at, drive) in seen.iter_mut().enumerate() {
+        let before = at.checked_sub(1).and_then(|at| ids.get(at));
+        drive.twin = before == Some(&drive.id) || ids.get(at + 1) == Some(&drive.id);
+    }
+    // One entry for the two of them: which of them it speaks of is all the same, since neither is used.
+    seen.dedup_by(|a, b| a.id == b.id);
+    if seen.len() > MOST {
+        tracing::warn!(drives = seen.len(), told = MOST, "this node has more drives than are told of");
+        seen.truncate(MOST);
+    }
+    seen
+}
+
+fn row(
+    install: Uuid,
+    device: &BlockDevice,
+    by_path: &BTreeMap<PathBuf, String>,
+    claimed: &impl Fn(&Path) -> bool,
+) -> Seen {
+    let text = |field: &Option<String>| field.as_deref().unwrap_or_default().to_owned();
+    let path = by_path.get(&device.path).cloned().unwrap_or_default();
+    let model = text(&device.model).replace('_', " ");
+    let identity = identify(&text(&device.wwn), &model, &text(&device.serial), &path, &device.name);
+    let transport = match text(&device.tran) {
+        empty if empty.is_empty() && device.name.starts_with("vd") => "virtio".to_owned(),
+        transport => transport,
+    };
+    let boot = place(install, device);
+    let held = match device.mounts().first() {
+        _ if boot.is_some() => String::new(), // by ourselves
+        Some(point) => format!("it is mounted on {}", told(point)),
+        None if held(device, claimed) => "another program has it open for itself".to_owned(),
+        None => String::new(),
+    };
+    Seen {
+        id: identity.id,
+        stable: identity.stable,
+        twin: false,
+        device: device.path.clone(),
+        serial: told(&text(&device.serial)),
+        model: told(&model),
+        wwn: told(&text(&device.wwn)),
+        size: device.size,
+        sector: device.log_sec,
+        rotational: device.rota,
+        transport: told(&transport),
+        slot: Slot { path: told(&path), bay: String::new() },
+        removable: device.rm,
+        read_only: device.ro,
+        boot,
+        held,
+        found: None,
+        smart: None,
+    }
+}
+
+/// Whether somebody has it for himself. What is stacked on it (an array or a volume group of somebody's that the system
+/// found) claims it, and uses it for nothing: then it counts whether somebody has that.
+fn held(device: &BlockDevice, claimed: &impl Fn(&Path) -> bool) -> bool {
+    if !device.carries() {
+        return claimed(&device.path);
+    }
+    // What DRBD or RBD makes of it is for a peer, or another node, as much as for this one.
+    let foreign = |child: &BlockDevice| ["drbd", "rbd", "nbd"].iter().any(|of| child.name.starts_with(of));
+    device.children.iter().any(|child| foreign(child) || held(child, claimed))
+}
+
+/// Which place of a boot drive of this installation a drive is in, by the GUIDs of its partitions.
+fn place(install: Uuid, device: &BlockDevice) -> Option<u8> {
+    let is = |place: u8| {
+        Part::ALL.iter().any(|part| {
+            let guid = ids::part_guid(install, place, *part).to_string();
+            device.children.iter().any(|child| child.partuuid.as_deref() == Some(guid.as_str()))
+        })
+    };
+    [0, 1].into_iter().find(|place| is(*place))
+}
+
+fn by_path(dir: &Path) -> BTreeMap<PathBuf, String> {
+    let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+    let named = entries.filter_map(|entry| {
+        let target = fs::canonicalize(entry.path()).ok()?;
+        Some((target, entry.file_name().to_string_lossy().into_owned()))
+    });
+    named.collect()
+}
+
+/// What tells at no cost whether a drive may have become another one: its size and its partitions, by kernel name. `sys` is
+/// like `/sys`.
+pub(crate) fn prints(sys: &Path) -> BTreeMap<String, String> {
+    let pseudo = ["zram", "ram", "loop", "fd", "nbd", "rbd", "drbd", "md", "dm-", "sr"];
+    let names = |dir: &Path| {
+        let entries = fs::read_dir(dir).into_iter().flatten().flatten();
+        let mut names: Vec<String> =
+            entries.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+        names.sort_unstable();
+        names
+    };
+    let drives = names(&sys.join("block"));
+    let own = drives.into_iter().filter(|name| !pseudo.iter().any(|prefix| name.starts_with(prefix)));
+    own.take(2 * MOST)
+        .map(|name| {
+            let dir = sys.join("block").join(&name);
+            let number = |dir: &Path, file: &str| {
+                fs::read_to_string(dir.join(file)).unwrap_or_default().trim().to_owned()
+            };
+            let mut print = number(&dir, "size");
+            for part in names(&dir).into_iter().filter(|part| part.starts_with(&name)) {
+                let at = dir.join(&part);
+                print += &format!(" {part} {} {}", number(&at, "start"), number(&at, "size"));
+            }
+            (name, print)
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn part(name: &str, guid: Option<Uuid>, mounted: Option<&str>) -> BlockDevice {
+        BlockDevice {
+            name: name.into(),
+            r#type: "part".into(),
+            partuuid: guid.map(|guid| guid.to_string()),
+            mountpoints: vec![mounted.map(str::to_owned)],
+            ..BlockDevice::default()
+        }
+    }
+
+    fn disk(name: &str, serial: &str, children: Vec<BlockDevice>) -> BlockDevice {
+        BlockDevice {
+            name: name.into(),
+            path: Path::new("/dev").join(name),
+            r#type: "disk".into(),
+            serial: Some(serial.into()),
+            size: 10 << 30,
+            log_sec: 512,
+            children,
+            ..BlockDevice::default()
+        }
+    }
+
+    #[test]
+    fn drives_are_seen_with_who_holds_them() {
+        let install = Uuid::from_u128(7);
+        let guid = |install, place| Some(ids::part_guid(install, place, Part::Esp));
+        let array = BlockDevice { name: "md1".into(), r#type: "raid1".into(), ..BlockDevice::default() };
+        let mut stacked = part("vdd1", None, None);
+        stacked.children = vec![array];
+        let volume = BlockDevice { path: "/dev/dm-7".into(), r#type: "lvm".into(), ..BlockDevice::default() };
+        let swap = BlockDevice { children: vec![volume], ..part("vdf1", None, None) };
+        let mirror = BlockDevice { name: "drbd0".into(), r#type: "disk".into(), ..BlockDevice::default() };
+        let devices = [
+            disk("vda", "b1", vec![part("vda2", guid(install, 1), Some("/efi"))]),
+            disk("vdb", "b2", vec![part("vdb2", guid(Uuid::from_u128(8), 1), None)]),
+            disk("vdc", "b3", vec![part("vdc1", None, Some("/srv/a\u{1b}"))]),
+            disk("vdd", "b4", vec![stacked]),
+            disk("vde", "b5", vec![]),
+            disk("vdf", "b7", vec![swap]),
+            disk("vdg", "b8", vec![mirror]),
+            disk("loop0", "b6", vec![]),
+        ];
+        let paths = BTreeMap::from([(PathBuf::from("/dev/vdb"), "pci-0000:00:02.0".to_owned())]);
+        let claims = ["/dev/vda", "/dev/vdd", "/dev/vde", "/dev/vdf", "/dev/dm-7"];
+        let held = |path: &Path| claims.iter().any(|p| path == Path::new(p));
+        let seen = rows(install, &devices, &paths, held);
+        let told: Vec<_> = seen
+            .iter()
+            .map(|d| (kernel_name(&d.device), d.boot, d.held.as_str(), d.slot.path.as_str()))
+            .collect();
+        let want = [
+            ("vda".to_owned(), Some(1), "", ""),
+            ("vdb".to_owned(), None, "", "pci-0000:00:02.0"),
+            ("vdc".to_owned(), None, "it is mounted on /srv/a?", ""),
+            ("vdd".to_owned(), None, "", ""),
+            ("vde".to_owned(), None, "another program has it open for itself", ""),
+            ("vdf".to_owned(), None, "another program has it open for itself", ""),
+            ("vdg".to_owned(), None, "another program has it open for itself", ""),
+        ];
+        assert_eq!(told, want);
+        assert!(seen.iter().all(|d| d.stable && !d.twin && d.transport == "virtio"));
+    }
+
+    #[test]
+    fn drives_that_say_they_are_one_are_twins() {
+        let devices = [disk("vdc", "s1", vec![]), disk("vda", "s1", vec![]), disk("vdb", "s2", vec![])];
+        let seen = rows(Uuid::nil(), &devices, &BTreeMap::new(), |_| false);
+        let told: Vec<_> = seen.iter().map(|d| (d.id.as_str(), d.twin)).collect();
+        assert_eq!(told, [("sn-s1", true), ("sn-s2", false)]);
+        let many: Vec<_> =
+            (0..MOST + 5).map(|n| disk(&format!("sd{n}"), &format!("s{n}x"), vec![])).collect();
+        assert_eq!(rows(Uuid::nil(), &many, &BTreeMap::new(), |_| false).len(), MOST);
+    }
+
+    proptest::proptest! {
+        /// Whatever a drive says of itself: what is told of it is bounded, printable, and good for a key.
+        #[test]
+        fn drives_say_what_they_like_and_are_told_in_bounds(
+            texts in proptest::collection::vec(proptest::option::of(".{0,300}"), 4),
+            names in proptest::collection::vec("[a-z/.\\PC]{0,40}", 0..6),
+            size in proptest::prelude::any::<u64>(),
+        ) {
+            let device = |name: &String| BlockDevice {
+                wwn: texts[0].clone(),
+                serial: texts[1].clone(),
+                model: texts[2].clone(),
+                tran: texts[3].clone(),
+                size,
+                ..disk(name, "", vec![part(name, None, texts[3].as_deref())])
+            };
+            let devices: Vec<_> = names.iter().map(device).collect();
+            for seen in rows(Uuid::nil(), &devices, &BTreeMap::new(), |_| true) {
+                proptest::prop_assert!(super::super::identity::is_id(&seen.id), "{}", seen.id);
+                for text in [&seen.serial, &seen.model, &seen.wwn, &seen.transport, &seen.held] {
+                    proptest::prop_assert!(text.chars().count() <= 100 && !text.contains(char::is_control));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn drives_leave_prints_that_change_with_their_partitions() {
+        let dir = tempfile::tempdir().unwrap();
+        let sys = dir.path();
+        let file = |path: &str, text: &str| {
+            let path = sys.join("block").join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, text).unwrap();
+        };
+        file("vdb/size", "2048\n");
+        file("loop0/size", "8\n");
+        assert_eq!(prints(sys), BTreeMap::from([("vdb".to_owned(), "2048".to_owned())]));
+        file("vdb/vdb1/start", "64\n");
+        file("vdb/vdb1/size", "128\n");
+        assert_eq!(prints(sys), BTreeMap::from([("vdb".to_owned(), "2048 vdb1 64 128".to_owned())]));
+        assert!(prints(Path::new("/nowhere")).is_empty());
+    }
+}

@@ -1,0 +1,221 @@
+//! This node's inventory, kept up to date in the record: made anew whenever something else was seen, or somebody wants
+//! something else of a drive, and written only where that changed it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use maekin_api::alarm::Severity;
+use maekin_api::boot_drives::{BootDrives, Heal, State as BootState};
+use maekin_api::drives::Drive;
+
+use super::inventory::{self, Around};
+use super::plan::Boot;
+use super::users::{self, User};
+use super::values::{DrivesValue, PolicyValue, WishValue};
+use super::{observe::Seen, store};
+use crate::app::{App, Member};
+use crate::boot_drives::alarms;
+use crate::clock::now;
+use crate::errors::chain;
+use crate::record::keys::{self, under};
+use crate::record::{Change, Record, RecordError, Versioned};
+
+/// How often it is looked at though nobody told anything: how the boot drives are, and how long drives are gone.
+const RESYNC: Duration = Duration::from_secs(600);
+/// How soon a record that was not reached is asked again, at first and at most.
+const FIRST_PAUSE: Duration = Duration::from_secs(2);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// Does so for as long as it is polled, on an installed node: elsewhere the drives are somebody else's.
+pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
+    if app.boot.is_some() {
+        super::start(&app);
+        run(&app, &member.record).await;
+    }
+}
+
+/// The same on any node.
+pub(super) async fn run(app: &Arc<App>, record: &Record) {
+    // Before the first look nothing is known, and nothing is asked: a node that starts has other questions.
+    if app.drives.seen().is_none() {
+        app.drives.news.notified().await;
+    }
+    let users = users::all(app);
+    let mut told = None;
+    let mut pause = FIRST_PAUSE;
+    loop {
+        if let Err(e) = follow(app, record, &users, &mut told, &mut pause).await {
+            tracing::debug!(error = %chain(&e), "the drives of this node are not told to the record");
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(LONGEST_PAUSE);
+    }
+}
+
+/// Follows what people want until the watch breaks off.
+async fn follow(
+    app: &App,
+    record: &Record,
+    users: &[Box<dyn User>],
+    told: &mut Option<Vec<Drive>>,
+    pause: &mut Duration,
+) -> Result<(), RecordError> {
+    let at = record.revision().await?;
+    // What is behind `at` is told by the watch; what is before it is read at the first turn.
+    let mut watch = record.watch(keys::DRIVE_ORDERS, at.saturating_add(1)).await?;
+    loop {
+        turn(app, record, users, told).await?;
+        *pause = FIRST_PAUSE;
+        tokio::select! {
+            heard = watch.next() => {
+                if heard.is_none() {
+                    return Ok(());
+                }
+                // What people say of a drive is weighed against what is on it now, and not an hour ago.
+                app.drives.look();
+            }
+            () = app.drives.news.notified() => {}
+            () = tokio::time::sleep(RESYNC) => {}
+        }
+    }
+}
+
+async fn turn(
+    app: &App,
+    record: &Record,
+    users: &[Box<dyn User>],
+    told: &mut Option<Vec<Drive>>,
+) -> Result<(), RecordError> {
+    // Before the first look nothing is known: then drives that are told of are not gone.
+    let Some(seen) = app.drives.seen() else { return Ok(()) };
+    let key = under(keys::DRIVES, &app.node_id);
+    let before = match told {
+        Some(told) => told.clone(),
+        None => record.get::<DrivesValue>(&key).await?.map(|found| found.value.drives).unwrap_or_default(),
+    };
+    let policy = record.get::<PolicyValue>(keys::DRIVE_POLICY).await?.map(|found| found.value);
+    let wishes = wishes(record, &app.node_id).await?;
+    let by_id: BTreeMap<String, WishValue> =
+        wishes.iter().map(|wish| (wish.value.drive.clone(), wish.value.clone())).collect();
+    let around = Around {
+        node: &app.config.hostname,
+        node_id: &app.node_id,
+        policy: policy.unwrap_or_default().of(&app.node_id),
+        wishes: &by_id,
+        boot: boot(&app.boot_drives.report()),
+        used: &|seen: &Seen| users::usage(users, seen),
+    };
+    let drives = inventory::update(&before, &seen, &around, now());
+    log(&before, &drives);
+    remember(app, &drives);
+    if inventory::differs(&before, &drives) {
+        let value = DrivesValue { drives: drives.clone() };
+        record.commit(Change::default().put(&key, &value)?).await?;
+        *told = Some(value.drives);
+    } else {
+        *told = Some(before); // and from there it is counted how much warmer a drive became
+    }
+    forget(record, &wishes, &drives).await
+}
+
+/// What people want of drives in this node.
+async fn wishes(record: &Record, node: &str) -> Result<Vec<Versioned<WishValue>>, RecordError> {
+    let mut all = record.list::<WishValue>(keys::DRIVE_WISHES).await?;
+    all.retain(|wish| wish.value.node == node);
+    Ok(all)
+}
+
+/// Takes wishes back that are about drives which need not be remembered any more.
+async fn forget(
+    record: &Record,
+    wishes: &[Versioned<WishValue>],
+    drives: &[Drive],
+) -> Result<(), RecordError> {
+    let stale = |wish: &&Versioned<WishValue>| drives.iter().all(|drive| drive.id != wish.value.drive);
+    for wish in wishes.iter().filter(stale) {
+        let key = store::wish_key(&wish.value.drive);
+        // Somebody may want something else of it at this moment: that stays.
+        record.commit(Change::default().if_unchanged(&key, wish.revision).delete(&key)).await?;
+    }
+    Ok(())
+}
+
+/// How the boot drives are, as far as it matters here. Pure.
+pub(super) fn boot(report: &BootDrives) -> Boot {
+    let missing = report.drives.iter().any(|drive| drive.device.is_none());
+    Boot {
+        lacks: missing || matches!(report.state, BootState::Degraded | BootState::Unknown),
+        healing: matches!(report.heal, Heal::Running { .. }),
+        needed: users::needed(report),
+    }
+}
+
+/// What the API, the console and the metrics tell from now on.
+fn remember(app: &App, drives: &[Drive]) {
+    let mut shared = app.drives.lock();
+    let change = alarms::follow(&mut shared.since, inventory::alarms(drives), now());
+    for alarm in change.alarms.iter().filter(|alarm| change.raised.contains(&alarm.id)) {
+        let (id, what, remedy) = (&alarm.id, &alarm.what, &alarm.remedy);
+        match alarm.severity {
+            Severity::Critical => tracing::error!(alarm = id, "ALARM: {what} {remedy}"),
+            Severity::Warning => tracing::warn!(alarm = id, "ALARM: {what} {remedy}"),
+        }
+    }
+    for id in &change.cleared {
+        tracing::info!(alarm = id, "alarm over");
+    }
+    shared.alarms = change.alarms;
+    shared.drives = drives.to_vec();
+    shared.told = true;
+}
+
+/// Drives that are in another state than before, for the journal.
+fn log(before: &[Drive], now: &[Drive]) {
+    let prior =
+        |id: &str| before.iter().find(|drive| drive.id == id).map(|drive| (drive.state, &drive.usage));
+    for drive in now.iter().filter(|drive| prior(&drive.id) != Some((drive.state, &drive.usage))) {
+        let (id, state, usage) = (&drive.id, drive.state, drive.usage.words());
+        tracing::info!(id, %state, usage, device = drive.device, why = drive.why, "drive");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use maekin_api::boot_drives::Drive as BootDrive;
+
+    use super::*;
+
+    #[test]
+    fn drives_wait_for_the_boot_mirror() {
+        let drive =
+            |device: Option<&str>| BootDrive { device: device.map(str::to_owned), ..BootDrive::default() };
+        let both = || vec![drive(Some("/dev/vda")), drive(Some("/dev/vdb"))];
+        let running = Heal::Running { step: "x".into(), percent: 1, since: 1 };
+        let rows = [
+            ("whole", BootState::Whole, both(), Heal::Idle, (false, false)),
+            (
+                "one drive by design",
+                BootState::Single,
+                vec![drive(Some("/dev/vda"))],
+                Heal::Idle,
+                (false, false),
+            ),
+            (
+                "one is gone",
+                BootState::Degraded,
+                vec![drive(Some("/dev/vda")), drive(None)],
+                Heal::Idle,
+                (true, false),
+            ),
+            ("one is out", BootState::Degraded, both(), Heal::Idle, (true, false)),
+            ("being healed", BootState::Healing, both(), running, (false, true)),
+            ("not looked at", BootState::Unknown, vec![], Heal::Idle, (true, false)),
+        ];
+        for (name, state, drives, heal, (lacks, healing)) in rows {
+            let report = BootDrives { state, drives, heal, ..BootDrives::default() };
+            let got = boot(&report);
+            assert_eq!((got.lacks, got.healing), (lacks, healing), "{name}");
+        }
+    }
+}

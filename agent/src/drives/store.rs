@@ -1,0 +1,254 @@
+//! Drives, the policy and what people want, in the record.
+
+use std::collections::BTreeSet;
+
+use maekin_api::drives::{Drive, State, StoragePolicy};
+
+use super::identity::is_id;
+use super::values::{DrivesValue, PolicyValue, WishValue};
+use super::{DriveError, wish};
+use crate::clock::now;
+use crate::record::keys::{self, under};
+use crate::record::values::NodeValue;
+use crate::record::{Change, Expected, Record, RecordError};
+
+/// How often a compare-and-swap is tried.
+const TRIES: usize = 8;
+/// Most drives that people want something of.
+const WISHES: usize = 4096;
+/// Longest name of a drive that is looked for.
+const LONGEST: usize = 64;
+
+/// Under which key it lies what people want of a drive; its id is one by [`is_id`].
+pub(super) fn wish_key(id: &str) -> String {
+    under(keys::DRIVE_WISHES, id)
+}
+
+/// The drives of the rack. `own` are those of the node `node`, which knows them better than the record does.
+///
+/// # Errors
+/// [`RecordError`].
+pub(crate) async fn list(record: &Record, node: &str, own: Vec<Drive>) -> Result<Vec<Drive>, RecordError> {
+    let told = record.list_keyed::<DrivesValue>(keys::DRIVES).await?;
+    let looked = !own.is_empty();
+    let others = told.into_iter().filter(|(id, _)| !looked || id != node);
+    Ok(merge(others.flat_map(|(_, value)| value.drives).chain(own).collect()))
+}
+
+/// By node and id. One that is gone from one node and is in another one now was moved. Pure.
+fn merge(all: Vec<Drive>) -> Vec<Drive> {
+    let present: BTreeSet<String> =
+        all.iter().filter(|drive| drive.state != State::Gone).map(|drive| drive.id.clone()).collect();
+    let moved = |drive: &Drive| drive.state == State::Gone && present.contains(&drive.id);
+    let mut all: Vec<Drive> = all.into_iter().filter(|drive| is_id(&drive.id) && !moved(drive)).collect();
+    all.sort_by(|a, b| (&a.node, &a.id).cmp(&(&b.node, &b.id)));
+    all
+}
+
+/// The drive of that id or serial number. Pure.
+///
+/// # Errors
+/// There is none, or there are several.
+pub(crate) fn find(all: &[Drive], name: &str) -> Result<Drive, DriveError> {
+    let by_id: Vec<&Drive> = all.iter().filter(|drive| drive.id == name).collect();
+    let by_serial =
+        || all.iter().filter(|drive| !name.is_empty() && drive.serial.eq_ignore_ascii_case(name)).collect();
+    let found: Vec<&Drive> = if by_id.is_empty() { by_serial() } else { by_id };
+    let shown = || name.chars().map(|c| if c.is_control() { '?' } else { c }).take(LONGEST).collect();
+    match found.as_slice() {
+        [] => Err(DriveError::NoDrive(shown())),
+        [one] => Ok((*one).clone()),
+        // Twins in two nodes: what is said of one must not be done to the other.
+        several => {
+            let ids = several.iter().map(|drive| format!("{} in {}", drive.id, drive.node)).collect();
+            Err(DriveError::Ambiguous { name: shown(), ids })
+        }
+    }
+}
+
+/// Somebody consents that storage has a drive.
+///
+/// # Errors
+/// [`DriveError`].
+pub(crate) async fn take(record: &Record, drive: &Drive, consent: &str, by: &str) -> Result<(), DriveError> {
+    change(record, drive, |before| wish::plan_take(drive, before, consent, by, now()).map(Some)).await
+}
+
+/// Somebody wants a drive emptied.
+///
+/// # Errors
+/// [`DriveError`].
+pub(crate) async fn retire(record: &Record, drive: &Drive, reason: &str, by: &str) -> Result<(), DriveError> {
+    change(record, drive, |before| Ok(Some(wish::plan_retire(drive, before, reason, by, now())))).await
+}
+
+/// It is empty; false where somebody took that back meanwhile.
+///
+/// # Errors
+/// [`DriveError`].
+pub(crate) async fn retired(record: &Record, drive: &Drive) -> Result<bool, DriveError> {
+    let mut done = false;
+    let work = |before| {
+        let wish = wish::plan_retired(before, &drive.node_id, now());
+        done = wish.is_some();
+        Ok(wish)
+    };
+    change(record, drive, work).await?;
+    Ok(done)
+}
+
+/// Changes what is wanted of a drive; nothing where nothing comes of it.
+async fn change(
+    record: &Record,
+    drive: &Drive,
+    mut plan: impl FnMut(Option<WishValue>) -> Result<Option<WishValue>, DriveError>,
+) -> Result<(), DriveError> {
+    let key = wish_key(&drive.id);
+    for _ in 0..TRIES {
+        let found = record.get::<WishValue>(&key).await?;
+        let (before, revision) = found.map_or((None, 0), |found| (Some(found.value), found.revision));
+        let Some(wish) = plan(before.clone())? else { return Ok(()) };
+        if before.as_ref() == Some(&wish)
+            || (before.is_none() && wish.consent.is_none() && wish.retire.is_none())
+        {
+            return Ok(());
+        }
+        if before.is_none() && record.count(keys::DRIVE_WISHES).await? >= WISHES {
+            return Err(DriveError::Full(WISHES));
+        }
+        if record.commit(Change::default().if_unchanged(&key, revision).put(&key, &wish)?).await? {
+            return Ok(());
+        }
+    }
+    Err(DriveError::Contended(TRIES))
+}
+
+/// The policy, with its revision; 0 where nobody has said any.
+///
+/// # Errors
+/// [`RecordError`].
+pub(crate) async fn policy(record: &Record) -> Result<(StoragePolicy, i64), RecordError> {
+    let found = record.get::<PolicyValue>(keys::DRIVE_POLICY).await?;
+    let (value, revision) = found.map_or((PolicyValue::default(), 0), |found| (found.value, found.revision));
+    let nodes = record.list::<NodeValue>(keys::NODES).await?;
+    Ok((shown(&value, nodes.into_iter().map(|node| node.value)), revision))
+}
+
+/// The policy by names of nodes; members that are none any more are left out. Pure.
+fn shown(value: &PolicyValue, nodes: impl Iterator<Item = NodeValue>) -> StoragePolicy {
+    let nodes = nodes.filter_map(|node| Some((node.name, *value.nodes.get(&node.id)?))).collect();
+    StoragePolicy { drives: value.drives, nodes }
+}
+
+/// The policy by ids of nodes. Pure.
+///
+/// # Errors
+/// [`DriveError::NoNode`].
+fn meant(policy: &StoragePolicy, nodes: &[NodeValue]) -> Result<PolicyValue, DriveError> {
+    let id = |name: &String| {
+        let shown = || name.chars().filter(|c| !c.is_control()).take(LONGEST).collect();
+        let found = nodes.iter().find(|node| node.name == *name);
+        found.map(|node| node.id.clone()).ok_or_else(|| DriveError::NoNode(shown()))
+    };
+    let of = policy.nodes.iter().map(|(name, policy)| Ok((id(name)?, *policy)));
+    Ok(PolicyValue { drives: policy.drives, nodes: of.collect::<Result<_, DriveError>>()? })
+}
+
+/// Says another policy.
+///
+/// # Errors
+/// [`DriveError`].
+pub(crate) async fn set_policy(
+    record: &Record,
+    policy: &StoragePolicy,
+    expected: &Expected,
+) -> Result<(), DriveError> {
+    for _ in 0..TRIES {
+        let revision = record.get::<PolicyValue>(keys::DRIVE_POLICY).await?.map_or(0, |found| found.revision);
+        expected.check(revision)?;
+        let nodes: Vec<NodeValue> =
+            record.list::<NodeValue>(keys::NODES).await?.into_iter().map(|node| node.value).collect();
+        let change = Change::default().if_unchanged(keys::DRIVE_POLICY, revision);
+        if record.commit(change.put(keys::DRIVE_POLICY, &meant(policy, &nodes)?)?).await? {
+            return Ok(());
+        }
+    }
+    Err(DriveError::Contended(TRIES))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use maekin_api::drives::DrivePolicy;
+
+    use super::*;
+
+    fn drive(node: &str, id: &str, serial: &str, state: State) -> Drive {
+        Drive { node: node.into(), id: id.into(), serial: serial.into(), state, ..Drive::default() }
+    }
+
+    #[test]
+    fn drives_that_were_moved_are_where_they_are() {
+        let all = merge(vec![
+            drive("node-2", "sn-b", "B", State::Spare),
+            drive("node-1", "sn-b", "B", State::Gone),
+            drive("node-1", "sn-c", "C", State::Gone),
+            drive("node-1", "sn-a", "A", State::InUse),
+            drive("node-1", "../x", "X", State::InUse),
+        ]);
+        let told: Vec<_> = all.iter().map(|drive| (drive.node.as_str(), drive.id.as_str())).collect();
+        assert_eq!(told, [("node-1", "sn-a"), ("node-1", "sn-c"), ("node-2", "sn-b")]);
+    }
+
+    #[test]
+    fn drives_are_found_by_what_is_on_their_label() {
+        let all = [
+            drive("node-1", "sn-a1", "A1", State::Spare),
+            drive("node-1", "wwn-5000", "S3Y9", State::Spare),
+            drive("node-2", "sn-m-twin", "TWIN", State::Spare),
+            drive("node-3", "sn-n-twin", "TWIN", State::Spare),
+            drive("node-4", "sn-none", "", State::Spare),
+        ];
+        let rows = [
+            ("id", "sn-a1", Ok("sn-a1")),
+            ("serial number", "s3y9", Ok("wwn-5000")),
+            ("nothing", "", Err("no drive has")),
+            ("unknown", "x\u{1b}", Err("number x?;")),
+            ("several", "TWIN", Err("sn-m-twin in node-2, sn-n-twin in node-3")),
+        ];
+        for (name, wanted, want) in rows {
+            match (find(&all, wanted).map(|drive| drive.id), want) {
+                (Ok(got), Ok(want)) => assert_eq!(got, want, "{name}"),
+                (Err(e), Err(part)) => assert!(e.to_string().contains(part), "{name}: {e}"),
+                (got, _) => panic!("{name}: {got:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn drives_policies_follow_nodes_through_their_names() {
+        let node =
+            |id: &str, name: &str| NodeValue { id: id.into(), name: name.into(), ..NodeValue::default() };
+        let nodes = [node("i1", "node-1"), node("i2", "node-2")];
+        let said = StoragePolicy {
+            drives: DrivePolicy::Ask,
+            nodes: BTreeMap::from([("node-2".to_owned(), DrivePolicy::Never)]),
+        };
+        let value = meant(&said, &nodes).unwrap();
+        assert_eq!(
+            (value.of("i1"), value.of("i2"), value.of("i3")),
+            (DrivePolicy::Ask, DrivePolicy::Never, DrivePolicy::Ask)
+        );
+        assert_eq!(shown(&value, nodes.clone().into_iter()), said);
+        let renamed = [node("i1", "node-1"), node("i2", "left")];
+        assert_eq!(
+            shown(&value, renamed.into_iter()).nodes,
+            BTreeMap::from([("left".to_owned(), DrivePolicy::Never)])
+        );
+        assert!(shown(&value, nodes.into_iter().take(1)).nodes.is_empty(), "a member no more");
+        let wrong =
+            StoragePolicy { nodes: BTreeMap::from([("node-9".to_owned(), DrivePolicy::Ask)]), ..said };
+        assert!(meant(&wrong, &[]).unwrap_err().to_string().contains("node-9"));
+    }
+}
