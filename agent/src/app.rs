@@ -36,6 +36,7 @@ use crate::record::values::{ClusterValue, NodeValue};
 use crate::record::{Record, RecordError, keys};
 use crate::sealed::keyring::Ring;
 use crate::settings::Settings;
+use crate::storage;
 use crate::syslog;
 use crate::tasks;
 use crate::trust::Trust;
@@ -90,6 +91,8 @@ pub(crate) struct App {
     pub(crate) desired: desired::Keeper,
     /// The network, and the trial of another one.
     pub(crate) network: network::Keeper,
+    /// Storage of this node.
+    pub(crate) storage: storage::Keeper,
     /// Where the journal is sent.
     pub(crate) syslog: syslog::Forwarder,
     /// What was counted.
@@ -185,6 +188,7 @@ impl App {
             record_care: Care::default(),
             desired: desired::Keeper::default(),
             network,
+            storage: storage::Keeper::default(),
             syslog: syslog::Forwarder::default(),
             metrics: Metrics::default(),
             watchers: Arc::new(Semaphore::new(http::watch::MOST)),

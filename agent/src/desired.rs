@@ -24,7 +24,7 @@ pub(crate) mod applier;
 mod appliers;
 pub(crate) mod change;
 pub(crate) mod check;
-mod conditions;
+pub(crate) mod conditions;
 mod files;
 pub(crate) mod node_file;
 mod plan;

@@ -30,7 +30,8 @@
 //! | [`audit`] | who asked for which change, and who was refused |
 //! | [`node_info`] | this node about itself |
 //! | [`boot_drives`] | the boot drives: watched, told, healed |
-//! | [`local_pool`] | LVM thin pool on the data mirror |
+//! | [`storage`] | storage of nodes, and the engines that keep volumes |
+//! | [`volumes`] | volumes: asked for in the record, made on nodes |
 //! | [`console`] | the menu on every console at once |
 //! | [`support`] | the support bundle |
 //! | [`syslog`] | the journal, sent to a syslog server |
@@ -54,7 +55,6 @@ mod install;
 mod journal;
 mod leader;
 mod liveness;
-mod local_pool;
 mod maintenance;
 mod membership;
 mod metrics;
@@ -68,6 +68,7 @@ mod reset;
 mod run;
 mod sealed;
 mod settings;
+mod storage;
 mod support;
 mod syslog;
 mod tasks;
@@ -75,6 +76,7 @@ mod tasks;
 mod testing;
 mod tls;
 mod trust;
+mod volumes;
 
 use std::process::ExitCode;
 

@@ -44,6 +44,7 @@ pub(crate) fn collect(app: &App) -> Node {
         boot_drives: app.boot_drives.report(),
         boot: Boot { disks: app.config.disks.iter().map(disk).collect(), arrays: arrays() },
         local_pool: app.local_pool(),
+        storage: app.storage.report(),
         membership: app.membership(),
         maintenance: app.maintenance.of(&app.node_id),
         tasks: app.tasks.under_way(),
@@ -68,6 +69,7 @@ fn alarms(app: &App) -> Vec<Alarm> {
     }));
     alarms.extend(app.drives.alarms());
     alarms.extend(app.desired.alarms());
+    alarms.extend(app.storage.alarms());
     alarms.sort_by_key(|alarm| std::cmp::Reverse(alarm.severity)); // stable: each part has its own order
     alarms
 }

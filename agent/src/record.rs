@@ -294,6 +294,27 @@ impl Record {
         response.kvs().iter().map(decode).collect()
     }
 
+    /// The same, without those that this release does not understand: one that a newer release wrote is not for it.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub(crate) async fn list_known<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+    ) -> Result<Vec<Versioned<T>>, RecordError> {
+        let options = GetOptions::new().with_prefix();
+        let work = async |client: Client| kv(&client).get(prefix, Some(options.clone())).await;
+        let response = self.voters.ask(&format!("list {prefix}"), LIMIT, work).await?;
+        let known = |kv: &KeyValue| match decode(kv) {
+            Ok(found) => Some(found),
+            Err(e) => {
+                tracing::debug!(error = %e, "left out of a list");
+                None
+            }
+        };
+        Ok(response.kvs().iter().filter_map(known).collect())
+    }
+
     /// The same, each with the last part of its key.
     ///
     /// # Errors

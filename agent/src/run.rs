@@ -24,8 +24,7 @@ use crate::http::{routes, server};
 use crate::pki::identity::NodeKey;
 use crate::settings::Settings;
 use crate::{
-    audit, boot_drives, drives, leader, liveness, local_pool, membership, network, provision, record, tls,
-    trust,
+    audit, boot_drives, drives, leader, liveness, membership, network, provision, record, storage, tls, trust,
 };
 
 /// Threads of the agent: it waits more than it works.
@@ -148,6 +147,7 @@ async fn work(app: &Arc<App>, member: &Arc<Member>) {
         crate::desired::keep(Arc::clone(app), Arc::clone(member)),
         network::share(Arc::clone(app), Arc::clone(member)),
         drives::share::keep(Arc::clone(app), Arc::clone(member)),
+        crate::volumes::reconcile::keep(Arc::clone(app), Arc::clone(member)),
     );
 }
 
@@ -155,10 +155,11 @@ async fn prepare_pool(app: Arc<App>) {
     if app.boot.is_none() {
         return; // not on an installed node: there is no data array to look for
     }
-    match tokio::task::spawn_blocking(local_pool::ensure).await {
-        Ok(pool) => {
+    match tokio::task::spawn_blocking(storage::local::ensure).await {
+        Ok((pool, prepared)) => {
             tracing::info!(?pool, "local pool");
             app.set_local_pool(pool);
+            app.storage.prepared(prepared);
         }
         Err(e) => tracing::warn!(error = %e, "local pool"),
     }

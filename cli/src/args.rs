@@ -13,6 +13,7 @@ use crate::verbs::drive::Drive;
 use crate::verbs::login::{Contexts, Login};
 use crate::verbs::network::Network;
 use crate::verbs::task::{Drain, Maintenance, Task};
+use crate::verbs::volume::Volume;
 
 const AFTER: &str = "\
 On a node, root needs no login. Elsewhere: `maekin login https://NODE:8443`.
@@ -218,6 +219,14 @@ pub(crate) enum Verb {
         #[command(subcommand)]
         what: Maintenance,
     },
+    /// Volumes: make, grow, copy, use, delete them.
+    #[command(visible_alias = "vol")]
+    Volume {
+        #[command(subcommand)]
+        what: Volume,
+    },
+    /// Storage of the cluster, by class and by node, and what is wrong with it.
+    Storage,
     /// Make a boot drive of the node that answers whole again, as it offers.
     Heal {
         /// The drive, e.g. /dev/sdb; else the one that the node offers.

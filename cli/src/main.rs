@@ -14,6 +14,7 @@
 //! | [`read`], [`diff`] | YAML and JSON as values; what differs between two |
 //! | [`complete`], [`shell`] | what a word may be completed to; the interactive shell |
 //! | [`fault`] | thing, reason, remedy, exit code |
+//! | [`size`] | sizes as people write them |
 //! | [`stage`] | terminal, clock and environment |
 
 mod args;
@@ -28,6 +29,7 @@ mod resource;
 mod session;
 mod shell;
 mod show;
+mod size;
 mod stage;
 #[cfg(test)]
 mod tests;

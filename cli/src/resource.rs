@@ -86,6 +86,8 @@ pub(crate) enum Kind {
     Text,
     /// A number.
     Number,
+    /// Bytes, as people write them: `20G`.
+    Size,
     /// Texts with commas between.
     List,
     /// One of these.

@@ -5,6 +5,7 @@ mod drives;
 mod flows;
 mod login;
 mod tasks;
+mod volumes;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;

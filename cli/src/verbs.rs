@@ -13,6 +13,7 @@
 //! | [`drive`] | drives: located, taken, retired |
 //! | [`network`] | the trial of a node's network |
 //! | [`task`] | long work, and maintenance of a node |
+//! | [`volume`] | volumes and storage |
 //! | [`login`] | who one is, on which cluster |
 
 mod apply;
@@ -26,6 +27,7 @@ pub(crate) mod login;
 pub(crate) mod network;
 mod status;
 pub(crate) mod task;
+pub(crate) mod volume;
 mod watch;
 
 use std::time::Duration;
@@ -130,6 +132,8 @@ pub(crate) fn with(session: &Session, args: &Args, stage: &mut Stage<'_>) -> Res
         Verb::Task { what } => task::task(session, what, look, stage),
         Verb::Drain(args) => task::drain(session, args, look, stage),
         Verb::Maintenance { what } => task::maintenance(session, what, stage),
+        Verb::Volume { what } => volume::volume(session, what, look, stage),
+        Verb::Storage => volume::storage(session, look, stage),
         Verb::Raw { method, path, file } => {
             let text = file.as_deref().map(|file| create::text(file, stage)).transpose()?;
             daily::raw(session, method, path, text, stage)
@@ -159,6 +163,7 @@ fn explain(word: &str, stage: &mut Stage<'_>) -> Result<(), Fault> {
             let how = match field.kind {
                 Kind::Text => "text".to_owned(),
                 Kind::Number => "number".to_owned(),
+                Kind::Size => "size, e.g. 20G".to_owned(),
                 Kind::List => "list, with commas".to_owned(),
                 Kind::Word(words) => words.join(" or "),
                 Kind::Secret => "asked for".to_owned(),

@@ -26,8 +26,10 @@
 //! | [`record`] | the cluster's record as a store |
 //! | [`secret`] | texts that are never shown |
 //! | [`settings`] | how a node shall be, and how far that is so |
+//! | [`storage`] | how much storage there is, where, and what is wrong with it |
 //! | [`tasks`] | long work, as tasks |
 //! | [`trust`] | join tokens |
+//! | [`volumes`] | volumes, whatever engine keeps them |
 //! | [`watch`] | word of what changes |
 
 pub mod access;
@@ -51,8 +53,10 @@ pub mod provision;
 pub mod record;
 pub mod secret;
 pub mod settings;
+pub mod storage;
 pub mod tasks;
 pub mod trust;
+pub mod volumes;
 pub mod watch;
 
 /// A DNS name in every node's certificate. Nodes verify each other under it, so that an address that changes breaks
@@ -200,3 +204,21 @@ pub const DRIVE_LOCATE: &str = "/v1/drives/{id}/locate";
 pub const DRIVE_RETIRE: &str = "/v1/drives/{id}/retire";
 /// `GET` and `PUT` [`drives::StoragePolicy`]: what nodes do by themselves about drives that nobody uses.
 pub const STORAGE_POLICY: &str = "/v1/storage/policy";
+/// `GET` [`storage::Storage`]: storage of the cluster, by class and by node.
+pub const STORAGE: &str = "/v1/storage";
+/// `GET` list of [`volumes::Volume`]; `?class=&node=&limit=&after=`. `POST` [`volumes::NewVolume`], answers
+/// [`volumes::Volume`].
+pub const VOLUMES: &str = "/v1/volumes";
+/// `GET` [`volumes::Volume`]; `PATCH` with a merge patch of [`volumes::ChangeVolume`] and `DELETE` answer the same: it is gone
+/// once every node that has something of it says so. `DELETE` with `?snapshots=delete` takes its snapshots, too.
+pub const VOLUME: &str = "/v1/volumes/{name}";
+/// `GET` list of [`volumes::Snapshot`], `POST` [`volumes::NewSnapshot`], answers [`volumes::Snapshot`].
+pub const VOLUME_SNAPSHOTS: &str = "/v1/volumes/{name}/snapshots";
+/// `GET` [`volumes::Snapshot`], `DELETE`.
+pub const VOLUME_SNAPSHOT: &str = "/v1/volumes/{name}/snapshots/{snapshot}";
+/// `POST` [`volumes::CloneVolume`], answers the new [`volumes::Volume`].
+pub const VOLUME_CLONE: &str = "/v1/volumes/{name}/clone";
+/// `POST` [`volumes::AttachVolume`], answers [`volumes::Volume`].
+pub const VOLUME_ATTACH: &str = "/v1/volumes/{name}/attach";
+/// `POST` [`volumes::DetachVolume`], answers [`volumes::Volume`].
+pub const VOLUME_DETACH: &str = "/v1/volumes/{name}/detach";

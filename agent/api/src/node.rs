@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::alarm::Alarm;
 use crate::boot_drives::BootDrives;
 use crate::nodes::InMaintenance;
+use crate::storage::NodeStorage;
 use crate::tasks::UnderWay;
 
 /// Answer of [`crate::NODE`].
@@ -40,6 +41,9 @@ pub struct Node {
     pub alarms: Vec<Alarm>,
     /// Local volumes.
     pub local_pool: LocalPool,
+    /// The same in full; absent while it is not looked at yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<NodeStorage>,
     /// Membership.
     pub membership: Membership,
     /// Whether it reaches a quorum of the cluster's record.

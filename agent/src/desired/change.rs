@@ -40,7 +40,7 @@ impl Edit {
 }
 
 /// RFC 7386 section 2.
-fn merge(target: &mut Value, patch: &Value) {
+pub(crate) fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(patch) = patch else {
         target.clone_from(patch);
         return;

@@ -32,6 +32,11 @@ impl ApiError {
         Self(Box::new(problem))
     }
 
+    /// HTTP status of the answer.
+    pub(crate) fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
     /// What is wrong, in words.
     pub(crate) fn detail(&self) -> &str {
         &self.0.detail
@@ -58,7 +63,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let status = self.status();
         let body = serde_json::to_vec(&*self.0).unwrap_or_default(); // four plain fields always serialize
         let mut response = (status, body).into_response();
         let headers = response.headers_mut();

@@ -16,7 +16,8 @@
 //! | [`settings`] | how members shall be, and how far that is so |
 //! | [`boot`] | the install master's questions, on the socket only |
 //!
-//! Those of tasks, of drives and of who is let in are beside what they are about: [`tasks`], [`drives`], [`trust`].
+//! Those of tasks, of drives, of storage and volumes, and of who is let in are beside what they are about: [`tasks`],
+//! [`drives`], [`storage`], [`volumes`], [`trust`].
 
 mod access;
 mod addresses;
@@ -54,8 +55,10 @@ use crate::app::App;
 use crate::discovery::routes as discovery;
 use crate::drives::routes as drives;
 use crate::network::routes as network;
+use crate::storage::routes as storage;
 use crate::tasks::routes as tasks;
 use crate::trust::routes as trust;
+use crate::volumes::routes as volumes;
 
 /// Largest body of a request, bytes.
 const BODY: usize = 64 << 10;
@@ -262,6 +265,33 @@ pub(crate) fn operations() -> Vec<Op> {
                 .answers::<api::drives::StoragePolicy>().tagged(),
             put(api::STORAGE_POLICY, "setStoragePolicy", Operator, "Say what they shall do.", drives::set_policy)
                 .takes::<api::drives::StoragePolicy>().answers::<api::drives::StoragePolicy>().tagged(),
+        ]),
+        group("volumes", [
+            get(api::STORAGE, "getStorage", Viewer, "Storage of the cluster, by class and by node.", storage::get)
+                .answers::<api::storage::Storage>(),
+            get(api::VOLUMES, "listVolumes", Viewer, "Volumes, and how they are.", volumes::list)
+                .lists::<api::volumes::Volume>().queries(volumes::QUERIES),
+            post(api::VOLUMES, "createVolume", Operator, "Have a volume made.", volumes::create)
+                .takes::<api::volumes::NewVolume>().answers::<api::volumes::Volume>(),
+            get(api::VOLUME, "getVolume", Viewer, "One volume.", volumes::one)
+                .answers::<api::volumes::Volume>().tagged(),
+            patch(api::VOLUME, "changeVolume", Operator, "Have it grow, or change its limits, by a merge patch (RFC 7386): null takes a limit away.", volumes::change)
+                .takes::<api::volumes::ChangeVolume>().answers::<api::volumes::Volume>().tagged(),
+            delete(api::VOLUME, "deleteVolume", Operator, "Have it go, with what is on it; it is gone once its nodes say so.", volumes::delete)
+                .answers::<Option<api::volumes::Volume>>().tagged().queries(volumes::DELETE_QUERIES),
+            get(api::VOLUME_SNAPSHOTS, "listVolumeSnapshots", Viewer, "Its snapshots.", volumes::snapshots)
+                .lists::<api::volumes::Snapshot>(),
+            post(api::VOLUME_SNAPSHOTS, "createVolumeSnapshot", Operator, "Keep what it has now.", volumes::create_snapshot)
+                .takes::<api::volumes::NewSnapshot>().answers::<api::volumes::Snapshot>(),
+            get(api::VOLUME_SNAPSHOT, "getVolumeSnapshot", Viewer, "One of them.", volumes::one_snapshot)
+                .answers::<api::volumes::Snapshot>(),
+            delete(api::VOLUME_SNAPSHOT, "deleteVolumeSnapshot", Operator, "Have it go.", volumes::delete_snapshot),
+            post(api::VOLUME_CLONE, "cloneVolume", Operator, "Have another volume made that begins with what this one has, or a snapshot of it.", volumes::clone)
+                .takes::<api::volumes::CloneVolume>().answers::<api::volumes::Volume>(),
+            post(api::VOLUME_ATTACH, "attachVolume", Operator, "Let one node use it, and no other.", volumes::attach)
+                .takes::<api::volumes::AttachVolume>().answers::<api::volumes::Volume>().tagged(),
+            post(api::VOLUME_DETACH, "detachVolume", Operator, "Have it used no longer.", volumes::detach)
+                .takes::<api::volumes::DetachVolume>().answers::<api::volumes::Volume>().tagged(),
         ]),
         group("power", [
             get(api::POWER, "listPower", Viewer, "Machines whose power can be switched.", power::list)

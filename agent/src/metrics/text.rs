@@ -26,6 +26,7 @@ pub(crate) fn render(app: &App) -> String {
     }
     alarms(out, app);
     drives(out, app);
+    storage(out, app);
     requests(out, app);
     record(out);
     let process = process::probe();
@@ -58,7 +59,7 @@ fn is_member(app: &App) -> bool {
 fn alarms(out: &mut String, app: &App) {
     let report = app.boot_drives.report();
     head(out, "maekin_alarm", "gauge", "What is wrong with this node; there while it is.");
-    for alarm in &report.alarms {
+    for alarm in report.alarms.iter().chain(&app.storage.alarms()) {
         let severity = format!("{:?}", alarm.severity).to_lowercase();
         sample(out, "maekin_alarm", &[("id", &alarm.id), ("severity", &severity)], 1);
     }
@@ -87,6 +88,24 @@ fn drives(out: &mut String, app: &App) {
     for (drive, wear) in drives.iter().filter_map(|drive| Some((drive, drive.health.wear?))) {
         sample(out, "maekin_drive_wear_percent", &[("drive", &drive.id)], wear);
     }
+}
+
+fn storage(out: &mut String, app: &App) {
+    let Some(storage) = app.storage.report() else { return };
+    let class = ("class", "local");
+    head(out, "maekin_storage_bytes", "gauge", "Storage for volumes on this node.");
+    let rows = [("capacity", storage.capacity), ("used", storage.used), ("promised", storage.promised)];
+    for (what, bytes) in rows {
+        sample(out, "maekin_storage_bytes", &[class, ("what", what)], bytes);
+    }
+    head(out, "maekin_storage_used_ratio", "gauge", "How much of it is in use, and of the pool's tables.");
+    for (what, share) in [("data", storage.used_share), ("metadata", storage.metadata_share)] {
+        sample(out, "maekin_storage_used_ratio", &[class, ("of", what)], f64::from(share) / 10_000.0);
+    }
+    head(out, "maekin_volumes", "gauge", "Volumes on this node.");
+    sample(out, "maekin_volumes", &[class], storage.volumes);
+    head(out, "maekin_volume_snapshots", "gauge", "Snapshots on this node.");
+    sample(out, "maekin_volume_snapshots", &[class], storage.snapshots);
 }
 
 fn requests(out: &mut String, app: &App) {

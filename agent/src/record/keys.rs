@@ -44,6 +44,13 @@ pub(crate) const NODE_SETTINGS: &str = "/maekin/v1/node-settings/";
 pub(crate) const NODE_STATUS: &str = "/maekin/v1/node-status/";
 /// Members that are in maintenance, [`crate::maintenance::MaintenanceValue`] each.
 pub(crate) const MAINTENANCE: &str = "/maekin/v1/maintenance/";
+/// Volumes, [`crate::volumes::values::VolumeValue`] each, under their name.
+pub(crate) const VOLUMES: &str = "/maekin/v1/volumes/";
+/// What nodes say of the volumes that they have, a [`crate::volumes::values::PartValue`] each, under the volume's name and
+/// the node's id.
+pub(crate) const VOLUME_STATUS: &str = "/maekin/v1/volume-status/";
+/// Storage of nodes, [`maekin_api::storage::NodeStorage`] each, under the node's id, written by the node itself.
+pub(crate) const STORAGE: &str = "/maekin/v1/storage/";
 /// Members that shall be installed anew, [`super::values::AgainValue`] each.
 pub(crate) const AGAIN: &str = "/maekin/v1/again/";
 /// Members that were, [`super::values::ReplacedValue`] each.

@@ -133,6 +133,7 @@ pub(crate) async fn remove(
             keys::NETWORK_VERDICTS,
             keys::DRIVES,
             keys::MAINTENANCE,
+            keys::STORAGE,
         ] {
             change = change.delete(&under(prefix, &tombstone.id));
         }

@@ -222,6 +222,45 @@ pub(super) fn policy_nodes(policy: &Value) -> String {
     nodes.map(|nodes| nodes.iter().map(one).collect::<Vec<_>>().join(", ")).unwrap_or_default()
 }
 
+/// The nodes that a volume is on.
+pub(super) fn places(volume: &Value) -> String {
+    let nodes = volume["nodes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    nodes.iter().map(|node| text(node, "/name")).collect::<Vec<_>>().join(",")
+}
+
+/// Who uses a volume; in brackets how far that is, where it is under way.
+pub(super) fn attached(volume: &Value) -> String {
+    let node = text(volume, "/attachment/node/name");
+    match text(volume, "/attachment/state").as_str() {
+        "" | "attached" => node,
+        state => format!("{node} ({state})"),
+    }
+}
+
+/// Whether everything that was asked of a volume is so; else what is not.
+pub(super) fn volume_ready(volume: &Value) -> String {
+    let conditions = volume["conditions"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let Some(ready) = conditions.iter().find(|condition| condition["type"] == "Ready") else {
+        return String::new();
+    };
+    match text(ready, "/status").as_str() {
+        "True" => "yes".to_owned(),
+        _ => format!("{}: {}", text(ready, "/reason"), text(ready, "/message")),
+    }
+}
+
+/// How fast a volume may be used.
+pub(super) fn limits(volume: &Value) -> String {
+    let limit = |field: &str| volume.pointer(&format!("/limits/{field}")).and_then(Value::as_u64);
+    let rows = [
+        limit("read_iops").map(|n| format!("{n} reads/s")),
+        limit("write_iops").map(|n| format!("{n} writes/s")),
+        limit("read_bandwidth").map(|n| format!("read {}/s", time::bytes(n))),
+        limit("write_bandwidth").map(|n| format!("write {}/s", time::bytes(n))),
+    ];
+    rows.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::json;

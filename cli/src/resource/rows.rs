@@ -8,6 +8,7 @@
 //! | [`boot`] | boot drives of a node |
 //! | [`access`] | who may join, and who may do what |
 //! | [`record`] | the record and its copies |
+//! | [`storage`] | storage and volumes |
 //! | [`task`] | long work |
 //! | [`drives`] | drives, and the policy about them |
 
@@ -17,6 +18,7 @@ mod cluster;
 mod drives;
 mod install;
 mod record;
+mod storage;
 mod task;
 
 use super::{Cell, Column, Resource};
@@ -50,13 +52,14 @@ const ROW: Resource = Resource {
 };
 
 /// The rows, by what they are about.
-const GROUPS: [&[Resource]; 7] = [
+const GROUPS: [&[Resource]; 8] = [
     cluster::CLUSTER,
     install::INSTALL,
     boot::BOOT,
     drives::DRIVES,
     access::ACCESS,
     record::RECORD,
+    storage::STORAGE,
     task::TASK,
 ];
 

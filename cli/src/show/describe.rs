@@ -11,7 +11,7 @@ use crate::resource::plain;
 /// Most columns of a list that is shown as a table.
 const COLUMNS: usize = 6;
 /// Fields whose numbers are times.
-const TIMES: [&str; 16] = [
+const TIMES: [&str; 19] = [
     "at",
     "heard",
     "since",
@@ -28,9 +28,12 @@ const TIMES: [&str; 16] = [
     "updated",
     "not_after",
     "not_before",
+    "taken",
+    "told",
+    "deleting",
 ];
 /// Fields whose numbers are bytes.
-const SIZES: [&str; 4] = ["size", "memory", "bytes", "db_size"];
+const SIZES: [&str; 7] = ["size", "memory", "bytes", "db_size", "used", "capacity", "promised"];
 
 /// A thing as text. `first` are the fields that come before the others.
 pub(crate) fn render(value: &Value, first: &[&str], now: u64) -> String {

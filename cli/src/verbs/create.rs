@@ -162,6 +162,7 @@ fn said(field: &Field, text: &str) -> Result<Value, String> {
         Kind::Number => {
             text.parse::<u64>().map(Value::from).map_err(|_| format!("{name}: `{text}` is no number"))
         }
+        Kind::Size => crate::size::parse(text).map(Value::from).map_err(|e| format!("{name}: {e}")),
         Kind::List => Ok(text.split(',').map(str::trim).filter(|t| !t.is_empty()).map(Value::from).collect()),
         Kind::Word(words) if words.contains(&text) => Ok(Value::String(text.to_owned())),
         Kind::Word(words) => Err(format!("{name}: `{text}` is none of {}", words.join(", "))),
@@ -182,6 +183,7 @@ pub(super) fn usage(resource: &Resource, create: &Create) -> String {
             (_, Kind::Word(words)) => words.join("|"),
             (Some(default), _) => default.to_owned(),
             (None, Kind::Number) => "N".to_owned(),
+            (None, Kind::Size) => "20G".to_owned(),
             (None, Kind::List) => "A,B".to_owned(),
             (None, _) => "TEXT".to_owned(),
         };

@@ -22,6 +22,7 @@ fn node(membership: Membership) -> Node {
         alarms: vec![],
         boot: Boot::default(),
         local_pool: LocalPool::Pending,
+        storage: None,
         membership,
         maintenance: None,
         tasks: vec![],

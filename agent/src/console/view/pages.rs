@@ -4,6 +4,7 @@ use maekin_api::cluster::{Cluster, MemberState};
 use maekin_api::install::Progress;
 use maekin_api::network::{NodeNetwork, TrialState};
 use maekin_api::node::{LocalPool, Node};
+use maekin_api::storage::{CRITICAL_PERCENT, NodeStorage, WARN_PERCENT};
 use maekin_api::tasks::UnderWay;
 
 use super::super::model::Snapshot;
@@ -58,7 +59,7 @@ pub(super) fn status(snapshot: &Snapshot, now: u64) -> Sheet {
         lines.push(Line::warn(field("Key", "throw-away: proves only that all came from one build")));
     }
     lines.extend(boot::drives(&node.boot_drives));
-    lines.extend(pool(&node.local_pool));
+    lines.extend(pool(&node.local_pool, node.storage.as_ref()));
     let urls = node.urls.iter().take(if alarmed { 1 } else { 4 }).enumerate();
     lines.extend(urls.map(|(i, url)| Line::plain(field(if i == 0 { "Address" } else { "" }, url))));
     if node.urls.is_empty() {
@@ -70,12 +71,24 @@ pub(super) fn status(snapshot: &Snapshot, now: u64) -> Sheet {
 }
 
 #[allow(clippy::cast_precision_loss)] // a size for people
-fn pool(pool: &LocalPool) -> Vec<Line> {
+fn pool(pool: &LocalPool, storage: Option<&NodeStorage>) -> Vec<Line> {
     match pool {
         LocalPool::Pending => fields("Local pool", "not looked at yet", Line::plain),
         LocalPool::Ready { size } => {
-            let text = format!("ready, {:.1} GiB", *size as f64 / f64::from(1 << 30));
-            fields("Local pool", &text, Line::plain)
+            let mut text = format!("ready, {:.1} GiB", *size as f64 / f64::from(1 << 30));
+            let mut style: fn(String) -> Line = Line::plain;
+            // Until there are volumes there is nothing in it.
+            if let Some(storage) = storage.filter(|storage| storage.volumes > 0) {
+                let (used, volumes) = (storage.used_share / 100, storage.volumes);
+                let s = if volumes == 1 { "" } else { "s" };
+                text.push_str(&format!(", {used}% used, {volumes} volume{s}"));
+                style = match used {
+                    full if full >= u16::from(CRITICAL_PERCENT) => Line::bad,
+                    full if full >= u16::from(WARN_PERCENT) => Line::warn,
+                    _ => Line::plain,
+                };
+            }
+            fields("Local pool", &text, style)
         }
         LocalPool::Failed { reason } => fields("Local pool", reason, Line::bad),
     }

@@ -10,6 +10,7 @@ use maekin_api::machine::Inventory;
 use maekin_api::machine::inventory::{Dmi, Drive as Disk};
 use maekin_api::node::{Array, Boot, Interface, LocalPool, Membership, Node};
 use maekin_api::nodes::{InMaintenance, NodeState};
+use maekin_api::storage::NodeStorage;
 use maekin_api::tasks::UnderWay;
 
 /// The golden screens lie beside this file; `MAEKIN_BLESS=1` writes them anew.
@@ -64,6 +65,7 @@ fn node() -> Node {
                 .into(),
         },
         local_pool: LocalPool::Ready { size: 5 << 30 },
+        storage: None,
         membership: Membership::Member { cluster_id: "c".into(), cluster: "rack".into() },
         maintenance: None,
         tasks: vec![],
@@ -278,6 +280,26 @@ fn console_pages_of_care_look_as_agreed() {
     check("join-token", &Model { token, ..page(Page::Join, 9) });
     let long = "maekin-join-".repeat(30);
     check("join-typed", &Model { prompt: prompt(PromptKind::Token, &long), ..page(Page::Join, 9) });
+}
+
+#[test]
+fn console_storage_says_how_full_it_is() {
+    let line = |volumes, used_share| {
+        let mut model = whole();
+        if let Some(node) = &mut model.snapshot.node {
+            node.storage = Some(NodeStorage { volumes, used_share, ..NodeStorage::default() });
+        }
+        let buffer = render(&model, 1_000_000);
+        let text = |y| (0..WIDTH).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+        (0..HEIGHT).map(text).find(|line| line.contains("Local pool")).unwrap().trim_end().to_owned()
+    };
+    for (volumes, used_share, want) in [
+        (0, 9900, "ready, 5.0 GiB"),
+        (1, 49, "ready, 5.0 GiB, 0% used, 1 volume"),
+        (3, 8123, "ready, 5.0 GiB, 81% used, 3 volumes"),
+    ] {
+        assert!(line(volumes, used_share).ends_with(want), "{}", line(volumes, used_share));
+    }
 }
 
 #[test]

@@ -17,7 +17,7 @@ const LONGEST: usize = 1024;
 
 /// What can be watched: its name, where it lies in the record, and who may. A name under a prefix is told; a ticket's is
 /// as good as a password, so that those are not for who only looks.
-const KINDS: [(&str, &str, Role); 23] = [
+const KINDS: [(&str, &str, Role); 26] = [
     ("alive", keys::ALIVE, Role::Viewer),
     ("approvals", keys::APPROVALS, Role::Viewer),
     ("audit", keys::AUDIT, Role::Admin),
@@ -37,10 +37,13 @@ const KINDS: [(&str, &str, Role); 23] = [
     ("roles", keys::ROLES, Role::Viewer),
     ("settings", keys::NODE_SETTINGS, Role::Viewer),
     ("settings-status", keys::NODE_STATUS, Role::Viewer),
+    ("storage", keys::STORAGE, Role::Viewer),
     ("storage-policy", keys::DRIVE_POLICY, Role::Viewer),
     ("tasks", keys::TASKS, Role::Viewer),
     ("tokens", keys::TOKENS, Role::Admin),
     ("users", keys::USERS, Role::Admin),
+    ("volume-status", keys::VOLUME_STATUS, Role::Viewer),
+    ("volumes", keys::VOLUMES, Role::Viewer),
 ];
 
 /// What a listener wants to hear.

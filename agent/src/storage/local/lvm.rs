@@ -1,0 +1,175 @@
+//! LVM's commands, one for each step. Each takes its time on a slow node: there are few.
+
+use std::path::PathBuf;
+
+use maekin_host::cmd::{Cmd, CmdError};
+use maekin_host::md;
+use maekin_image::ids::Array;
+
+use super::care::Need;
+use super::report::{self, FIELDS, Report};
+use super::{GROUP, POOL};
+use crate::volumes::engine::{Source, Step};
+
+/// Most bytes of a report.
+const REPORT: usize = 16 << 20;
+
+/// LVM's program.
+#[derive(Debug, Clone)]
+pub(super) struct Lvm {
+    program: String,
+    /// It looks at nothing but this: no other drive keeps it waiting, and no other group of that name is meant.
+    device: Option<PathBuf>,
+}
+
+impl Default for Lvm {
+    fn default() -> Self {
+        Self { program: "lvm".to_owned(), device: Some(md::device(Array::Data.name())) }
+    }
+}
+
+impl Lvm {
+    #[cfg(test)]
+    pub(super) fn at(program: &std::path::Path) -> Self {
+        Self { program: program.display().to_string(), device: None }
+    }
+
+    /// One of its commands. Numbers are written with a point, whatever the node's language.
+    pub(super) fn run(&self, command: &str) -> Cmd {
+        let cmd = Cmd::new(&self.program).arg(command).env("LC_ALL", "C");
+        match &self.device {
+            Some(device) => cmd.arg("--devices").arg(device),
+            None => cmd,
+        }
+    }
+
+    /// The group as it is; nothing where there is none.
+    ///
+    /// # Errors
+    /// [`CmdError`].
+    pub(super) fn report(&self) -> Result<Report, CmdError> {
+        let lvs = self
+            .run("lvs")
+            .args(["--reportformat", "json", "--units", "b", "--nosuffix", "--options", FIELDS])
+            .most(REPORT);
+        let output = lvs.output()?;
+        report::parse_report(&output).map_err(|source| CmdError::Output { line: lvs.line(), source })
+    }
+
+    /// What a step takes, in order. Pure.
+    pub(super) fn commands(&self, step: &Step) -> Vec<Cmd> {
+        let lv = |name: String| format!("{GROUP}/{name}");
+        let bytes = |size: &u64| format!("{size}b");
+        let deactivate =
+            |id: &str| self.run("lvchange").args(["--activate", "n"]).arg(lv(report::volume(id)));
+        // Made by hand-over of nothing but names and sizes; nothing of them is active by itself after a start.
+        let create = || self.run("lvcreate").args(["--yes", "--setautoactivation", "n"]);
+        match step {
+            Step::Create { id, size } => {
+                let lvcreate = create().args(["--type", "thin", "--virtualsize"]).arg(bytes(size));
+                let lvcreate =
+                    lvcreate.args(["--thinpool", POOL, "--name"]).arg(report::volume(id)).arg(GROUP);
+                vec![lvcreate, deactivate(id)]
+            }
+            Step::Clone { id, from } => {
+                let from = match from {
+                    Source::Volume(id) => report::volume(id),
+                    Source::Snapshot(id) => report::snapshot(id),
+                };
+                let lvcreate =
+                    create().args(["--snapshot", "--permission", "rw", "--setactivationskip", "n"]);
+                let lvcreate = lvcreate.arg("--name").arg(report::volume(id)).arg(lv(from));
+                vec![lvcreate, deactivate(id)]
+            }
+            Step::Snapshot { id, volume } => {
+                // It has the activation skip flag by default, and stays inactive.
+                let lvcreate = create().args(["--snapshot", "--permission", "r", "--setactivationskip", "y"]);
+                vec![lvcreate.arg("--name").arg(report::snapshot(id)).arg(lv(report::volume(volume)))]
+            }
+            Step::Grow { id, size } => {
+                vec![self.run("lvextend").arg("--size").arg(bytes(size)).arg(lv(report::volume(id)))]
+            }
+            Step::Attach { id, .. } => {
+                vec![self.run("lvchange").args(["--activate", "y"]).arg(lv(report::volume(id)))]
+            }
+            Step::Detach { id } => vec![deactivate(id)],
+            Step::DeleteSnapshot { id } => {
+                vec![self.run("lvremove").arg("--yes").arg(lv(report::snapshot(id)))]
+            }
+            Step::Delete { id } => vec![self.run("lvremove").arg("--yes").arg(lv(report::volume(id)))],
+        }
+    }
+
+    /// What the pool's need takes. Pure.
+    pub(super) fn tend(&self, need: Need) -> Cmd {
+        let pool = format!("{GROUP}/{POOL}");
+        match need {
+            Need::ErrorWhenFull => self.run("lvchange").args(["--errorwhenfull", "y"]).arg(pool),
+            Need::Tables(more) => {
+                self.run("lvextend").arg("--poolmetadatasize").arg(format!("+{more}b")).arg(pool)
+            }
+            Need::Room(more) => self.run("lvextend").arg("--size").arg(format!("+{more}b")).arg(pool),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_steps_are_commands_that_name_ids_only() {
+        let (id, other) = ("a".repeat(32), "b".repeat(32));
+        let lvm = Lvm { device: None, ..Lvm::default() };
+        let (v, s) = (format!("vol-{id}"), format!("snap-{other}"));
+        let own = || id.clone();
+        let rows = [
+            (
+                Step::Create { id: own(), size: 4 << 20 },
+                vec![
+                    format!(
+                        "lvm lvcreate --yes --setautoactivation n --type thin --virtualsize 4194304b --thinpool local --name {v} maekin"
+                    ),
+                    format!("lvm lvchange --activate n maekin/{v}"),
+                ],
+            ),
+            (
+                Step::Clone { id: own(), from: Source::Snapshot(other.clone()) },
+                vec![
+                    format!(
+                        "lvm lvcreate --yes --setautoactivation n --snapshot --permission rw --setactivationskip n --name {v} maekin/{s}"
+                    ),
+                    format!("lvm lvchange --activate n maekin/{v}"),
+                ],
+            ),
+            (
+                Step::Snapshot { id: other.clone(), volume: own() },
+                vec![format!(
+                    "lvm lvcreate --yes --setautoactivation n --snapshot --permission r --setactivationskip y --name {s} maekin/{v}"
+                )],
+            ),
+            (
+                Step::Grow { id: own(), size: 8 << 20 },
+                vec![format!("lvm lvextend --size 8388608b maekin/{v}")],
+            ),
+            (Step::Attach { id: own(), token: 1 }, vec![format!("lvm lvchange --activate y maekin/{v}")]),
+            (Step::Detach { id: own() }, vec![format!("lvm lvchange --activate n maekin/{v}")]),
+            (Step::DeleteSnapshot { id: other }, vec![format!("lvm lvremove --yes maekin/{s}")]),
+            (Step::Delete { id: own() }, vec![format!("lvm lvremove --yes maekin/{v}")]),
+        ];
+        for (step, want) in rows {
+            let lines: Vec<_> = lvm.commands(&step).iter().map(Cmd::line).collect();
+            assert_eq!(lines, want, "{step:?}");
+        }
+        let needs = [
+            (Need::ErrorWhenFull, "lvm lvchange --errorwhenfull y maekin/local"),
+            (Need::Tables(4 << 20), "lvm lvextend --poolmetadatasize +4194304b maekin/local"),
+            (Need::Room(8 << 20), "lvm lvextend --size +8388608b maekin/local"),
+        ];
+        for (need, want) in needs {
+            assert_eq!(lvm.tend(need).line(), want);
+        }
+        let line = Lvm::default().run("lvs").line();
+        assert!(line.starts_with("lvm lvs --devices /dev/md/"), "no other drive is looked at: {line}");
+    }
+}

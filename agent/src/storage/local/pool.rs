@@ -1,0 +1,190 @@
+//! The pool: an LVM thin pool on the data mirror, made once, and only where nothing else is.
+
+use std::path::Path;
+
+use maekin_host::cmd::{Cmd, CmdError};
+use serde::Deserialize;
+
+use super::lvm::Lvm;
+use super::report::Report;
+use super::{GROUP, POOL};
+
+/// What is on the data array.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Facts {
+    /// Type of what blkid finds on it; empty when it finds nothing.
+    content: String,
+    /// The volume group it belongs to, where it is a physical volume.
+    group: Option<String>,
+    /// Names of the volumes in [`GROUP`].
+    volumes: Vec<String>,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step {
+    PhysicalVolume,
+    Group,
+    Pool,
+}
+
+/// The pool cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum PoolError {
+    /// A program failed.
+    #[error(transparent)]
+    Cmd(#[from] CmdError),
+    /// Something else is on the array.
+    #[error("{0}")]
+    Foreign(String),
+    /// It is not there after all, or LVM does not say how large it is.
+    #[error("the pool {GROUP}/{POOL} has no size")]
+    NoSize,
+}
+
+/// The pool, once the kernel has it.
+#[derive(Debug)]
+pub(super) struct Ensured {
+    /// Bytes in all.
+    pub(super) size: u64,
+    /// The group as it is; `None` where it was seen before the kernel had the pool, which knows how full it is.
+    pub(super) report: Option<Report>,
+}
+
+/// Makes the pool where it is missing, and has the kernel know it.
+///
+/// # Errors
+/// [`PoolError`].
+pub(super) fn ensure(lvm: &Lvm, device: &Path) -> Result<Ensured, PoolError> {
+    let mut report = lvm.report()?;
+    // At every start but the first it is there, and nothing else is asked.
+    if report.pool.is_none() {
+        let facts = probe(lvm, device, &report)?;
+        for step in plan(&facts).map_err(PoolError::Foreign)? {
+            command(lvm, step, device).run()?;
+        }
+        report = lvm.report()?;
+    }
+    let Some(pool) = report.pool.as_ref().filter(|pool| pool.size > 0) else {
+        return Err(PoolError::NoSize);
+    };
+    let (size, active) = (pool.size, pool.active);
+    if !active {
+        // Volumes stay as they are: each is used only where it is attached.
+        lvm.run("lvchange").args(["--activate", "y"]).arg(format!("{GROUP}/{POOL}")).run()?;
+    }
+    Ok(Ensured { size, report: active.then_some(report) })
+}
+
+/// What is missing. Anything on the array that is not ours is left alone. Pure.
+fn plan(facts: &Facts) -> Result<Vec<Step>, String> {
+    match (facts.content.as_str(), facts.group.as_deref()) {
+        ("", None) => Ok(vec![Step::PhysicalVolume, Step::Group, Step::Pool]),
+        // A crash between pvcreate and vgcreate leaves a volume that belongs to no group.
+        ("LVM2_member", None | Some("")) => Ok(vec![Step::Group, Step::Pool]),
+        ("LVM2_member", Some(GROUP)) if facts.volumes.iter().any(|v| v == POOL) => Ok(vec![]),
+        ("LVM2_member", Some(GROUP)) => Ok(vec![Step::Pool]),
+        ("LVM2_member", Some(other)) => Err(format!("the data array belongs to volume group {other}")),
+        (content, _) => Err(format!("the data array carries {content}; it is left alone")),
+    }
+}
+
+fn command(lvm: &Lvm, step: Step, device: &Path) -> Cmd {
+    match step {
+        Step::PhysicalVolume => lvm.run("pvcreate").args(["--yes", "--zero", "y"]).arg(device),
+        Step::Group => lvm.run("vgcreate").arg(GROUP).arg(device),
+        // Some room stays free: for the pool's own repair, and to let it and its tables grow.
+        Step::Pool => lvm.run("lvcreate").args([
+            "--yes",
+            "--type",
+            "thin-pool",
+            "--extents",
+            "90%FREE",
+            "--discards",
+            "passdown",
+            "--errorwhenfull",
+            "y",
+            "--name",
+            POOL,
+            GROUP,
+        ]),
+    }
+}
+
+fn probe(lvm: &Lvm, device: &Path, report: &Report) -> Result<Facts, CmdError> {
+    // blkid exits with 2 when it finds nothing: that is an answer.
+    let blkid = Cmd::new("blkid").args(["--probe", "--match-tag", "TYPE", "--output", "value"]).arg(device);
+    let content = match blkid.text() {
+        Ok(text) => text.trim().to_owned(),
+        Err(CmdError::Failed { status, .. }) if status.code() == Some(2) => String::new(),
+        Err(e) => return Err(e),
+    };
+    let group = if content == "LVM2_member" { Some(group_of(lvm, device)?) } else { None };
+    Ok(Facts { content, group, volumes: report.names.clone() })
+}
+
+#[derive(Deserialize)]
+struct Reports {
+    report: Vec<PvReport>,
+}
+
+#[derive(Deserialize)]
+struct PvReport {
+    pv: Vec<Pv>,
+}
+
+#[derive(Deserialize)]
+struct Pv {
+    vg_name: String,
+}
+
+fn group_of(lvm: &Lvm, device: &Path) -> Result<String, CmdError> {
+    let pvs = lvm.run("pvs").args(["--reportformat", "json", "--options", "vg_name"]).arg(device);
+    let reports: Reports = pvs.json()?;
+    Ok(reports.report.into_iter().flat_map(|r| r.pv).next().map(|pv| pv.vg_name).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn local_only_what_is_missing_is_made_and_nothing_foreign_is_touched() {
+        use Step::{Group, PhysicalVolume, Pool};
+        /// Name, content, group, volumes, wanted steps.
+        type Row<'a> = (&'a str, &'a str, Option<&'a str>, &'a [&'a str], Option<&'a [Step]>);
+        let rows: [Row<'_>; 8] = [
+            ("blank", "", None, &[], Some(&[PhysicalVolume, Group, Pool])),
+            ("crash after pvcreate", "LVM2_member", Some(""), &[], Some(&[Group, Pool])),
+            ("crash after vgcreate", "LVM2_member", Some("maekin"), &[], Some(&[Pool])),
+            ("whole", "LVM2_member", Some("maekin"), &["local"], Some(&[])),
+            ("whole, with volumes", "LVM2_member", Some("maekin"), &["vm1", "local"], Some(&[])),
+            ("another group", "LVM2_member", Some("ceph-1"), &[], None),
+            ("a file system", "ext4", None, &[], None),
+            ("an OSD", "ceph_bluestore", None, &[], None),
+        ];
+        for (name, content, group, volumes, want) in rows {
+            let facts = Facts {
+                content: content.into(),
+                group: group.map(Into::into),
+                volumes: volumes.iter().map(|v| (*v).to_owned()).collect(),
+            };
+            assert_eq!(plan(&facts).ok().as_deref(), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn local_the_pool_is_made_to_fail_writes_when_it_is_full() {
+        let line = command(&Lvm::default(), Step::Pool, Path::new("/dev/md/x")).line();
+        for part in ["--errorwhenfull y", "--discards passdown", "90%FREE"] {
+            assert!(line.contains(part), "{part}: {line}");
+        }
+    }
+
+    #[test]
+    fn local_reports_of_physical_volumes_are_understood() {
+        let pvs = r#"{"report":[{"pv":[{"vg_name":"maekin"}]}],"log":[]}"#;
+        let pvs: Reports = serde_json::from_str(pvs).unwrap();
+        assert_eq!(pvs.report[0].pv[0].vg_name, "maekin");
+    }
+}

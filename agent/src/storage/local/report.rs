@@ -1,0 +1,399 @@
+//! What lvs(8) and dmsetup(8) tell of the pool and its volumes. Parsers take text: what is on the drives may be anything.
+
+use std::collections::BTreeMap;
+
+use maekin_api::storage::{NodeStorage, PoolMode};
+use serde::Deserialize;
+
+use super::{GROUP, POOL};
+use crate::volumes::engine::{Seen, SeenSnapshot, SeenVolume, is_id};
+
+/// What lvs is asked for, of all groups that it sees.
+pub(super) const FIELDS: &str = "vg_name,lv_name,lv_size,pool_lv,data_percent,metadata_percent,lv_metadata_size,lv_when_full,\
+    lv_active,lv_device_open,lv_health_status,vg_free,vg_extent_size";
+/// How volumes are named; an id of 32 hex digits follows.
+const VOLUME: &str = "vol-";
+/// How snapshots are named.
+const SNAPSHOT: &str = "snap-";
+/// Hundredths of a percent in all.
+const WHOLE: u64 = 10_000;
+
+/// Name of a volume's LV.
+pub(super) fn volume(id: &str) -> String {
+    format!("{VOLUME}{id}")
+}
+
+/// Name of a snapshot's LV.
+pub(super) fn snapshot(id: &str) -> String {
+    format!("{SNAPSHOT}{id}")
+}
+
+/// Device of a volume that is active.
+pub(super) fn device(id: &str) -> String {
+    format!("/dev/{GROUP}/{VOLUME}{id}")
+}
+
+/// An id out of the name of an LV.
+fn id<'a>(name: &'a str, kind: &str) -> Option<&'a str> {
+    name.strip_prefix(kind).filter(|id| is_id(id))
+}
+
+/// The group as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Report {
+    /// Names of all LVs.
+    pub(super) names: Vec<String>,
+    /// The pool.
+    pub(super) pool: Option<Pool>,
+    /// What it holds.
+    pub(super) volumes: BTreeMap<String, SeenVolume>,
+    /// What it holds.
+    pub(super) snapshots: BTreeMap<String, SeenSnapshot>,
+}
+
+/// The pool as it is.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Pool {
+    /// Bytes in all.
+    pub(super) size: u64,
+    /// Hundredths of a percent of that in use.
+    pub(super) used_share: u16,
+    /// Bytes of its tables.
+    pub(super) metadata: u64,
+    /// Hundredths of a percent of that in use.
+    pub(super) metadata_share: u16,
+    /// Whether writes fail when it is full; else they wait.
+    pub(super) errors_when_full: bool,
+    /// Whether the kernel has it.
+    pub(super) active: bool,
+    /// What it takes.
+    pub(super) mode: PoolMode,
+    /// Bytes of the group that nothing has.
+    pub(super) free: u64,
+    /// Bytes that sizes in the group are multiples of.
+    pub(super) extent: u64,
+}
+
+#[derive(Deserialize)]
+struct Reports {
+    report: Vec<Rows>,
+}
+
+#[derive(Deserialize)]
+struct Rows {
+    #[serde(default)]
+    lv: Vec<Lv>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Lv {
+    vg_name: String,
+    lv_name: String,
+    lv_size: String,
+    pool_lv: String,
+    data_percent: String,
+    metadata_percent: String,
+    lv_metadata_size: String,
+    lv_when_full: String,
+    lv_active: String,
+    lv_device_open: String,
+    lv_health_status: String,
+    vg_free: String,
+    vg_extent_size: String,
+}
+
+/// Understands `lvs --reportformat json --units b --nosuffix`.
+///
+/// # Errors
+/// It is no such report.
+pub(super) fn parse_report(text: &[u8]) -> Result<Report, serde_json::Error> {
+    let reports: Reports = serde_json::from_slice(text)?;
+    let mut report = Report::default();
+    let rows = reports.report.into_iter().flat_map(|rows| rows.lv);
+    for lv in rows.filter(|lv| lv.vg_name == GROUP) {
+        let name = lv.lv_name.trim_matches(['[', ']']).to_owned();
+        if name == POOL {
+            report.pool = Some(pool(&lv));
+        } else if lv.pool_lv == POOL {
+            let (size, used) = (number(&lv.lv_size), used(&lv));
+            if let Some(id) = id(&name, VOLUME) {
+                let active = !lv.lv_active.is_empty();
+                let seen = SeenVolume {
+                    size,
+                    used,
+                    device: active.then(|| device(id)),
+                    open: active && lv.lv_device_open == "open",
+                };
+                report.volumes.insert(id.to_owned(), seen);
+            } else if let Some(id) = id(&name, SNAPSHOT) {
+                report.snapshots.insert(id.to_owned(), SeenSnapshot { size, used });
+            }
+        }
+        report.names.push(name);
+    }
+    Ok(report)
+}
+
+fn pool(lv: &Lv) -> Pool {
+    Pool {
+        size: number(&lv.lv_size),
+        used_share: share(&lv.data_percent).unwrap_or(0),
+        metadata: number(&lv.lv_metadata_size),
+        metadata_share: share(&lv.metadata_percent).unwrap_or(0),
+        errors_when_full: lv.lv_when_full == "error",
+        active: !lv.lv_active.is_empty(),
+        mode: match lv.lv_health_status.as_str() {
+            _ if lv.lv_active.is_empty() => PoolMode::Unknown,
+            "" => PoolMode::Writable,
+            "out_of_data" => PoolMode::Full,
+            "metadata_read_only" => PoolMode::ReadOnly,
+            "failed" => PoolMode::Failed,
+            _ => PoolMode::Unknown,
+        },
+        free: number(&lv.vg_free),
+        extent: number(&lv.vg_extent_size),
+    }
+}
+
+/// A number of bytes; what is none is 0.
+fn number(text: &str) -> u64 {
+    text.trim().parse().unwrap_or(0)
+}
+
+/// `12.34` as hundredths of a percent; never more than all.
+fn share(text: &str) -> Option<u16> {
+    let (whole, part) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let whole: u64 = whole.parse().ok()?;
+    let digits: String = part.chars().chain("00".chars()).take(2).collect();
+    let part: u64 = digits.parse().ok()?;
+    u16::try_from(whole.saturating_mul(100).saturating_add(part).min(WHOLE)).ok()
+}
+
+/// So many hundredths of a percent of `size`.
+fn part_of(size: u64, share: u16) -> u64 {
+    let bytes = u128::from(size) * u128::from(share) / u128::from(WHOLE);
+    u64::try_from(bytes).unwrap_or(size)
+}
+
+fn used(lv: &Lv) -> Option<u64> {
+    // An LV that is not active does not say.
+    share(&lv.data_percent).map(|share| part_of(number(&lv.lv_size), share))
+}
+
+impl Pool {
+    /// As nodes tell of it; names, counts and the mirror below are filled in by others.
+    pub(super) fn told(&self) -> NodeStorage {
+        NodeStorage {
+            capacity: self.size,
+            used: part_of(self.size, self.used_share),
+            growable: super::care::growable(self),
+            used_share: self.used_share,
+            metadata_share: self.metadata_share,
+            mode: self.mode,
+            ..NodeStorage::default()
+        }
+    }
+}
+
+impl Report {
+    /// As the planner sees it.
+    pub(super) fn seen(self) -> Seen {
+        let storage = self.pool.as_ref().map(Pool::told).unwrap_or_default();
+        Seen { volumes: self.volumes, snapshots: self.snapshots, storage }
+    }
+}
+
+/// What the kernel says of the pool.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Status {
+    /// Hundredths of a percent in use.
+    pub(super) used_share: u16,
+    /// Of its tables.
+    pub(super) metadata_share: u16,
+    /// What it takes.
+    pub(super) mode: PoolMode,
+}
+
+/// Understands `dmsetup status --target thin-pool` (the kernel's Documentation/admin-guide/device-mapper/
+/// thin-provisioning.rst): the line of our pool; `None` where there is none.
+pub(super) fn parse_status(text: &str) -> Option<Status> {
+    text.lines().find_map(|line| {
+        let (name, rest) = line.split_once(": ")?;
+        // With volumes in it, the pool itself is a layer below.
+        let names = [format!("{GROUP}-{POOL}-tpool"), format!("{GROUP}-{POOL}")];
+        names.iter().any(|own| own == name).then(|| status(rest))?
+    })
+}
+
+fn status(rest: &str) -> Option<Status> {
+    let mut words = rest.split_whitespace().skip(2);
+    if words.next()? != "thin-pool" {
+        return None;
+    }
+    let first = words.next()?;
+    if first == "Fail" || first == "Error" {
+        return Some(Status { mode: PoolMode::Failed, ..Status::default() });
+    }
+    let metadata_share = fraction(words.next()?)?;
+    let used_share = fraction(words.next()?)?;
+    let _held_root = words.next()?;
+    let mode = match words.next()? {
+        "rw" => PoolMode::Writable,
+        "out_of_data_space" => PoolMode::Full,
+        "ro" => PoolMode::ReadOnly,
+        _ => PoolMode::Unknown,
+    };
+    Some(Status { used_share, metadata_share, mode })
+}
+
+/// `used/total` as hundredths of a percent.
+fn fraction(text: &str) -> Option<u16> {
+    let (used, total) = text.split_once('/')?;
+    let (used, total): (u64, u64) = (used.parse().ok()?, total.parse().ok()?);
+    let share = u128::from(used) * u128::from(WHOLE) / u128::from(total.max(1));
+    u16::try_from(share.min(u128::from(WHOLE))).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const ID: &str = "0123456789abcdef0123456789abcdef";
+
+    #[test]
+    fn local_reports_of_lvm_are_understood() {
+        // As LVM 2.03.31 writes it.
+        let text = format!(
+            r#"{{"report":[{{"lv":[
+            {{"vg_name":"maekin","lv_name":"local","lv_size":"5368709120","pool_lv":"","data_percent":"12.34","metadata_percent":"1.5",
+              "lv_metadata_size":"8388608","lv_when_full":"error","lv_active":"active","lv_device_open":"",
+              "lv_health_status":"","vg_free":"603979776","vg_extent_size":"4194304"}},
+            {{"vg_name":"maekin","lv_name":"vol-{ID}","lv_size":"1073741824","pool_lv":"local","data_percent":"50.00","lv_active":"active",
+              "lv_device_open":"open"}},
+            {{"vg_name":"maekin","lv_name":"snap-{ID}","lv_size":"1073741824","pool_lv":"local","data_percent":"","lv_active":""}},
+            {{"vg_name":"maekin","lv_name":"vol-short","lv_size":"1","pool_lv":"local"}},
+            {{"vg_name":"maekin","lv_name":"vol-{ID}x","lv_size":"1","pool_lv":"local"}},
+            {{"vg_name":"maekin","lv_name":"scratch","lv_size":"1","pool_lv":""}},
+            {{"vg_name":"ceph-1","lv_name":"local","lv_size":"1","pool_lv":""}}]}}],"log":[]}}"#
+        );
+        let report = parse_report(text.as_bytes()).unwrap();
+        let pool = report.pool.clone().unwrap();
+        assert_eq!((pool.size, pool.used_share, pool.metadata_share), (5_368_709_120, 1234, 150));
+        assert!(pool.errors_when_full && pool.active);
+        assert_eq!((pool.mode, pool.free, pool.extent), (PoolMode::Writable, 603_979_776, 4 << 20));
+        assert_eq!(report.names.len(), 6);
+        let seen = report.seen();
+        let volume = &seen.volumes[ID];
+        assert_eq!((volume.size, volume.used, volume.open), (1 << 30, Some(1 << 29), true));
+        assert_eq!(volume.device.as_deref(), Some(format!("/dev/maekin/vol-{ID}").as_str()));
+        assert_eq!(seen.snapshots[ID], SeenSnapshot { size: 1 << 30, used: None });
+        assert_eq!((seen.volumes.len(), seen.snapshots.len()), (1, 1), "names of others are others'");
+        assert_eq!(seen.storage.used, 662_498_705);
+
+        let empty = parse_report(br#"{"report":[{"lv":[]}]}"#).unwrap();
+        assert_eq!(empty, Report::default());
+        assert!(
+            parse_report(b"").is_err() && parse_report(br#"{"report":[{"lv":[{"lv_size":5}]}]}"#).is_err()
+        );
+    }
+
+    #[test]
+    fn local_the_kernels_word_on_the_pool_is_understood() {
+        let some = |used_share, metadata_share, mode| Some(Status { used_share, metadata_share, mode });
+        let tail = "discard_passdown error_if_no_space - 1024";
+        let rows = [
+            (
+                "usual",
+                format!("maekin-local-tpool: 0 10485760 thin-pool 1 21/1024 1200/81920 - rw {tail}"),
+                some(146, 205, PoolMode::Writable),
+            ),
+            (
+                "no volumes",
+                format!("maekin-local: 0 10485760 thin-pool 0 10/1024 0/81920 - rw {tail}"),
+                some(0, 97, PoolMode::Writable),
+            ),
+            (
+                "behind another pool",
+                format!(
+                    "x-y: 0 8 thin-pool 0 9/9 9/9 - rw {tail}\nmaekin-local-tpool: 0 8 thin-pool 0 1/4 1/2 - ro {tail}"
+                ),
+                some(5000, 2500, PoolMode::ReadOnly),
+            ),
+            (
+                "full",
+                format!("maekin-local-tpool: 0 8 thin-pool 1 21/1024 81920/81920 - out_of_data_space {tail}"),
+                some(10_000, 205, PoolMode::Full),
+            ),
+            ("failed", "maekin-local-tpool: 0 8 thin-pool Fail".to_owned(), some(0, 0, PoolMode::Failed)),
+            ("another target", "maekin-local-tpool: 0 8 linear".to_owned(), None),
+            ("another pool", format!("x-y: 0 8 thin-pool 0 9/9 9/9 - rw {tail}"), None),
+            ("nothing", "No devices found\n".to_owned(), None),
+            ("cut off", "maekin-local-tpool: 0 8 thin-pool 1 21/1024".to_owned(), None),
+            ("no fraction", "maekin-local-tpool: 0 8 thin-pool 1 x/y 1/2 - rw".to_owned(), None),
+            (
+                "of nothing",
+                "maekin-local: 0 8 thin-pool 1 1/0 1/0 - rw".to_owned(),
+                some(10_000, 10_000, PoolMode::Writable),
+            ),
+        ];
+        for (name, text, want) in rows {
+            assert_eq!(parse_status(&text), want, "{name}");
+        }
+    }
+
+    #[test]
+    fn local_shares_are_hundredths_of_a_percent() {
+        let rows = [
+            ("0.00", Some(0)),
+            ("12.34", Some(1234)),
+            ("12.3", Some(1230)),
+            ("7", Some(700)),
+            ("100.00", Some(10_000)),
+            ("101.00", Some(10_000)),
+            (" 5.00 ", Some(500)),
+            ("", None),
+            ("-1.00", None),
+            ("x", None),
+            ("1.x", None),
+            ("12,34", None),
+        ];
+        for (text, want) in rows {
+            assert_eq!(share(text), want, "{text:?}");
+        }
+        assert_eq!(part_of(u64::MAX, 10_000), u64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn local_parsers_take_anything(bytes in proptest::collection::vec(any::<u8>(), 0..400)) {
+            let _ = parse_report(&bytes);
+            let text = String::from_utf8_lossy(&bytes);
+            let _ = (parse_status(&text), share(&text), number(&text));
+        }
+
+        #[test]
+        fn local_a_hostile_report_gives_shares_of_a_whole_and_ids_only(
+            name in "(vol-|snap-|\\[)?[0-9a-fA-F./ -]{0,40}", size in "[0-9]{0,30}", percent in "[0-9.,-]{0,12}",
+            status in "[ -~]{0,80}",
+        ) {
+            let row = serde_json::json!({"vg_name": GROUP, "lv_name": name, "lv_size": size, "pool_lv": POOL, "data_percent": percent});
+            let pool = serde_json::json!({"vg_name": GROUP, "lv_name": POOL, "lv_size": size, "data_percent": percent,
+                "metadata_percent": percent, "lv_active": "active", "vg_free": size, "vg_extent_size": size});
+            let text = serde_json::json!({"report": [{"lv": [row, pool]}]}).to_string();
+            let report = parse_report(text.as_bytes()).unwrap();
+            for id in report.volumes.keys().chain(report.snapshots.keys()) {
+                prop_assert!(id.len() == 32 && id.bytes().all(|b| b.is_ascii_hexdigit()));
+            }
+            let pool = report.pool.clone().unwrap();
+            prop_assert!(pool.used_share <= 10_000 && pool.metadata_share <= 10_000);
+            let told = report.seen().storage;
+            prop_assert!(told.used <= told.capacity);
+            if let Some(status) = parse_status(&format!("maekin-local: 0 8 thin-pool {status}")) {
+                prop_assert!(status.used_share <= 10_000 && status.metadata_share <= 10_000);
+            }
+        }
+    }
+}
