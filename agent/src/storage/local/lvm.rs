@@ -11,6 +11,9 @@ use super::report::{self, FIELDS, Report};
 use super::{GROUP, POOL};
 use crate::volumes::engine::{Source, Step};
 
+/// LVM keeps a copy of the group's description from before each command for 30 days, in `/etc/lvm`; `/etc` of a node is in
+/// memory, and so would be all of them. What is kept is the last description, on the state's file system.
+const CONFIG: &str = "backup { archive=0 backup=1 backup_dir=\"/var/lib/maekin/lvm\" }";
 /// Most bytes of a report.
 const REPORT: usize = 16 << 20;
 
@@ -19,6 +22,7 @@ const REPORT: usize = 16 << 20;
 pub(super) struct Lvm {
     program: String,
     /// It looks at nothing but this: no other drive keeps it waiting, and no other group of that name is meant.
+    /// `None`: of a node without a data mirror, and of tests.
     device: Option<PathBuf>,
 }
 
@@ -38,7 +42,7 @@ impl Lvm {
     pub(super) fn run(&self, command: &str) -> Cmd {
         let cmd = Cmd::new(&self.program).arg(command).env("LC_ALL", "C");
         match &self.device {
-            Some(device) => cmd.arg("--devices").arg(device),
+            Some(device) => cmd.arg("--devices").arg(device).args(["--config", CONFIG]),
             None => cmd,
         }
     }
@@ -171,5 +175,24 @@ mod tests {
         }
         let line = Lvm::default().run("lvs").line();
         assert!(line.starts_with("lvm lvs --devices /dev/md/"), "no other drive is looked at: {line}");
+    }
+
+    #[test]
+    fn local_commands_leave_nothing_in_memory() {
+        let lvm = Lvm::default();
+        let id = || "a".repeat(32);
+        let steps = [
+            Step::Create { id: id(), size: 4 << 20 },
+            Step::Clone { id: id(), from: Source::Volume(id()) },
+            Step::Snapshot { id: id(), volume: id() },
+            Step::Grow { id: id(), size: 8 << 20 },
+            Step::Delete { id: id() },
+        ];
+        let commands = steps.iter().flat_map(|step| lvm.commands(step));
+        for cmd in commands.chain([lvm.tend(Need::Room(4 << 20)), lvm.run("vgcreate"), lvm.run("lvs")]) {
+            let line = cmd.line();
+            assert!(line.contains("archive=0"), "no copy of each description: {line}");
+            assert!(line.contains(r#"backup_dir="/var/lib/maekin/lvm""#), "the last one stays: {line}");
+        }
     }
 }
