@@ -87,6 +87,8 @@ pub struct NodeStorage {
     pub volumes: u64,
     /// Snapshots on it.
     pub snapshots: u64,
+    /// Most volumes and snapshots together that it can have; 0 where that is not known.
+    pub most: u64,
     /// Share in use, hundredths of a percent.
     pub used_share: u16,
     /// Share of the pool's own tables in use, hundredths of a percent: a pool whose tables are full is full.

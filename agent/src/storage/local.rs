@@ -10,12 +10,14 @@
 //! | [`pool`] | the pool made, where it is missing |
 //! | [`report`] | what LVM and the kernel tell (parsers) |
 //! | [`care`] | what the pool needs (pure) |
+//! | [`text`] | how many volumes LVM can write down (pure) |
 //! | [`lvm`] | commands |
 
 mod care;
 mod lvm;
 mod pool;
 mod report;
+mod text;
 
 use std::sync::{Arc, Mutex, PoisonError};
 

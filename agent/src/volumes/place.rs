@@ -20,6 +20,8 @@ pub(crate) struct Candidate {
     pub(crate) storage: Option<NodeStorage>,
     /// Bytes that the volumes that it shall have may come to use, also those that it has not made yet.
     pub(crate) promised: u64,
+    /// Volumes and snapshots that it has or shall have.
+    pub(crate) things: u64,
 }
 
 /// Chooses the node: the named one, or of all that can take it the one with most room that nobody was promised.
@@ -62,6 +64,31 @@ pub(crate) fn place(
     Err(VolumeError::NoRoom(format!("no node can take it: {}", reasons.join("; "))))
 }
 
+/// Whether the nodes that have a volume can have another snapshot of it.
+///
+/// # Errors
+/// [`VolumeError::NoRoom`].
+pub(crate) fn beside(candidates: &[Candidate], holders: &[String]) -> Result<(), VolumeError> {
+    for node in candidates.iter().filter(|node| holders.contains(&node.id)) {
+        if let Some(why) = node.storage.as_ref().and_then(|storage| crowded(node, storage)) {
+            return Err(VolumeError::NoRoom(format!("{} cannot take it: {why}", node.name)));
+        }
+    }
+    Ok(())
+}
+
+/// Why a node cannot have another thing of whatever size: LVM describes all that there are in a text, which has its bound.
+fn crowded(node: &Candidate, storage: &NodeStorage) -> Option<String> {
+    let unknown = u64::try_from(storage.unknown.len()).unwrap_or(u64::MAX);
+    let things = node.things.saturating_add(unknown);
+    (storage.most > 0 && things >= storage.most).then(|| {
+        format!(
+            "it has {things} volumes and snapshots, and can have {}; delete snapshots or volumes there",
+            storage.most
+        )
+    })
+}
+
 /// Why a node cannot take a volume of that size.
 fn obstacle(node: &Candidate, size: u64) -> Option<String> {
     if !node.alive {
@@ -81,6 +108,9 @@ fn obstacle(node: &Candidate, size: u64) -> Option<String> {
     let critical = u16::from(CRITICAL_PERCENT) * 100;
     if storage.used_share >= critical || storage.metadata_share >= critical {
         return Some(format!("its pool is {CRITICAL_PERCENT}% full or more"));
+    }
+    if let Some(why) = crowded(node, storage) {
+        return Some(why);
     }
     let most = storage.capacity.saturating_add(storage.growable);
     (size > most).then(|| format!("its pool has {most} bytes in all"))
@@ -107,6 +137,7 @@ mod tests {
             maintenance: false,
             storage: Some(storage),
             promised,
+            things: 40,
         }
     }
 
@@ -184,6 +215,19 @@ mod tests {
                 None,
                 Err("ext4"),
             ),
+            (
+                "as many as LVM can describe",
+                vec![with(node("a", 9 * G, 0, 0), |s| s.most = 40)],
+                None,
+                Err("can have 40"),
+            ),
+            ("one fewer", vec![with(node("a", 9 * G, 0, 0), |s| s.most = 41)], None, Ok("id-a")),
+            (
+                "one fewer, and one that nobody knows",
+                vec![with(node("a", 9 * G, 0, 0), |s| (s.most, s.unknown) = (41, vec!["x".into()]))],
+                None,
+                Err("has 41 volumes and snapshots"),
+            ),
             ("silent", vec![Candidate { storage: None, ..node("a", 0, 0, 0) }], None, Err("has not said")),
             ("nobody", vec![], None, Err("no node")),
         ];
@@ -193,6 +237,21 @@ mod tests {
                 Ok(id) => assert_eq!(got.unwrap(), id, "{name}"),
                 Err(text) => assert!(got.unwrap_err().to_string().contains(text), "{name}"),
             }
+        }
+    }
+
+    #[test]
+    fn volumes_get_no_more_snapshots_than_their_node_can_describe() {
+        let crowd = |most| [with(node("a", 9 * G, 0, 0), |s| s.most = most), node("b", G, 0, 0)];
+        let on = |name: &str| vec![format!("id-{name}")];
+        let rows = [
+            ("room", crowd(41), on("a"), true),
+            ("none", crowd(40), on("a"), false),
+            ("none on another node", crowd(40), on("b"), true),
+            ("not known", crowd(0), on("a"), true),
+        ];
+        for (name, candidates, holders, want) in rows {
+            assert_eq!(beside(&candidates, &holders).is_ok(), want, "{name}");
         }
     }
 }

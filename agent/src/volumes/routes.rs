@@ -204,9 +204,7 @@ pub(crate) async fn create_snapshot(
     body: Body,
 ) -> Result<Json<Snapshot>, ApiError> {
     let new: NewSnapshot = parse_bytes(&read(body)?)?;
-    let (id, asked) = (store::new_id(), asked(&asker));
-    let plan = |old: &super::values::VolumeValue| edit::snapshot(old, &id, &new.name, &asked);
-    store::change(&app.member()?.record, &name, &Expected::Whatever, plan).await?;
+    store::snapshot(&app.member()?.record, &app.node_id, &name, &new.name, &asked(&asker)).await?;
     snapshot_of(&app, &name, &new.name).await.map(Json)
 }
 
@@ -233,7 +231,7 @@ pub(crate) async fn clone(
     body: Body,
 ) -> Result<Response, ApiError> {
     let wish: CloneVolume = parse_bytes(&read(body)?)?;
-    store::clone(&app.member()?.record, &name, &wish, &asked(&asker)).await?;
+    store::clone(&app.member()?.record, &app.node_id, &name, &wish, &asked(&asker)).await?;
     answer(&app, &wish.name).await
 }
 

@@ -7,7 +7,7 @@ use maekin_api::volumes::{Class, CloneVolume, Limits, NewVolume};
 use uuid::Uuid;
 
 use super::edit::{self, Asked, Ending};
-use super::place::{Candidate, place};
+use super::place::{Candidate, beside, place};
 use super::values::{PartValue, VolumeValue};
 use super::{VolumeError, check, tell};
 use crate::install::terms::shown;
@@ -131,6 +131,7 @@ pub(crate) async fn create(
 /// [`VolumeError`].
 pub(crate) async fn clone(
     record: &Record,
+    own: &str,
     source: &str,
     wish: &CloneVolume,
     asked: &Asked,
@@ -146,7 +147,9 @@ pub(crate) async fn clone(
             let (name, now) = (wish.name.clone(), found.value.size);
             return Err(VolumeError::Shrinks { name, now, wanted: size });
         }
-        free(&list(record).await?, &wish.name)?;
+        let volumes = list(record).await?;
+        free(&volumes, &wish.name)?;
+        beside(&crowd(record, own, &volumes).await?, &found.value.nodes)?;
         let value = VolumeValue {
             id: new_id(),
             name: wish.name.clone(),
@@ -173,6 +176,25 @@ pub(crate) async fn clone(
         }
     }
     Err(VolumeError::Contended)
+}
+
+/// Keeps what a volume has at this moment.
+///
+/// # Errors
+/// [`VolumeError`].
+pub(crate) async fn snapshot(
+    record: &Record,
+    own: &str,
+    name: &str,
+    snapshot: &str,
+    asked: &Asked,
+) -> Result<VolumeValue, VolumeError> {
+    let volumes = list(record).await?;
+    if let Some(found) = volumes.iter().find(|found| found.value.name == name) {
+        beside(&crowd(record, own, &volumes).await?, &found.value.nodes)?;
+    }
+    let id = new_id();
+    change(record, name, &Expected::Whatever, |old| edit::snapshot(old, &id, snapshot, asked)).await
 }
 
 /// Changes the `expected` volume to what `plan` makes of it; what it is then.
@@ -325,6 +347,16 @@ fn free(volumes: &[Versioned<VolumeValue>], name: &str) -> Result<(), VolumeErro
     Ok(())
 }
 
+/// The members, and how much each can take.
+async fn crowd(
+    record: &Record,
+    own: &str,
+    volumes: &[Versioned<VolumeValue>],
+) -> Result<Vec<Candidate>, RecordError> {
+    let overview = record.overview(own).await?;
+    Ok(candidates(&overview, volumes, &storage(record).await?))
+}
+
 fn candidates(
     overview: &Overview,
     volumes: &[Versioned<VolumeValue>],
@@ -334,6 +366,11 @@ fn candidates(
         let on = volumes.iter().filter(|found| found.value.nodes.iter().any(|node| node == id));
         on.fold(0_u64, |sum, found| sum.saturating_add(found.value.size))
     };
+    let things = |id: &str| {
+        let on = volumes.iter().filter(|found| found.value.holders.iter().any(|node| node == id));
+        let count = on.map(|found| found.value.snapshots.len().saturating_add(1)).sum::<usize>();
+        u64::try_from(count).unwrap_or(u64::MAX)
+    };
     let candidate = |node: &Versioned<crate::record::values::NodeValue>| Candidate {
         id: node.value.id.clone(),
         name: node.value.name.clone(),
@@ -341,6 +378,7 @@ fn candidates(
         maintenance: overview.maintenance.contains_key(&node.value.id),
         storage: storage.get(&node.value.id).cloned(),
         promised: promised(&node.value.id),
+        things: things(&node.value.id),
     };
     overview.nodes.iter().map(candidate).collect()
 }

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::lvm::Lvm;
 use super::report::Report;
-use super::{GROUP, POOL};
+use super::{GROUP, POOL, text};
 
 /// What is on the data array.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +91,11 @@ fn plan(facts: &Facts) -> Result<Vec<Step>, String> {
 
 fn command(lvm: &Lvm, step: Step, device: &Path) -> Cmd {
     match step {
-        Step::PhysicalVolume => lvm.run("pvcreate").args(["--yes", "--zero", "y"]).arg(device),
+        Step::PhysicalVolume => {
+            // It cannot be made larger later.
+            let area = format!("{}b", text::AREA);
+            lvm.run("pvcreate").args(["--yes", "--zero", "y", "--metadatasize", &area]).arg(device)
+        }
         Step::Group => lvm.run("vgcreate").arg(GROUP).arg(device),
         // Some room stays free: for the pool's own repair, and to let it and its tables grow.
         Step::Pool => lvm.run("lvcreate").args([
@@ -179,6 +183,12 @@ mod tests {
         for part in ["--errorwhenfull y", "--discards passdown", "90%FREE"] {
             assert!(line.contains(part), "{part}: {line}");
         }
+    }
+
+    #[test]
+    fn local_the_group_is_made_with_room_for_the_description_of_its_volumes() {
+        let line = command(&Lvm::default(), Step::PhysicalVolume, Path::new("/dev/md/x")).line();
+        assert!(line.contains("--metadatasize 67108864b"), "{line}");
     }
 
     #[test]

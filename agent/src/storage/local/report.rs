@@ -10,7 +10,7 @@ use crate::volumes::engine::{Seen, SeenSnapshot, SeenVolume, is_id};
 
 /// What lvs is asked for, of all groups that it sees.
 pub(super) const FIELDS: &str = "vg_name,lv_name,lv_size,pool_lv,data_percent,metadata_percent,lv_metadata_size,lv_when_full,\
-    lv_active,lv_device_open,lv_health_status,vg_free,vg_extent_size";
+    lv_active,lv_device_open,lv_health_status,vg_free,vg_extent_size,vg_mda_size";
 /// How volumes are named; an id of 32 hex digits follows.
 const VOLUME: &str = "vol-";
 /// How snapshots are named.
@@ -72,6 +72,8 @@ pub(super) struct Pool {
     pub(super) free: u64,
     /// Bytes that sizes in the group are multiples of.
     pub(super) extent: u64,
+    /// Bytes of the area that LVM describes the group in.
+    pub(super) area: u64,
 }
 
 #[derive(Deserialize)]
@@ -101,6 +103,7 @@ struct Lv {
     lv_health_status: String,
     vg_free: String,
     vg_extent_size: String,
+    vg_mda_size: String,
 }
 
 /// Understands `lvs --reportformat json --units b --nosuffix`.
@@ -153,6 +156,7 @@ fn pool(lv: &Lv) -> Pool {
         },
         free: number(&lv.vg_free),
         extent: number(&lv.vg_extent_size),
+        area: number(&lv.vg_mda_size),
     }
 }
 
@@ -191,6 +195,7 @@ impl Pool {
             used_share: self.used_share,
             metadata_share: self.metadata_share,
             mode: self.mode,
+            most: super::text::most(self.area),
             ..NodeStorage::default()
         }
     }
@@ -270,7 +275,7 @@ mod tests {
             r#"{{"report":[{{"lv":[
             {{"vg_name":"maekin","lv_name":"local","lv_size":"5368709120","pool_lv":"","data_percent":"12.34","metadata_percent":"1.5",
               "lv_metadata_size":"8388608","lv_when_full":"error","lv_active":"active","lv_device_open":"",
-              "lv_health_status":"","vg_free":"603979776","vg_extent_size":"4194304"}},
+              "lv_health_status":"","vg_free":"603979776","vg_extent_size":"4194304","vg_mda_size":"1044480"}},
             {{"vg_name":"maekin","lv_name":"vol-{ID}","lv_size":"1073741824","pool_lv":"local","data_percent":"50.00","lv_active":"active",
               "lv_device_open":"open"}},
             {{"vg_name":"maekin","lv_name":"snap-{ID}","lv_size":"1073741824","pool_lv":"local","data_percent":"","lv_active":""}},
@@ -291,7 +296,7 @@ mod tests {
         assert_eq!(volume.device.as_deref(), Some(format!("/dev/maekin/vol-{ID}").as_str()));
         assert_eq!(seen.snapshots[ID], SeenSnapshot { size: 1 << 30, used: None });
         assert_eq!((seen.volumes.len(), seen.snapshots.len()), (1, 1), "names of others are others'");
-        assert_eq!(seen.storage.used, 662_498_705);
+        assert_eq!((seen.storage.used, seen.storage.most), (662_498_705, 508));
 
         let empty = parse_report(br#"{"report":[{"lv":[]}]}"#).unwrap();
         assert_eq!(empty, Report::default());

@@ -31,14 +31,14 @@ impl Rig {
     }
 
     async fn snapshot(&self, name: &str, snapshot: &str) {
-        let id = store::new_id();
-        self.change(name, |old| edit::snapshot(old, &id, snapshot, &Self::asked())).await;
+        let (record, own) = (&self.member.record, &self.app.node_id);
+        store::snapshot(record, own, name, snapshot, &Self::asked()).await.unwrap();
     }
 
     async fn clone_of(&self, name: &str, snapshot: Option<&str>, new: &str) {
         let wish =
             CloneVolume { name: new.into(), snapshot: snapshot.map(str::to_owned), ..Default::default() };
-        store::clone(&self.member.record, name, &wish, &Self::asked()).await.unwrap();
+        store::clone(&self.member.record, &self.app.node_id, name, &wish, &Self::asked()).await.unwrap();
     }
 
     async fn attach(&self, name: &str) -> u64 {
