@@ -18,7 +18,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use maekin_api::alarm::Alarm;
 use maekin_api::boot_drives::State;
 use maekin_api::node::LocalPool;
-use maekin_api::storage::{Copies, NodeStorage, WARN_PERCENT};
+use maekin_api::storage::{Copies, NodeStorage, PoolMode, WARN_PERCENT};
 use maekin_image::ids::Array;
 use tokio::sync::Notify;
 
@@ -32,6 +32,8 @@ use crate::volumes::values::{PartValue, VolumeValue};
 
 /// Most volumes that nobody knows which are named.
 const UNKNOWN: usize = 32;
+/// Most characters of why nothing is seen.
+const WHY: usize = 300;
 
 /// Storage of this node, as it was seen last.
 #[derive(Debug, Default)]
@@ -108,13 +110,29 @@ impl Keeper {
         self.take(app, member, storage, volumes, of_volumes).await;
     }
 
-    /// The same where the engine cannot be used: what it would say is not known.
-    pub(crate) async fn unusable(&self, app: &App, member: &Member, volumes: &[Versioned<VolumeValue>]) {
-        let storage = NodeStorage { pool: app.local_pool(), ..NodeStorage::default() };
-        if storage.pool == LocalPool::Pending {
-            return; // soon it is known
-        }
-        self.take(app, member, storage, volumes, Vec::new()).await;
+    /// The same where the engine does not say, and `why`.
+    pub(crate) async fn unusable(
+        &self,
+        app: &App,
+        member: &Member,
+        why: &str,
+        volumes: &[Versioned<VolumeValue>],
+        told: Option<&BTreeMap<String, PartValue>>,
+    ) {
+        let storage = match app.local_pool() {
+            LocalPool::Pending => return, // soon it is known
+            pool @ LocalPool::Failed { .. } => NodeStorage { pool, ..NodeStorage::default() },
+            // That nothing is seen of it is no reason to make another one, and none to call its volumes whole.
+            pool @ LocalPool::Ready { .. } => NodeStorage {
+                pool,
+                mode: PoolMode::Unknown,
+                unseen: bounded(why),
+                ..self.report().unwrap_or_default()
+            },
+        };
+        let parts = told.into_iter().flat_map(BTreeMap::values);
+        let of_volumes = parts.filter_map(alarms::of_volume).collect();
+        self.take(app, member, storage, volumes, of_volumes).await;
     }
 
     async fn take(
@@ -163,6 +181,11 @@ impl Keeper {
             Err(e) => tracing::debug!(error = %chain(&e), "how much room there is, is not told"),
         }
     }
+}
+
+/// What a program said, for the record. Pure.
+fn bounded(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WHY).collect()
 }
 
 fn count(number: usize) -> u64 {
@@ -214,8 +237,6 @@ pub(crate) fn calls(before: &NodeStorage, now: &NodeStorage) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use maekin_api::storage::PoolMode;
-
     use super::*;
 
     #[test]

@@ -95,6 +95,8 @@ pub struct NodeStorage {
     pub metadata_share: u16,
     /// Whether it takes writes to new places.
     pub mode: PoolMode,
+    /// Why it cannot be seen how pool and volumes are; empty: it can. Numbers are of before then.
+    pub unseen: String,
     /// How often each byte is kept.
     pub copies: Copies,
     /// Volumes on the node that the cluster knows nothing of; they are left alone.

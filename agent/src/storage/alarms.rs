@@ -24,6 +24,15 @@ pub(crate) fn of(storage: &NodeStorage, before: &[Alarm], now: u64) -> Vec<Alarm
         );
         return alarms;
     }
+    if !storage.unseen.is_empty() {
+        say(
+            "local-pool-unseen",
+            Severity::Critical,
+            format!("It cannot be seen how the local volumes of this node are: {}", storage.unseen),
+            "See `journalctl -u maekin-agent`, and `lvs` and `dmsetup status` on the node; it is tried again by itself.",
+        );
+        return alarms; // what else is known is of before then
+    }
     let percent = |share: u16| format!("{}.{:02}%", share / 100, share % 100);
     let room = "Delete volumes or snapshots (`maekin get volumes`), or trim file systems on them; what was written \
                 stays in any case.";
@@ -115,7 +124,7 @@ mod tests {
             ..NodeStorage::default()
         };
         type Row<'a> = (&'a str, NodeStorage, &'a [(&'a str, Severity)]);
-        let rows: [Row<'_>; 11] = [
+        let rows: [Row<'_>; 12] = [
             ("empty", pool(0, 1000, Writable), &[]),
             ("not known", pool(0, 0, Unknown), &[]),
             ("nearly", pool(7999, 7999, Writable), &[]),
@@ -130,6 +139,11 @@ mod tests {
             ("full", pool(10_000, 0, Full), &[("local-pool-mode", Critical), ("local-pool-room", Critical)]),
             ("read-only", pool(0, 0, ReadOnly), &[("local-pool-mode", Critical)]),
             ("failed", pool(0, 0, Failed), &[("local-pool-mode", Critical)]),
+            (
+                "not seen",
+                NodeStorage { unseen: "lvs failed".into(), ..pool(9900, 0, Unknown) },
+                &[("local-pool-unseen", Critical)],
+            ),
             (
                 "no pool",
                 NodeStorage { pool: LocalPool::Failed { reason: "ext4".into() }, ..pool(9900, 0, Writable) },

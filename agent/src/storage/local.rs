@@ -123,7 +123,10 @@ impl Local {
         let dmsetup =
             || Cmd::new("dmsetup").args(["status", "--target", "thin-pool"]).env("LC_ALL", "C").text();
         let text = blocking(dmsetup).await?;
-        let Some(status) = report::parse_status(&text) else { return Ok(None) };
+        let Some(status) = report::parse_status(&text) else {
+            // LVM says what became of it.
+            return Err(EngineError::Failed(format!("the kernel does not have the pool {GROUP}/{POOL}")));
+        };
         let report::Status { used_share, metadata_share, mode } = status;
         Ok(Some(report::Pool { used_share, metadata_share, mode, ..pool }.told()))
     }

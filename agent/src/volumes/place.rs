@@ -100,6 +100,9 @@ fn obstacle(node: &Candidate, size: u64) -> Option<String> {
         LocalPool::Failed { reason } => return Some(format!("its pool cannot be used: {reason}")),
         LocalPool::Ready { .. } => {}
     }
+    if !storage.unseen.is_empty() {
+        return Some(format!("it cannot see how its pool is: {}", storage.unseen));
+    }
     match storage.mode {
         PoolMode::Writable | PoolMode::Unknown => {}
         PoolMode::Full => return Some("its pool is full".to_owned()),
@@ -227,6 +230,12 @@ mod tests {
                 vec![with(node("a", 9 * G, 0, 0), |s| (s.most, s.unknown) = (41, vec!["x".into()]))],
                 None,
                 Err("has 41 volumes and snapshots"),
+            ),
+            (
+                "blind",
+                vec![with(node("a", 9 * G, 0, 0), |s| s.unseen = "lvs failed".into())],
+                None,
+                Err("lvs failed"),
             ),
             ("silent", vec![Candidate { storage: None, ..node("a", 0, 0, 0) }], None, Err("has not said")),
             ("nobody", vec![], None, Err("no node")),

@@ -169,8 +169,9 @@ impl Hand {
                 Ok(after) => after,
                 Err(e) => {
                     tracing::debug!(class = class.word(), error = %chain(&e), "volumes are not looked at");
-                    if let PassError::Engine(_) = &e {
-                        self.app.storage.unusable(&self.app, &self.member, &volumes).await;
+                    if let PassError::Engine(e) = &e {
+                        let (app, member, told) = (&self.app, &self.member, self.told.as_ref());
+                        app.storage.unusable(app, member, &chain(e), &volumes, told).await;
                     }
                     After::Again
                 }

@@ -195,6 +195,10 @@ fn on_node(name: &str, storage: Option<&NodeStorage>) -> Health {
     let Some(storage) = storage else {
         return say(HealthState::Pending, format!("{name} has not said how it is"));
     };
+    if !storage.unseen.is_empty() {
+        let text = format!("unavailable: {name} cannot see how its volumes are: {}", storage.unseen);
+        return say(HealthState::Unavailable, text);
+    }
     match storage.mode {
         PoolMode::Failed => {
             let text = format!("unavailable: the pool of {name} does not answer; see its alarms");
@@ -366,6 +370,14 @@ mod tests {
                 world(|_, s| s.pool = LocalPool::Failed { reason: "ext4".into() }),
                 Unavailable,
                 "ext4",
+            ),
+            (
+                "the pool cannot be seen",
+                value(),
+                Some(part(true)),
+                world(|_, s| (s.mode, s.unseen) = (PoolMode::Unknown, "lvs failed".into())),
+                Unavailable,
+                "lvs failed",
             ),
             (
                 "the node is away",

@@ -93,6 +93,7 @@ struct State {
     seen: Seen,
     did: Vec<Step>,
     fails: VecDeque<String>,
+    blind: Option<String>,
     kill: Option<(usize, Kill)>,
 }
 
@@ -129,6 +130,11 @@ impl Fake {
     /// Its next step fails.
     pub(crate) fn fail(&self, why: &str) {
         self.state.lock().unwrap().fails.push_back(why.to_owned());
+    }
+
+    /// It does not see what it has, or does again.
+    pub(crate) fn blind(&self, why: Option<&str>) {
+        self.state.lock().unwrap().blind = why.map(str::to_owned);
     }
 
     /// The step after so many more hangs for ever.
@@ -169,7 +175,10 @@ impl Engine for Fake {
     }
 
     fn observe(&self) -> Work<'_, Seen> {
-        Box::pin(async { Ok(self.seen()) })
+        let state = self.state.lock().unwrap();
+        let seen =
+            state.blind.clone().map_or_else(|| Ok(state.seen.clone()), |why| Err(EngineError::Failed(why)));
+        Box::pin(std::future::ready(seen))
     }
 
     fn glance(&self) -> Work<'_, Option<NodeStorage>> {

@@ -225,6 +225,33 @@ async fn volumes_are_attached_only_by_a_node_that_others_know_to_be_there() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn volumes_that_cannot_be_seen_are_not_called_whole() {
+    if !have_etcd("volumes_that_cannot_be_seen_are_not_called_whole") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let _end = EndEtcd(dir.path().to_owned());
+    let rig = Rig::new(dir.path()).await;
+    rig.create("db").await;
+    rig.until_ready("db").await;
+    rig.fake.blind(Some("lvs did not end"));
+    rig.grow("db", 2 * G).await;
+    let blind = |volume: Option<&maekin_api::volumes::Volume>| {
+        volume.is_some_and(|v| {
+            v.health.state == HealthState::Unavailable && v.health.text.contains("lvs did not end")
+        })
+    };
+    rig.until("db", "unavailable", blind).await;
+    let alarms = rig.app.storage.alarms();
+    let found: Vec<_> = alarms.iter().map(|alarm| (alarm.id.as_str(), alarm.severity)).collect();
+    assert_eq!(found, [("local-pool-unseen", maekin_api::alarm::Severity::Critical)]);
+    assert!(rig.app.storage.report().unwrap().capacity > 0, "what was known stays");
+    rig.fake.blind(None);
+    rig.until_ready("db").await;
+    assert!(!rig.app.storage.alarms().iter().any(|alarm| alarm.id == "local-pool-unseen"));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn volumes_that_are_lost_are_not_made_anew() {
     if !have_etcd("volumes_that_are_lost_are_not_made_anew") {
         return;
