@@ -64,6 +64,11 @@ impl Keeper {
         self.lock().storage.clone()
     }
 
+    /// What the record was told is not known any more: it may be another one.
+    pub(crate) fn untold(&self) {
+        self.lock().told = None;
+    }
+
     /// What a person should know of.
     pub(crate) fn alarms(&self) -> Vec<Alarm> {
         self.lock().alarms.clone()

@@ -42,7 +42,7 @@ pub(super) async fn run(app: &Arc<App>, record: &Record) {
         app.drives.news.notified().await;
     }
     let users = users::all(app);
-    let mut told = None;
+    let mut told = Told::default();
     let mut pause = FIRST_PAUSE;
     loop {
         if let Err(e) = follow(app, record, &users, &mut told, &mut pause).await {
@@ -53,15 +53,26 @@ pub(super) async fn run(app: &Arc<App>, record: &Record) {
     }
 }
 
+/// What was told last.
+#[derive(Debug, Default)]
+struct Told {
+    /// The inventory; `None`: not yet.
+    drives: Option<Vec<Drive>>,
+    /// It is what the record has.
+    sure: bool,
+}
+
 /// Follows what people want until the watch breaks off.
 async fn follow(
     app: &App,
     record: &Record,
     users: &[Box<dyn User>],
-    told: &mut Option<Vec<Drive>>,
+    told: &mut Told,
     pause: &mut Duration,
 ) -> Result<(), RecordError> {
     let at = record.revision().await?;
+    // It may be another record than before, as one that was put back from a copy.
+    told.sure = false;
     // What is behind `at` is told by the watch; what is before it is read at the first turn.
     let mut watch = record.watch(keys::DRIVE_ORDERS, at.saturating_add(1)).await?;
     loop {
@@ -85,15 +96,17 @@ async fn turn(
     app: &App,
     record: &Record,
     users: &[Box<dyn User>],
-    told: &mut Option<Vec<Drive>>,
+    told: &mut Told,
 ) -> Result<(), RecordError> {
     // Before the first look nothing is known: then drives that are told of are not gone.
     let Some(seen) = app.drives.seen() else { return Ok(()) };
     let key = under(keys::DRIVES, &app.node_id);
-    let before = match told {
-        Some(told) => told.clone(),
-        None => record.get::<DrivesValue>(&key).await?.map(|found| found.value.drives).unwrap_or_default(),
+    let said = match told.sure {
+        true => None,
+        false => record.get::<DrivesValue>(&key).await?.map(|found| found.value.drives).or(Some(Vec::new())),
     };
+    // What this node knows, as of drives that are gone, is worth more than what the record says of it.
+    let before = told.drives.clone().or_else(|| said.clone()).unwrap_or_default();
     let policy = record.get::<PolicyValue>(keys::DRIVE_POLICY).await?.map(|found| found.value);
     let wishes = wishes(record, &app.node_id).await?;
     let by_id: BTreeMap<String, WishValue> =
@@ -109,12 +122,14 @@ async fn turn(
     let drives = inventory::update(&before, &seen, &around, now());
     log(&before, &drives);
     remember(app, &drives);
-    if inventory::differs(&before, &drives) {
+    let other = said.is_some_and(|said| said != before);
+    if other || inventory::differs(&before, &drives) {
         let value = DrivesValue { drives: drives.clone() };
         record.commit(Change::default().put(&key, &value)?).await?;
-        *told = Some(value.drives);
+        *told = Told { drives: Some(value.drives), sure: true };
     } else {
-        *told = Some(before); // and from there it is counted how much warmer a drive became
+        // And from there it is counted how much warmer a drive became.
+        *told = Told { drives: Some(before), sure: true };
     }
     forget(record, &wishes, &drives).await
 }
@@ -184,7 +199,34 @@ fn log(before: &[Drive], now: &[Drive]) {
 mod tests {
     use maekin_api::boot_drives::Drive as BootDrive;
 
+    use maekin_rootfs::node::ClusterIntent;
+
     use super::*;
+    use crate::testing::{EndEtcd, agent, become_member, have_etcd};
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn drives_are_told_anew_to_a_record_that_was_put_back() {
+        if !have_etcd("drives_are_told_anew_to_a_record_that_was_put_back") {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let _end = EndEtcd(dir.path().to_owned());
+        let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+        let record = become_member(&app).await.record.clone();
+        let (users, key) = (users::all(&app), under(keys::DRIVES, &app.node_id));
+        let count = async || {
+            record.get::<DrivesValue>(&key).await.unwrap().map_or(0, |found| found.value.drives.len())
+        };
+        app.drives.saw(vec![Seen { id: "sn-a".into(), ..Seen::default() }]);
+        let mut told = Told::default();
+        turn(&app, &record, &users, &mut told).await.unwrap();
+        assert_eq!(count().await, 1);
+        let older = Change::default().put(&key, &DrivesValue::default()).unwrap();
+        assert!(record.commit(older).await.unwrap());
+        told.sure = false; // as whoever follows the record says when his watch broke off
+        turn(&app, &record, &users, &mut told).await.unwrap();
+        assert_eq!(count().await, 1);
+    }
 
     #[test]
     fn drives_wait_for_the_boot_mirror() {

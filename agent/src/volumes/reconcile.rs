@@ -17,7 +17,7 @@ use crate::app::{App, Member};
 use crate::clock::now;
 use crate::errors::chain;
 use crate::record::keys::{self, under};
-use crate::record::watch::Watch;
+use crate::record::watch::{Heard, Watch};
 use crate::record::{Record, RecordError, Versioned};
 
 /// How often everything is looked at though nothing has changed, while there are volumes.
@@ -54,8 +54,15 @@ enum PassError {
     Engine(#[from] EngineError),
 }
 
-/// The volumes that this node has something of; `None`: they were not read yet.
-type Target = Option<Arc<Vec<Versioned<VolumeValue>>>>;
+/// What this node is to have.
+#[derive(Debug, Clone, Default)]
+struct Target {
+    /// Another one where the record may be another one than before, as one that was put back from a copy: what this node
+    /// told the one before means nothing then.
+    epoch: u64,
+    /// The volumes that this node has something of; `None`: they were not read yet.
+    volumes: Option<Arc<Vec<Versioned<VolumeValue>>>>,
+}
 
 /// Keeps this node's volumes as they shall be for as long as this future is polled.
 pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
@@ -68,7 +75,7 @@ pub(crate) async fn keep(app: Arc<App>, member: Arc<Member>) {
 
 /// The same with these engines.
 pub(super) async fn run(app: Arc<App>, member: Arc<Member>, engines: Vec<Arc<dyn Engine>>) {
-    let (sender, target) = watch::channel(Target::None);
+    let (sender, target) = watch::channel(Target::default());
     let mut hands = JoinSet::new();
     for engine in engines {
         // Each by itself: one that waits, or panics, stops no other.
@@ -80,23 +87,33 @@ pub(super) async fn run(app: Arc<App>, member: Arc<Member>, engines: Vec<Arc<dyn
 /// Reads this node's volumes whenever volumes change.
 async fn follow(app: &App, record: &Record, target: &watch::Sender<Target>) {
     let mut pause = FIRST_PAUSE;
+    let (mut epoch, mut last) = (0, 0);
     loop {
         let opened = async {
             let at = record.revision().await?;
+            if at < last {
+                epoch += 1; // an earlier record
+            }
+            last = at;
             // What is behind `at` is told by the watch; what is before it is read now.
             let watch = record.watch(keys::VOLUMES, at.saturating_add(1)).await?;
-            look(app, record, target).await?;
+            look(app, record, target, epoch).await?;
             Ok::<Watch, RecordError>(watch)
         };
         match opened.await {
             Ok(mut watch) => {
                 pause = FIRST_PAUSE;
-                while let Ok(Some(_)) = tokio::time::timeout(RESYNC, watch.next()).await {
+                while let Ok(heard) = tokio::time::timeout(RESYNC, watch.next()).await {
+                    if !matches!(heard, Some(Heard::Changes(_))) {
+                        epoch += 1; // who knows which record answers next
+                        break;
+                    }
                     for _ in 0..TOGETHER {
                         let Ok(Some(_)) = tokio::time::timeout(SETTLE, watch.next()).await else { break };
                     }
-                    if let Err(e) = look(app, record, target).await {
+                    if let Err(e) = look(app, record, target, epoch).await {
                         tracing::debug!(error = %chain(&e), "the volumes are not read");
+                        epoch += 1;
                         break;
                     }
                 }
@@ -109,13 +126,18 @@ async fn follow(app: &App, record: &Record, target: &watch::Sender<Target>) {
     }
 }
 
-async fn look(app: &App, record: &Record, target: &watch::Sender<Target>) -> Result<(), RecordError> {
+async fn look(
+    app: &App,
+    record: &Record,
+    target: &watch::Sender<Target>,
+    epoch: u64,
+) -> Result<(), RecordError> {
     let mut all = super::store::list(record).await?;
     all.retain(|found| found.value.holders.contains(&app.node_id));
     target.send_if_modified(|now| {
-        let new = now.as_deref() != Some(&all);
+        let new = now.epoch != epoch || now.volumes.as_deref() != Some(&all);
         if new {
-            *now = Some(Arc::new(all));
+            *now = Target { epoch, volumes: Some(Arc::new(all)) };
         }
         new
     });
@@ -138,6 +160,8 @@ struct Hand {
     app: Arc<App>,
     member: Arc<Member>,
     engine: Arc<dyn Engine>,
+    /// See [`Target::epoch`].
+    epoch: u64,
     /// What the record has of it, by the volume's name; `None`: not read yet.
     told: Option<BTreeMap<String, PartValue>>,
     /// Attachments that were carried out and are not told yet, by the volume's id.
@@ -149,13 +173,19 @@ struct Hand {
 impl Hand {
     fn new(app: &Arc<App>, member: &Arc<Member>, engine: Arc<dyn Engine>) -> Self {
         let (app, member) = (Arc::clone(app), Arc::clone(member));
-        Self { app, member, engine, told: None, carried: BTreeMap::new(), last: None }
+        Self { app, member, engine, epoch: 0, told: None, carried: BTreeMap::new(), last: None }
     }
 
     async fn drive(mut self, mut target: watch::Receiver<Target>) {
         let mut pause = FIRST_PAUSE;
         loop {
-            let volumes = target.borrow_and_update().clone();
+            let Target { epoch, volumes } = target.borrow_and_update().clone();
+            if std::mem::replace(&mut self.epoch, epoch) != epoch {
+                // A volume that was deleted, and that this record has again, is lost: it is not made anew, empty.
+                self.told = None;
+                self.carried.clear();
+                self.app.storage.untold();
+            }
             let Some(volumes) = volumes else {
                 if target.changed().await.is_err() {
                     return; // the reconciler has ended
@@ -312,7 +342,7 @@ impl Hand {
         Ok(after)
     }
 
-    /// Reads once what this node has told, and drops what is of no volume any more.
+    /// Reads once, of each record, what this node has told, and drops what is of no volume any more.
     async fn seed(&mut self, volumes: &[Versioned<VolumeValue>]) -> Result<(), RecordError> {
         if self.told.is_none() {
             // Of a cluster without volumes there is nothing to be read.
@@ -430,3 +460,6 @@ impl Hand {
         Ok(after)
     }
 }
+
+#[cfg(test)]
+mod tests;
