@@ -53,12 +53,11 @@ pub(super) fn run(app: &App) {
             events
         },
     );
-    let mut eyes = Eyes::default();
+    let mut eyes = Eyes { news: true, ..Eyes::default() };
     let born = Instant::now();
     while born.elapsed() < FIRST {
         events.wait(FIRST.saturating_sub(born.elapsed()));
     }
-    let mut news = true;
     let mut boot = Boot::default();
     loop {
         // The boot mirror comes before storage: when it is whole again, what waited for that is decided anew.
@@ -68,17 +67,18 @@ pub(super) fn run(app: &App) {
         }
         if boot.healing {
             // Whoever writes partitions wants the drive for himself, and a look would be in his way.
-            news |= events.wait(SLICE);
+            eyes.heard(events.wait(SLICE));
             continue;
         }
-        let turn = eyes.turn(Instant::now(), &observe::prints(Path::new("/sys")), news, app.drives.wanted());
+        let turn = eyes.turn(Instant::now(), &observe::prints(Path::new("/sys")), app.drives.wanted());
         if let Some(turn) = turn {
             eyes.look(app, &turn);
         }
-        news = events.wait(SLICE);
+        let heard = events.wait(SLICE);
+        eyes.heard(heard);
         let begun = Instant::now();
         let quiet = if boot.lacks { HEALER_FIRST } else { SETTLE };
-        while news && begun.elapsed() < SETTLED && events.wait(quiet) {}
+        while heard && begun.elapsed() < SETTLED && events.wait(quiet) {}
     }
 }
 
@@ -96,6 +96,10 @@ struct Turn {
 /// What the thread remembers.
 #[derive(Debug, Default)]
 struct Eyes {
+    /// The kernel told of a block device since those were looked at that nobody uses.
+    news: bool,
+    /// Ids of those that somebody held at the last look.
+    held: BTreeSet<String>,
     prints: BTreeMap<String, String>,
     /// When all were looked at.
     all: Option<Instant>,
@@ -112,20 +116,19 @@ struct Eyes {
 }
 
 impl Eyes {
-    /// What to look at now, if anything. `news`: the kernel told of a block device; `wanted`: somebody wants a look. Pure.
-    fn turn(
-        &self,
-        now: Instant,
-        prints: &BTreeMap<String, String>,
-        news: bool,
-        wanted: bool,
-    ) -> Option<Turn> {
+    /// Whether the kernel told of a block device. That it did is remembered until it is looked.
+    fn heard(&mut self, news: bool) {
+        self.news |= news;
+    }
+
+    /// What to look at now, if anything. `wanted`: somebody wants a look. Pure.
+    fn turn(&self, now: Instant, prints: &BTreeMap<String, String>, wanted: bool) -> Option<Turn> {
         if self.after.is_some_and(|after| now < after) && !wanted {
             return None;
         }
         let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
         let all = wanted || since(self.all).is_none_or(|since| since >= HOUR);
-        let idle = all || (news && since(self.idle).is_none_or(|since| since >= TOUCH));
+        let idle = all || (self.news && since(self.idle).is_none_or(|since| since >= TOUCH));
         let other = |(name, print): &(&String, &String)| self.prints.get(*name) != Some(*print);
         let changed: BTreeSet<String> = prints.iter().filter(other).map(|(name, _)| name.clone()).collect();
         let gone = self.prints.keys().any(|name| !prints.contains_key(name));
@@ -135,6 +138,8 @@ impl Eyes {
     /// Whether what is on a drive is looked at.
     fn wants(&self, turn: &Turn, seen: &Seen) -> bool {
         let new = !self.found.contains_key(&seen.id) || turn.changed.contains(&kernel_name(&seen.device));
+        // Whoever held it may have written to it, and what is known of it is of before then.
+        let new = new || (self.held.contains(&seen.id) && seen.held.is_empty());
         seen.boot.is_none() && (new || (turn.idle && seen.held.is_empty()))
     }
 
@@ -162,6 +167,8 @@ impl Eyes {
                 }
             }
         }
+        self.held =
+            seen.iter().filter(|drive| !drive.held.is_empty()).map(|drive| drive.id.clone()).collect();
         for drive in &mut seen {
             if (turn.all || !self.asked.contains(&drive.id)) && has_smart(drive) {
                 self.ask(drive);
@@ -173,7 +180,10 @@ impl Eyes {
             self.after = None;
             self.prints = prints;
             self.all = if turn.all { Some(now) } else { self.all };
-            self.idle = if turn.idle { Some(now) } else { self.idle };
+            if turn.idle {
+                self.idle = Some(now);
+                self.news = false;
+            }
         }
         app.drives.saw(seen);
     }
@@ -278,21 +288,36 @@ mod tests {
             ("an hour is over", 4600, &same[..], false, false, turn(true, true, &[])),
             ("somebody wants it", 1100, &same[..], false, true, turn(true, true, &[])),
         ];
+        let mut eyes = eyes;
         for (name, now, prints_now, news, wanted, want) in rows {
-            assert_eq!(eyes.turn(at(now), &prints(prints_now), news, wanted), want, "{name}");
+            eyes.news = news;
+            assert_eq!(eyes.turn(at(now), &prints(prints_now), wanted), want, "{name}");
         }
-        let first = Eyes::default().turn(start, &prints(&same), false, false);
+        let first = Eyes::default().turn(start, &prints(&same), false);
         assert_eq!(first, turn(true, true, &["vda", "vdb"]), "the first look");
-        let failed = Eyes { after: Some(at(2000)), ..eyes };
-        assert_eq!(failed.turn(at(1999), &prints(&[]), true, false), None, "it failed a moment ago");
-        assert!(failed.turn(at(2000), &prints(&[]), true, false).is_some());
-        assert!(failed.turn(at(1999), &prints(&[]), true, true).is_some(), "a person need not wait");
+        let failed = Eyes { after: Some(at(2000)), news: true, ..eyes };
+        assert_eq!(failed.turn(at(1999), &prints(&[]), false), None, "it failed a moment ago");
+        assert!(failed.turn(at(2000), &prints(&[]), false).is_some());
+        assert!(failed.turn(at(1999), &prints(&[]), true).is_some(), "a person need not wait");
+    }
+
+    #[test]
+    fn drives_that_somebody_wrote_to_are_looked_at_though_it_was_not_time_when_the_kernel_said_so() {
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        let same = prints(&[("vda", "1")]);
+        let mut eyes =
+            Eyes { prints: same.clone(), all: Some(at(1000)), idle: Some(at(1000)), ..Eyes::default() };
+        eyes.heard(true);
+        assert_eq!(eyes.turn(at(1100), &same, false), None, "a look at them was a moment ago");
+        eyes.heard(false); // a minute in which nothing is told
+        assert!(eyes.turn(at(1300), &same, false).is_some_and(|turn| turn.idle), "it is not forgotten");
     }
 
     #[test]
     fn drives_in_use_are_not_probed_again_and_again() {
         let mut eyes = Eyes::default();
-        for name in ["vda", "vdb", "vdc"] {
+        for name in ["vda", "vdb", "vdc", "vde"] {
             eyes.found.insert(format!("sn-{name}"), Found::default());
         }
         let turn = |idle, changed: &[&str]| Turn {
@@ -312,7 +337,10 @@ mod tests {
                 true,
             ),
             ("new", seen("vdd", |s| s.held = "x".into()), turn(false, &[]), true),
+            ("held before, and not any more", seen("vde", |_| {}), turn(false, &[]), true),
+            ("held before, and still", seen("vde", |s| s.held = "x".into()), turn(false, &[]), false),
         ];
+        eyes.held.insert("sn-vde".into());
         for (name, seen, turn, want) in rows {
             assert_eq!(eyes.wants(&turn, &seen), want, "{name}");
         }
