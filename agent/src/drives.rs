@@ -130,8 +130,10 @@ struct Shared {
     alarms: Vec<Alarm>,
     /// When each alarm that is on began.
     since: BTreeMap<String, u64>,
-    /// Somebody wants a look now.
-    look: bool,
+    /// How many looks were wanted so far, of those how many were begun, and how many have ended.
+    asked: u64,
+    begun: u64,
+    answered: u64,
     /// Whom to wake for that; `None`: the thread has not begun.
     waker: Option<Waker>,
     /// The thread was started.
@@ -148,12 +150,23 @@ impl Keeper {
         self.lock().seen.clone()
     }
 
-    /// Takes in what was seen.
+    /// The same, and which of the looks that were wanted it is of.
+    fn seen_at(&self) -> Option<(Vec<Seen>, u64)> {
+        let shared = self.lock();
+        shared.seen.clone().map(|seen| (seen, shared.answered))
+    }
+
+    /// Takes in what was seen. Who wanted the look hears of it also where nothing is new.
     pub(crate) fn saw(&self, seen: Vec<Seen>) {
         let mut shared = self.lock();
-        if shared.seen.as_ref() != Some(&seen) {
+        let begun = shared.begun;
+        let wanted = std::mem::replace(&mut shared.answered, begun) != begun;
+        let other = shared.seen.as_ref() != Some(&seen);
+        if other {
             shared.seen = Some(seen);
-            drop(shared);
+        }
+        drop(shared);
+        if wanted || other {
             self.news.notify_one();
         }
     }
@@ -180,19 +193,41 @@ impl Keeper {
         self.lock().alarms.clone()
     }
 
-    /// Has them looked at now.
-    pub(crate) fn look(&self) {
+    /// Has them looked at now; the number of that look, which begins later than this.
+    pub(crate) fn look(&self) -> u64 {
         let mut shared = self.lock();
-        if !std::mem::replace(&mut shared.look, true)
-            && let Some(waker) = &shared.waker
-        {
-            waker.wake();
+        if shared.asked == shared.begun {
+            shared.asked += 1;
+            if let Some(waker) = &shared.waker {
+                waker.wake();
+            }
+        }
+        shared.asked
+    }
+
+    /// Whether somebody wanted that since it was asked last: the look begins.
+    fn wanted(&self) -> bool {
+        let mut shared = self.lock();
+        let asked = shared.asked;
+        std::mem::replace(&mut shared.begun, asked) != asked
+    }
+
+    /// As if it were looked, where somebody wants that, and nothing were new.
+    #[cfg(test)]
+    fn look_again(&self) {
+        let mut shared = self.lock();
+        if shared.seen.is_some() && shared.answered != shared.asked {
+            let asked = shared.asked;
+            (shared.begun, shared.answered) = (asked, asked);
+            drop(shared);
+            self.news.notify_one();
         }
     }
 
-    /// Whether somebody wanted that since it was asked last.
-    fn wanted(&self) -> bool {
-        std::mem::take(&mut self.lock().look)
+    /// Nothing came of a look that was begun: what was wanted is wanted still.
+    fn missed(&self) {
+        let mut shared = self.lock();
+        shared.begun = shared.answered;
     }
 }
 

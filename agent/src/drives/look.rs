@@ -149,7 +149,10 @@ impl Eyes {
         let prints = observe::prints(Path::new("/sys"));
         let mut seen = match observe::drives(app.config.install_id) {
             Ok(seen) => seen,
-            Err(e) => return self.failed(now, &chain(&e)),
+            Err(e) => {
+                app.drives.missed();
+                return self.failed(now, &chain(&e));
+            }
         };
         let ids: BTreeSet<String> = seen.iter().map(|drive| drive.id.clone()).collect();
         self.found.retain(|id, _| ids.contains(id));

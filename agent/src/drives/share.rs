@@ -12,7 +12,7 @@ use maekin_api::drives::Drive;
 use super::inventory::{self, Around};
 use super::plan::Boot;
 use super::users::{self, User};
-use super::values::{DrivesValue, PolicyValue, WishValue};
+use super::values::{ConsentValue, DrivesValue, PolicyValue, WishValue};
 use super::{observe::Seen, store};
 use crate::app::{App, Member};
 use crate::boot_drives::alarms;
@@ -60,6 +60,24 @@ struct Told {
     drives: Option<Vec<Drive>>,
     /// It is what the record has.
     sure: bool,
+    /// The look that further consents wait for.
+    due: u64,
+    /// Consents that were weighed against what such a look saw, by the drive.
+    weighed: BTreeMap<String, ConsentValue>,
+}
+
+/// Leaves of what people want what can be weighed now: a consent that came after the drives were looked at waits for the
+/// next look, since it may be to something that is not there any more. Pure.
+fn weigh(
+    wishes: &mut BTreeMap<String, WishValue>,
+    weighed: &mut BTreeMap<String, ConsentValue>,
+    fresh: bool,
+) {
+    for (id, wish) in wishes.iter_mut().filter(|_| !fresh) {
+        wish.consent = wish.consent.take().filter(|consent| weighed.get(id) == Some(consent));
+    }
+    let consents = wishes.iter().filter_map(|(id, wish)| Some((id.clone(), wish.consent.clone()?)));
+    *weighed = consents.collect();
 }
 
 /// Follows what people want until the watch breaks off.
@@ -73,6 +91,9 @@ async fn follow(
     let at = record.revision().await?;
     // It may be another record than before, as one that was put back from a copy.
     told.sure = false;
+    if told.drives.is_some() {
+        told.due = app.drives.look();
+    }
     // What is behind `at` is told by the watch; what is before it is read at the first turn.
     let mut watch = record.watch(keys::DRIVE_ORDERS, at.saturating_add(1)).await?;
     loop {
@@ -84,7 +105,7 @@ async fn follow(
                     return Ok(());
                 }
                 // What people say of a drive is weighed against what is on it now, and not an hour ago.
-                app.drives.look();
+                told.due = app.drives.look();
             }
             () = app.drives.news.notified() => {}
             () = tokio::time::sleep(RESYNC) => {}
@@ -99,7 +120,7 @@ async fn turn(
     told: &mut Told,
 ) -> Result<(), RecordError> {
     // Before the first look nothing is known: then drives that are told of are not gone.
-    let Some(seen) = app.drives.seen() else { return Ok(()) };
+    let Some((seen, looked)) = app.drives.seen_at() else { return Ok(()) };
     let key = under(keys::DRIVES, &app.node_id);
     let said = match told.sure {
         true => None,
@@ -109,8 +130,9 @@ async fn turn(
     let before = told.drives.clone().or_else(|| said.clone()).unwrap_or_default();
     let policy = record.get::<PolicyValue>(keys::DRIVE_POLICY).await?.map(|found| found.value);
     let wishes = wishes(record, &app.node_id).await?;
-    let by_id: BTreeMap<String, WishValue> =
+    let mut by_id: BTreeMap<String, WishValue> =
         wishes.iter().map(|wish| (wish.value.drive.clone(), wish.value.clone())).collect();
+    weigh(&mut by_id, &mut told.weighed, looked >= told.due);
     let around = Around {
         node: &app.config.hostname,
         node_id: &app.node_id,
@@ -126,11 +148,11 @@ async fn turn(
     if other || inventory::differs(&before, &drives) {
         let value = DrivesValue { drives: drives.clone() };
         record.commit(Change::default().put(&key, &value)?).await?;
-        *told = Told { drives: Some(value.drives), sure: true };
+        told.drives = Some(value.drives);
     } else {
-        // And from there it is counted how much warmer a drive became.
-        *told = Told { drives: Some(before), sure: true };
+        told.drives = Some(before); // and from there it is counted how much warmer a drive became
     }
+    told.sure = true;
     forget(record, &wishes, &drives).await
 }
 
@@ -199,6 +221,7 @@ fn log(before: &[Drive], now: &[Drive]) {
 mod tests {
     use maekin_api::boot_drives::Drive as BootDrive;
 
+    use maekin_rootfs::drives::Found;
     use maekin_rootfs::node::ClusterIntent;
 
     use super::*;
@@ -226,6 +249,64 @@ mod tests {
         told.sure = false; // as whoever follows the record says when his watch broke off
         turn(&app, &record, &users, &mut told).await.unwrap();
         assert_eq!(count().await, 1);
+    }
+
+    fn holding(token: &str) -> Vec<Seen> {
+        let found = Found { what: vec!["ZFS".into()], token: token.into(), ..Found::default() };
+        let (id, size) = ("sn-a".to_owned(), 1 << 40);
+        vec![Seen { id, size, stable: true, found: Some(found), ..Seen::default() }]
+    }
+
+    async fn consent(record: &Record, node: &str, token: &str) {
+        let consent = ConsentValue { token: token.into(), by: "eva".into(), at: 1 };
+        let wish = WishValue {
+            drive: "sn-a".into(),
+            node: node.into(),
+            consent: Some(consent),
+            ..WishValue::default()
+        };
+        let change = Change::default().put(&store::wish_key("sn-a"), &wish).unwrap();
+        assert!(record.commit(change).await.unwrap());
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn drives_are_given_away_by_what_is_on_them_after_the_consent() {
+        use maekin_api::drives::State::{Spare, WaitingForConsent};
+        if !have_etcd("drives_are_given_away_by_what_is_on_them_after_the_consent") {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let _end = EndEtcd(dir.path().to_owned());
+        let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+        let record = become_member(&app).await.record.clone();
+        let (users, drives) = (users::all(&app), &app.drives);
+        let mut told = Told::default();
+        let state = async |told: &mut Told| {
+            turn(&app, &record, &users, told).await.unwrap();
+            app.drives.find("sn-a").unwrap().state
+        };
+        drives.saw(holding("t-1"));
+        assert_eq!(state(&mut told).await, WaitingForConsent);
+        // Somebody wrote to it since it was looked at, and then somebody consents to what it held.
+        consent(&record, &app.node_id, "t-1").await;
+        told.due = drives.look();
+        assert_eq!(state(&mut told).await, WaitingForConsent, "what it holds now is not known");
+        assert!(drives.wanted());
+        drives.saw(holding("t-2"));
+        assert_eq!(state(&mut told).await, WaitingForConsent);
+        consent(&record, &app.node_id, "t-2").await;
+        told.due = drives.look();
+        assert!(drives.wanted());
+        let news = async |what: &str| {
+            let heard = tokio::time::timeout(Duration::from_secs(30), drives.news.notified()).await;
+            assert!(heard.is_ok(), "waited for the end of {what}");
+        };
+        news("the look before").await;
+        drives.saw(holding("t-2"));
+        news("a look that was wanted, and saw nothing new").await;
+        assert_eq!(state(&mut told).await, Spare);
+        told.due = drives.look();
+        assert_eq!(state(&mut told).await, Spare, "what was weighed is not weighed anew before it is looked");
     }
 
     #[test]

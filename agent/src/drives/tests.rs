@@ -69,6 +69,14 @@ async fn post(app: &App, path: &str, body: &str) -> Reply {
     ask(app, "POST", path, &[&admin()], body).await
 }
 
+/// Looks whenever somebody wants that, and sees what was seen before.
+async fn look(app: Arc<App>) {
+    loop {
+        app.drives.look_again();
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn drives_are_told_taken_by_consent_and_retired() {
     if !have_etcd("drives_are_told_taken_by_consent_and_retired") {
@@ -81,6 +89,7 @@ async fn drives_are_told_taken_by_consent_and_retired() {
     let member = become_member(&app).await;
     let (part, record) = (Arc::clone(&app), member.record.clone());
     tokio::spawn(async move { super::share::run(&part, &record).await });
+    tokio::spawn(look(Arc::clone(&app)));
     let (part, whole) = (Arc::clone(&app), Arc::clone(&member));
     tokio::spawn(async move { crate::tasks::keep(&part, &whole).await });
     {
