@@ -35,6 +35,8 @@ pub(crate) struct Around<'a> {
     /// What people want, by the id of the drive.
     pub(crate) wishes: &'a BTreeMap<String, WishValue>,
     pub(crate) boot: Boot,
+    /// Drives that other nodes tell of, too, by their ids: the name of one of those nodes.
+    pub(crate) elsewhere: &'a BTreeMap<String, String>,
     /// Who uses a drive.
     pub(crate) used: &'a (dyn Fn(&Seen) -> Option<Usage> + Sync),
 }
@@ -53,6 +55,7 @@ pub(crate) fn update(before: &[Drive], seen: &[Seen], around: &Around<'_>, now: 
                 policy: around.policy,
                 wish: around.wishes.get(&seen.id),
                 boot: around.boot,
+                elsewhere: around.elsewhere.get(&seen.id).map(String::as_str),
             });
             present(seen, decision, prior(&seen.id), around, now)
         })
@@ -241,6 +244,7 @@ mod tests {
             policy: DrivePolicy::AutoBlank,
             wishes,
             boot: Boot::default(),
+            elsewhere: &BTreeMap::new(),
             used: &|seen: &Seen| {
                 let number = seen.boot.map(|place| place + 1);
                 number.map(|number| Usage::BootMirror { number }).or(match seen.id.as_str() {

@@ -39,6 +39,8 @@ pub(crate) struct Case<'a> {
     /// What people want of it, on this node.
     pub(crate) wish: Option<&'a WishValue>,
     pub(crate) boot: Boot,
+    /// Another node that tells of the same drive.
+    pub(crate) elsewhere: Option<&'a str>,
 }
 
 /// What becomes of it.
@@ -103,6 +105,11 @@ fn unused(case: &Case<'_>) -> Decision {
     let usage = idle(case);
     if let Some(why) = failing(seen) {
         return Decision::new(State::Failing, usage, format!("{why}; it is not taken"), "replace it");
+    }
+    if let Some(node) = case.elsewhere {
+        let why = format!("{node} tells of the same drive: both nodes reach it, or one of them has a clone");
+        let remedy = "cable it to one node; where it was moved here, start the other node without it, or remove that node";
+        return Decision::new(State::Refused, usage, why, remedy);
     }
     if let Some((why, remedy)) = unfit(seen) {
         return Decision::new(State::Refused, usage, why, remedy);
@@ -260,8 +267,12 @@ mod tests {
             ("not looked at", Seen { found: None, ..blank() }, AutoBlank, None, Refused, "not looked at"),
         ];
         for (name, seen, policy, wish, state, why) in rows {
-            let case = Case { seen: &seen, used: None, policy, wish: wish.as_ref(), boot: Boot::default() };
+            let (boot, elsewhere) = (Boot::default(), None);
+            let case = Case { seen: &seen, used: None, policy, wish: wish.as_ref(), boot, elsewhere };
             let got = decide(&case);
+            let both = decide(&Case { elsewhere: Some("node-2"), ..case });
+            assert_eq!(both.state, Refused, "{name}, and in another node");
+            assert!(both.why.contains("node-2 tells of the same drive"), "{name}: {}", both.why);
             assert_eq!(got.state, state, "{name}: {got:?}");
             assert!(got.why.contains(why), "{name}: {}", got.why);
             let usage = match state {
@@ -301,7 +312,8 @@ mod tests {
             for wish in [None, consent("t0")] {
                 for policy in [DrivePolicy::AutoBlank, DrivePolicy::Ask] {
                     let wish = wish.as_ref();
-                    let got = decide(&Case { seen: &seen, used: None, policy, wish, boot: Boot::default() });
+                    let (boot, elsewhere) = (Boot::default(), None);
+                    let got = decide(&Case { seen: &seen, used: None, policy, wish, boot, elsewhere });
                     assert_eq!(got.state, State::Refused, "{name}: {got:?}");
                     assert!(got.why.contains(why), "{name}: {}", got.why);
                 }
@@ -383,7 +395,9 @@ mod tests {
         ];
         for (name, seen, used, wish, boot, state, usage) in rows {
             let policy = DrivePolicy::AutoBlank;
-            let case = Case { seen: &seen, used: used.as_ref(), policy, wish: wish.as_ref(), boot };
+            let elsewhere = None;
+            let case =
+                Case { seen: &seen, used: used.as_ref(), policy, wish: wish.as_ref(), boot, elsewhere };
             let got = decide(&case);
             assert_eq!((got.state, got.usage), (state, usage), "{name}: {}", got.why);
         }
@@ -426,7 +440,8 @@ mod tests {
         ) {
             let wish = consented.as_deref().and_then(consent);
             let boot = Boot { lacks, healing, ..Boot::default() };
-            let got = decide(&Case { seen: &seen, used: None, policy, wish: wish.as_ref(), boot });
+            let elsewhere = None;
+            let got = decide(&Case { seen: &seen, used: None, policy, wish: wish.as_ref(), boot, elsewhere });
             if got.state == State::Spare {
                 let found = seen.found.as_ref();
                 prop_assert!(policy != DrivePolicy::Never && !healing);

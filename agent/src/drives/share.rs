@@ -1,13 +1,13 @@
 //! This node's inventory, kept up to date in the record: made anew whenever something else was seen, or somebody wants
 //! something else of a drive, and written only where that changed it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use maekin_api::alarm::Severity;
 use maekin_api::boot_drives::{BootDrives, Heal, State as BootState};
-use maekin_api::drives::Drive;
+use maekin_api::drives::{Drive, State};
 
 use super::inventory::{self, Around};
 use super::plan::Boot;
@@ -133,12 +133,14 @@ async fn turn(
     let mut by_id: BTreeMap<String, WishValue> =
         wishes.iter().map(|wish| (wish.value.drive.clone(), wish.value.clone())).collect();
     weigh(&mut by_id, &mut told.weighed, looked >= told.due);
+    let shared = elsewhere(record, &app.node_id, &seen).await?;
     let around = Around {
         node: &app.config.hostname,
         node_id: &app.node_id,
         policy: policy.unwrap_or_default().of(&app.node_id),
         wishes: &by_id,
         boot: boot(&app.boot_drives.report()),
+        elsewhere: &shared,
         used: &|seen: &Seen| users::usage(users, seen),
     };
     let drives = inventory::update(&before, &seen, &around, now());
@@ -148,12 +150,34 @@ async fn turn(
     if other || inventory::differs(&before, &drives) {
         let value = DrivesValue { drives: drives.clone() };
         record.commit(Change::default().put(&key, &value)?).await?;
+        // Of two nodes that tell of a drive at the same moment one at least sees that the other does.
+        if elsewhere(record, &app.node_id, &seen).await? != shared {
+            app.drives.news.notify_one();
+        }
         told.drives = Some(value.drives);
     } else {
         told.drives = Some(before); // and from there it is counted how much warmer a drive became
     }
     told.sure = true;
     forget(record, &wishes, &drives).await
+}
+
+/// Which of the drives that were seen another node tells of, too, as one that both reach: by id, the name of that node.
+async fn elsewhere(
+    record: &Record,
+    own: &str,
+    seen: &[Seen],
+) -> Result<BTreeMap<String, String>, RecordError> {
+    // Those that the node starts from are its own.
+    let may: BTreeSet<&str> =
+        seen.iter().filter(|drive| drive.boot.is_none()).map(|drive| drive.id.as_str()).collect();
+    if may.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let told = record.list_keyed::<DrivesValue>(keys::DRIVES).await?;
+    let others = told.into_iter().filter(|(id, _)| id != own).flat_map(|(_, value)| value.drives);
+    let both = others.filter(|drive| drive.state != State::Gone && may.contains(drive.id.as_str()));
+    Ok(both.map(|drive| (drive.id, drive.node)).collect())
 }
 
 /// What people want of drives in this node.
@@ -307,6 +331,42 @@ mod tests {
         assert_eq!(state(&mut told).await, Spare);
         told.due = drives.look();
         assert_eq!(state(&mut told).await, Spare, "what was weighed is not weighed anew before it is looked");
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn drives_that_two_nodes_reach_are_taken_by_neither() {
+        if !have_etcd("drives_that_two_nodes_reach_are_taken_by_neither") {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let _end = EndEtcd(dir.path().to_owned());
+        let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+        let record = become_member(&app).await.record.clone();
+        let other = Drive {
+            id: "sn-a".into(),
+            node: "node-2".into(),
+            node_id: "n2".into(),
+            state: State::Spare,
+            ..Drive::default()
+        };
+        let tell = async |state| {
+            let value = DrivesValue { drives: vec![Drive { state, ..other.clone() }] };
+            let change = Change::default().put(&under(keys::DRIVES, "n2"), &value).unwrap();
+            assert!(record.commit(change).await.unwrap());
+        };
+        tell(State::Spare).await;
+        app.drives.saw(holding("t-1"));
+        let (users, mut told) = (users::all(&app), Told::default());
+        for (state, want) in [
+            (State::Spare, State::Refused),
+            (State::Gone, State::WaitingForConsent),
+            (State::InUse, State::Refused),
+        ] {
+            tell(state).await;
+            turn(&app, &record, &users, &mut told).await.unwrap();
+            let drive = app.drives.find("sn-a").unwrap();
+            assert_eq!(drive.state, want, "the other says {state}: {}", drive.why);
+        }
     }
 
     #[test]
