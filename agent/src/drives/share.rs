@@ -159,7 +159,8 @@ async fn turn(
         told.drives = Some(before); // and from there it is counted how much warmer a drive became
     }
     told.sure = true;
-    forget(record, &wishes, &drives).await
+    forget(record, &wishes, &drives).await?;
+    revoke(record, &wishes, &seen, &drives).await
 }
 
 /// Which of the drives that were seen another node tells of, too, as one that both reach: by id, the name of that node.
@@ -200,6 +201,37 @@ async fn forget(
         record.commit(Change::default().if_unchanged(&key, wish.revision).delete(&key)).await?;
     }
     Ok(())
+}
+
+/// Takes consents back that have outlived what they were given to.
+async fn revoke(
+    record: &Record,
+    wishes: &[Versioned<WishValue>],
+    seen: &[Seen],
+    drives: &[Drive],
+) -> Result<(), RecordError> {
+    for wish in wishes {
+        let drive = drives.iter().find(|drive| drive.id == wish.value.drive);
+        let seen = seen.iter().find(|seen| seen.id == wish.value.drive);
+        if !drive.is_some_and(|drive| outlived(&wish.value, drive, seen)) {
+            continue;
+        }
+        let key = store::wish_key(&wish.value.drive);
+        let left = WishValue { consent: None, ..wish.value.clone() };
+        let change = Change::default().if_unchanged(&key, wish.revision);
+        let change = if left.retire.is_some() { change.put(&key, &left)? } else { change.delete(&key) };
+        if record.commit(change).await? {
+            tracing::info!(id = wish.value.drive, "consent to take a drive has ended");
+        }
+    }
+    Ok(())
+}
+
+/// Whether a consent counts no longer: the drive was away, or somebody else has had it for himself. What is on it may have
+/// gone elsewhere, been used, and come back. Pure.
+fn outlived(wish: &WishValue, drive: &Drive, seen: Option<&Seen>) -> bool {
+    let held = seen.is_some_and(|seen| !seen.held.is_empty());
+    wish.consent.is_some() && (drive.state == State::Gone || (held && drive.state == State::Refused))
 }
 
 /// How the boot drives are, as far as it matters here. Pure.
@@ -366,6 +398,34 @@ mod tests {
             turn(&app, &record, &users, &mut told).await.unwrap();
             let drive = app.drives.find("sn-a").unwrap();
             assert_eq!(drive.state, want, "the other says {state}: {}", drive.why);
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn drives_that_were_away_are_asked_for_again() {
+        if !have_etcd("drives_that_were_away_are_asked_for_again") {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let _end = EndEtcd(dir.path().to_owned());
+        let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+        let record = become_member(&app).await.record.clone();
+        let (users, mut told) = (users::all(&app), Told::default());
+        let held = || {
+            let mut seen = holding("t-1");
+            seen[0].held = "it is mounted on /srv".into();
+            seen
+        };
+        for (name, away, state) in [("pulled", vec![], State::Gone), ("mounted", held(), State::Refused)] {
+            consent(&record, &app.node_id, "t-1").await;
+            for (seen, want) in
+                [(holding("t-1"), State::Spare), (away, state), (holding("t-1"), State::WaitingForConsent)]
+            {
+                app.drives.saw(seen);
+                turn(&app, &record, &users, &mut told).await.unwrap();
+                assert_eq!(app.drives.find("sn-a").unwrap().state, want, "{name}");
+            }
+            assert!(record.names(keys::DRIVE_WISHES).await.unwrap().is_empty(), "{name}: nothing is wanted");
         }
     }
 
