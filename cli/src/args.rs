@@ -137,6 +137,9 @@ pub(crate) enum Verb {
         /// Do not ask.
         #[arg(short, long)]
         yes: bool,
+        /// A node that has volumes, too: they are lost with it.
+        #[arg(long)]
+        force: bool,
     },
     /// Tell how things are, and then what changes, until Ctrl-C.
     Watch {

@@ -111,7 +111,9 @@ pub(crate) fn with(session: &Session, args: &Args, stage: &mut Stage<'_>) -> Res
             let how = apply::How { dry: *dry_run, confirm: *confirm };
             apply::apply(session, word, inner, file, how, stage)
         }
-        Verb::Delete { resource, names, yes } => delete::delete(session, resource, names, *yes, stage),
+        Verb::Delete { resource, names, yes, force } => {
+            delete::delete(session, resource, names, (*yes, *force), stage)
+        }
         Verb::Watch { resource, names, interval, r#for, poll } => {
             watch::watch(session, resource, names, pace(*interval, r#for, *poll), look, stage)
         }

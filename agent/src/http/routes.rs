@@ -184,7 +184,7 @@ pub(crate) fn operations() -> Vec<Op> {
                 .takes::<api::trust::RenewRequest>().answers::<api::trust::RenewReply>(),
             post(api::SEAL_KEY, "getSealKey", Admin, "Give a member a sealing key of the cluster, by its digest; nobody else.", crate::sealed::rotation::pull::give)
                 .takes::<api::trust::SealKeyRequest>().answers::<api::trust::SealKeyReply>(),
-            delete(api::CLUSTER_NODE, "removeNode", Admin, "Remove a member: what it has is good for nothing from then on.", trust::remove)
+            delete(api::CLUSTER_NODE, "removeNode", Admin, "Remove a member: what it has is good for nothing from then on. One that has volumes only with `?force=true`.", trust::remove)
                 .answers::<api::trust::RemovedNode>(),
             get(api::DISCOVERED, "listDiscovered", Viewer, "Nodes that wait to be let in, and other clusters, as this member hears them.", discovery::list)
                 .lists::<api::discovery::Discovered>(),

@@ -144,7 +144,8 @@ async fn leave_now(app: &Arc<App>, member: &Member) -> Result<RemovedNode, Leavi
     let look = member.record.look(&app.node_id).await?;
     let nodes = look.nodes();
     let own = nodes.iter().find(|node| node.id == app.node_id).ok_or(LeavingError::NoMember)?;
-    removal::check_leaving(own, &nodes, &look)?;
+    let volumes = removal::volumes_of(&member.record, &app.node_id).await?;
+    removal::check_leaving(own, &nodes, &look, &volumes)?;
     store(&marker(&app.settings), &Marker { removed: false, times: times(&app.settings) + 1 })?;
     let mut others: Vec<&NodeValue> = nodes.iter().filter(|node| node.id != app.node_id).collect();
     others.sort_by_key(|node| (!look.alive.contains(&node.id), !node.signer, node.name.clone()));

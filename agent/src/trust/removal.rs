@@ -18,7 +18,7 @@ use crate::pki::PkiError;
 use crate::record::keys::{self, under};
 use crate::record::look::Look;
 use crate::record::values::{NodeValue, TicketValue};
-use crate::record::{Change, RecordError};
+use crate::record::{Change, Record, RecordError};
 pub(crate) use plan::Refusal;
 use plan::{Seen, plan_removal};
 
@@ -61,17 +61,35 @@ fn told(value: &RemovedValue) -> RemovedNode {
     RemovedNode { id: value.id.clone(), name: value.name.clone(), by: value.by.clone(), at: value.at }
 }
 
-/// Whether `own`, which is the node that asks itself, may go: by the same rules as another one.
+/// Whether `own`, which is the node that asks itself, may go: by the same rules as another one. `volumes` are those that it
+/// has.
 ///
 /// # Errors
 /// [`Refusal`].
-pub(crate) fn check_leaving(own: &NodeValue, nodes: &[NodeValue], look: &Look) -> Result<(), Refusal> {
+pub(crate) fn check_leaving(
+    own: &NodeValue,
+    nodes: &[NodeValue],
+    look: &Look,
+    volumes: &[String],
+) -> Result<(), Refusal> {
     // Nobody of these decides: the node is not asked about another one, and another one will do it.
-    let seen = Seen { target: own, nodes, voters: &look.voters, alive: &look.alive, own_id: "" };
+    let (voters, alive) = (&look.voters, &look.alive);
+    let seen = Seen { target: own, nodes, voters, alive, own_id: "", volumes, forced: false };
     plan_removal(&seen).map(drop)
 }
 
-/// Removes the member that is called `name` or has that id. One that was removed already stays so.
+/// Names of the volumes that a node has something of.
+///
+/// # Errors
+/// [`RecordError`].
+pub(crate) async fn volumes_of(record: &Record, node: &str) -> Result<Vec<String>, RecordError> {
+    let mut volumes = crate::volumes::store::list(record).await?;
+    volumes.retain(|found| found.value.holders.iter().any(|holder| holder == node));
+    Ok(volumes.into_iter().map(|found| found.value.name).collect())
+}
+
+/// Removes the member that is called `name` or has that id, with its volumes where that is `forced`. One that was removed
+/// already stays so.
 ///
 /// # Errors
 /// [`RemovalError`].
@@ -80,6 +98,7 @@ pub(crate) async fn remove(
     member: &Member,
     name: &str,
     by: &str,
+    forced: bool,
     now: u64,
 ) -> Result<RemovedNode, RemovalError> {
     let record = &member.record;
@@ -96,12 +115,15 @@ pub(crate) async fn remove(
             return Err(RemovalError::Ambiguous(name.to_owned()));
         }
         let nodes = look.nodes();
+        let volumes = volumes_of(record, &target.value.id).await?;
         let seen = Seen {
             target: &target.value,
             nodes: &nodes,
             voters: &look.voters,
             alive: &look.alive,
             own_id: &app.node_id,
+            volumes: &volumes,
+            forced,
         };
         let plan = plan_removal(&seen)?;
         let Some(ca) = signer::authority(app, member).await? else {
@@ -150,7 +172,8 @@ pub(crate) async fn remove(
             tracing::warn!(node = target.value.name, "its voter was taken out: the node is being removed");
         }
         if record.commit(change).await? {
-            tracing::warn!(node = tombstone.name, id = tombstone.id, by, "a member was removed");
+            let lost = volumes.len();
+            tracing::warn!(node = tombstone.name, id = tombstone.id, by, lost, "a member was removed");
             super::look_now(app, member).await;
             return Ok(told(&tombstone));
         }

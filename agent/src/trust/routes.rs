@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::extract::{Path, Query, State};
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::{Extension, Json};
 use maekin_api::trust::{
@@ -14,6 +14,7 @@ use maekin_api::{JOIN_TOKENS, PAIRINGS};
 use maekin_image::manifest::sha256_hex;
 use maekin_rootfs::node::ClusterIntent;
 use rcgen::PublicKeyData;
+use serde::Deserialize;
 
 use super::invitation::Invitation;
 use super::known::{self, Lapsed};
@@ -158,10 +159,25 @@ pub(crate) async fn remove(
     State(app): State<Arc<App>>,
     Extension(asker): Extension<Identity>,
     Path(name): Path<String>,
+    uri: Uri,
 ) -> Answer<RemovedNode> {
+    let forced = forced(&uri)?;
     let by = who(&app, &asker).await?;
     let member = app.member()?;
-    removal::remove(&app, &member, &name, &by, now()).await.map(Json).map_err(refusal)
+    removal::remove(&app, &member, &name, &by, forced, now()).await.map(Json).map_err(refusal)
+}
+
+/// How a member is removed.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct How {
+    force: bool,
+}
+
+/// Whether its volumes may be lost. Pure.
+fn forced(uri: &Uri) -> Result<bool, ApiError> {
+    let how = Query::<How>::try_from_uri(uri);
+    how.map(|how| how.0.force).map_err(|_| ApiError::bad_request("force: may be true or false"))
 }
 
 fn refusal(error: RemovalError) -> ApiError {

@@ -20,6 +20,9 @@ fn volume(ready: bool) -> Value {
 fn agent() -> impl Fn(&Asked) -> Reply + Send + Sync {
     let looks = AtomicUsize::new(0);
     move |asked| match asked.line.as_str() {
+        "GET /v1/nodes" => ok(&json!([{"name": "node-2", "id": "b"}])),
+        "DELETE /v1/nodes/node-2" => problem(409, "The member cannot be removed now", "node-2 has 1 volume"),
+        "DELETE /v1/nodes/node-2?force=true" => ok(&Value::Null),
         "GET /v1/volumes" => ok(&json!([volume(true)])),
         "GET /v1/volumes/db" => ok(&volume(looks.fetch_add(1, Ordering::SeqCst) > 0)),
         "POST /v1/volumes"
@@ -106,7 +109,10 @@ fn cli_volumes_are_made_with_what_was_said() {
 fn cli_volumes_are_shown_waited_for_and_deleted() {
     /// Command; answers; code; what the output has; what standard error has.
     type Row = (&'static str, &'static [&'static str], u8, &'static [&'static str], &'static str);
-    let rows: [Row; 11] = [
+    let rows: [Row; 14] = [
+        ("delete node node-2 --yes", &[], 5, &[], "node-2 has 1 volume"),
+        ("delete node node-2 --yes --force", &[], 0, &["nodes/node-2 deleted"], ""),
+        ("delete user eva --yes --force", &[], 2, &[], "--force is for nodes"),
         ("volume get", &[], 0, &["NAME", "db", "20 GiB", "1 GiB", "node-1", "whole"], ""),
         ("get volumes -o wide", &[], 0, &["500 reads/s", "\\x1b[2J"], ""),
         ("volume create db --size 1G --wait", &[], 0, &["volumes/db is there\n"], ""),

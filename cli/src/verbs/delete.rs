@@ -15,7 +15,7 @@ pub(super) fn delete(
     session: &Session,
     word: &str,
     names: &[String],
-    yes: bool,
+    (yes, force): (bool, bool),
     stage: &mut Stage<'_>,
 ) -> Result<(), Fault> {
     let (resource, names) = find::split(word, names)?;
@@ -25,6 +25,12 @@ pub(super) fn delete(
             find::with_verb("delete", |r| r.delete.is_some()),
         ));
     };
+    if force && resource.name != "nodes" {
+        return Err(Fault::usage(
+            "--force is for nodes",
+            "nothing else of what can be deleted has to be forced",
+        ));
+    }
     let single = resource.list.is_none();
     if names.is_empty() != single {
         let (thing, reason) = if single {
@@ -49,12 +55,14 @@ pub(super) fn delete(
         } else {
             format!("{} {}", resource.one(), chosen.join(", "))
         };
-        stage.confirm(&format!("delete {what}? {}.", delete.means))?;
+        let lost = if force { "; volumes that only it has are lost" } else { "" };
+        stage.confirm(&format!("delete {what}? {}{lost}.", delete.means))?;
     }
     let mut failed = None;
     for name in chosen {
         let what = format!("{} {name}", resource.one());
-        match session.ask(&Ask::new("DELETE", fill(delete.path, &name)), what.trim(), stage) {
+        let path = fill(delete.path, &name) + if force { "?force=true" } else { "" };
+        match session.ask(&Ask::new("DELETE", path), what.trim(), stage) {
             Ok(_) if single => writeln!(stage.out, "{} closed", resource.name)?,
             Ok(_) => writeln!(stage.out, "{}/{} deleted", resource.name, clean(&name))?,
             // The others are deleted all the same; nobody there to ask is not their fault.

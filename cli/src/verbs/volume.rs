@@ -257,7 +257,7 @@ pub(super) fn volume(
             change(session, name, &ask, wait.then_some(then), "is being detached", look, stage)
         }
         Volume::Delete { names, snapshots: false, yes } => {
-            delete::delete(session, "volumes", names, *yes, stage)
+            delete::delete(session, "volumes", names, (*yes, false), stage)
         }
         Volume::Delete { names, snapshots: true, yes } => {
             if !yes {

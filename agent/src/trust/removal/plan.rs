@@ -42,6 +42,28 @@ pub(crate) enum Refusal {
         /// How many of them have to be alive.
         needed: usize,
     },
+    /// What only it has would be gone.
+    #[error(
+        "{name} has {} of which nothing is left without it ({}); copy what is needed and delete them (`maekin get volumes`), \
+         or have it removed by another member all the same: `maekin delete node {name} --force`, \
+         `DELETE /v1/nodes/{name}?force=true`",
+        counted(*count), first.join(", ")
+    )]
+    Volumes {
+        /// Its name.
+        name: String,
+        /// How many volumes.
+        count: usize,
+        /// Names of the first of them.
+        first: Vec<String>,
+    },
+}
+
+/// Most volumes that are named.
+const NAMED: usize = 5;
+
+fn counted(count: usize) -> String {
+    if count == 1 { "1 volume".to_owned() } else { format!("{count} volumes") }
 }
 
 /// What a removal follows from.
@@ -53,6 +75,10 @@ pub(super) struct Seen<'a> {
     pub(super) alive: &'a BTreeSet<String>,
     /// Who decides.
     pub(super) own_id: &'a str,
+    /// Names of the volumes that it has.
+    pub(super) volumes: &'a [String],
+    /// Whether they may be lost.
+    pub(super) forced: bool,
 }
 
 /// What has to go before the node does.
@@ -67,7 +93,7 @@ pub(super) struct Plan {
 /// # Errors
 /// [`Refusal`].
 pub(super) fn plan_removal(seen: &Seen<'_>) -> Result<Plan, Refusal> {
-    let Seen { target, nodes, voters, alive, own_id } = seen;
+    let Seen { target, nodes, voters, alive, own_id, volumes, forced } = seen;
     let name = || target.name.clone();
     if nodes.iter().all(|node| node.id == target.id) {
         return Err(Refusal::Last(name()));
@@ -81,6 +107,10 @@ pub(super) fn plan_removal(seen: &Seen<'_>) -> Result<Plan, Refusal> {
     if target.id == **own_id {
         let others = nodes.iter().filter(|node| node.id != target.id).map(|node| node.url.clone()).collect();
         return Err(Refusal::Itself { name: name(), others });
+    }
+    if !volumes.is_empty() && !forced {
+        let first = volumes.iter().take(NAMED).cloned().collect();
+        return Err(Refusal::Volumes { name: name(), count: volumes.len(), first });
     }
     let Some(voter) = its else { return Ok(Plan { voter: None }) };
     let lives = |v: &&&Voter| {
@@ -104,6 +134,45 @@ mod tests {
             peer_url: format!("https://{id}:2380"),
             url: format!("https://{id}:8443"),
             ..NodeValue::default()
+        }
+    }
+
+    fn seen<'a>(
+        target: &'a NodeValue,
+        nodes: &'a [NodeValue],
+        voters: &'a [Voter],
+        alive: &'a BTreeSet<String>,
+    ) -> Seen<'a> {
+        Seen { target, nodes, voters, alive, own_id: "a", volumes: &[], forced: false }
+    }
+
+    #[test]
+    fn volumes_keep_the_node_that_has_them_unless_they_may_be_lost() {
+        let (nodes, voters) = (["a", "b"].map(node), voters("a", ""));
+        let alive: BTreeSet<_> = ["a", "b"].map(String::from).into();
+        let names = |count: usize| (0..count).map(|n| format!("db-{n}")).collect::<Vec<_>>();
+        let rows = [
+            ("none", names(0), false, None),
+            ("one", names(1), false, Some("node-b has 1 volume of which nothing is left without it (db-0)")),
+            (
+                "many",
+                names(70),
+                false,
+                Some("70 volumes of which nothing is left without it (db-0, db-1, db-2, db-3, db-4)"),
+            ),
+            ("they may be lost", names(70), true, None),
+        ];
+        for (name, volumes, forced, want) in rows {
+            let seen = Seen { volumes: &volumes, forced, ..seen(&nodes[1], &nodes, &voters, &alive) };
+            match (plan_removal(&seen), want) {
+                (Ok(_), None) => {}
+                (Err(e), Some(want)) => {
+                    let text = e.to_string();
+                    assert!(text.contains(want), "{name}: {text}");
+                    assert!(text.contains("maekin delete node node-b --force"), "{name}: {text}");
+                }
+                (got, want) => panic!("{name}: {got:?}, not {want:?}"),
+            }
         }
     }
 
@@ -164,7 +233,7 @@ mod tests {
             let nodes: Vec<_> = members.chars().map(|c| node(&c.to_string())).collect();
             let (voters, target) = (voters(votes, learner), node(target));
             let alive: BTreeSet<_> = alive.chars().map(String::from).collect();
-            let seen = Seen { target: &target, nodes: &nodes, voters: &voters, alive: &alive, own_id: "a" };
+            let seen = seen(&target, &nodes, &voters, &alive);
             match (plan_removal(&seen), want) {
                 (Ok(plan), Ok(want)) => assert_eq!(plan.voter, want, "{name}"),
                 (Err(e), Err(want)) => assert!(e.to_string().contains(want), "{name}: {e}"),
@@ -183,7 +252,7 @@ mod tests {
         let rows = [("b", Err("1 of 2 voters alive, and needs 2")), ("c", Ok(None))];
         for (target, want) in rows {
             let target = node(target);
-            let seen = Seen { target: &target, nodes: &nodes, voters: &voters, alive: &alive, own_id: "a" };
+            let seen = seen(&target, &nodes, &voters, &alive);
             match (plan_removal(&seen), want) {
                 (Ok(plan), Ok(want)) => assert_eq!(plan.voter, want, "{}", target.id),
                 (Err(e), Err(want)) => assert!(e.to_string().contains(want), "{}: {e}", target.id),

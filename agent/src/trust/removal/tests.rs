@@ -19,6 +19,7 @@ use crate::pki::ca::{Ca, Subject, Validity, fingerprint};
 use crate::pki::identity::Credentials;
 use crate::record::values::ClusterValue;
 use crate::testing::{EndEtcd, agent, become_member, have_etcd, restarted, serve};
+use crate::volumes::values::VolumeValue;
 use crate::{clock, tls};
 
 const LIMIT: Duration = Duration::from_secs(60);
@@ -73,7 +74,17 @@ async fn join_a_removed_node_is_refused_at_once_and_says_so() {
     assert!(refused.contains("the only vote of the record"), "{refused}");
     let nobody = own.delete::<RemovedNode>(&path("node-9")).await.expect_err("nobody").to_string();
     assert!(nobody.contains("there is no member node-9"), "{nobody}");
-    let removed: RemovedNode = own.delete(&path("node-2")).await.unwrap();
+    let volume = VolumeValue {
+        id: "a".repeat(32),
+        name: "db".into(),
+        holders: vec![second.node_id.clone()],
+        ..VolumeValue::default()
+    };
+    let change = Change::default().put(&under(keys::VOLUMES, "db"), &volume).unwrap();
+    assert!(founder.record.commit(change).await.unwrap());
+    let kept = own.delete::<RemovedNode>(&path("node-2")).await.expect_err("it has a volume").to_string();
+    assert!(kept.contains("node-2 has 1 volume of which nothing is left without it (db)"), "{kept}");
+    let removed: RemovedNode = own.delete(&(path("node-2") + "?force=true")).await.unwrap();
     assert_eq!((removed.id.as_str(), removed.by.as_str()), (second.node_id.as_str(), "root on node-1"));
     assert_eq!(own.delete::<RemovedNode>(&path(&second.node_id)).await.unwrap(), removed, "said twice");
 
