@@ -133,12 +133,16 @@ impl Local {
 
     async fn look_after(&self) -> Result<bool, EngineError> {
         let needs = self.last().map(|pool| care::plan(&pool)).unwrap_or_default();
+        let mut failed = None;
         for need in &needs {
             tracing::info!(?need, "the pool for local volumes is looked after");
             let command = self.lvm.tend(*need);
-            blocking(move || command.run()).await?;
+            if let Err(e) = blocking(move || command.run()).await {
+                // What else it needs is done all the same: it may be room for what failed.
+                failed.get_or_insert(e);
+            }
         }
-        Ok(!needs.is_empty())
+        failed.map_or(Ok(!needs.is_empty()), Err)
     }
 
     async fn carry_out(&self, step: &Step) -> Result<(), EngineError> {

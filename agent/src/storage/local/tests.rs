@@ -21,11 +21,16 @@ const REPORT: &str = r#"{"report":[{"lv":[{"vg_name":"maekin","lv_name":"local",
 fn engine(dir: &Path) -> Local {
     let lvm = dir.join("lvm");
     let (told, answer, broken) = (dir.join("told"), dir.join("report"), dir.join("broken"));
+    let refused = dir.join("refused");
+    // `broken`: nothing works; `refused`: this one of its commands does not.
     let script = format!(
-        "#!/bin/sh\necho \"$*\" >>{}\n[ -e {} ] && {{ echo 'no such device' >&2; exit 5; }}\n[ \"$1\" = lvs ] && cat {}\nexit 0\n",
+        "#!/bin/sh\necho \"$*\" >>{}\n[ -e {} ] && {{ echo 'no such device' >&2; exit 5; }}\n\
+         [ -e {refused} ] && [ \"$1\" = \"$(cat {refused})\" ] && {{ echo 'not that' >&2; exit 5; }}\n\
+         [ \"$1\" = lvs ] && cat {}\nexit 0\n",
         told.display(),
         broken.display(),
-        answer.display()
+        answer.display(),
+        refused = refused.display()
     );
     fs::write(&lvm, script).unwrap();
     fs::set_permissions(&lvm, fs::Permissions::from_mode(0o755)).unwrap();
@@ -74,6 +79,19 @@ async fn local_one_process_looks_and_the_pool_is_looked_after() {
     fs::write(dir.path().join("broken"), "").unwrap();
     let failed = engine.apply(&step).await.unwrap_err();
     assert!(failed.to_string().contains("no such device"), "{failed}");
+}
+
+#[tokio::test]
+async fn local_a_need_that_fails_keeps_no_other_waiting() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    fs::write(dir.path().join("refused"), "lvchange").unwrap();
+    let seen = engine.observe().await.unwrap();
+    told(dir.path());
+    let failed = engine.tend(&seen).await.unwrap_err();
+    assert!(failed.to_string().contains("not that"), "{failed}");
+    let want = ["lvchange --errorwhenfull y maekin/local", "lvextend --size +104857600b maekin/local"];
+    assert_eq!(told(dir.path()), want, "the pool grows");
 }
 
 #[tokio::test]
