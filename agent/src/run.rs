@@ -158,8 +158,7 @@ async fn prepare_pool(app: Arc<App>) {
     match tokio::task::spawn_blocking(storage::local::ensure).await {
         Ok((pool, prepared)) => {
             tracing::info!(?pool, "local pool");
-            app.set_local_pool(pool);
-            app.storage.prepared(prepared);
+            app.storage.prepared(&app, pool, prepared);
         }
         Err(e) => tracing::warn!(error = %e, "local pool"),
     }

@@ -74,11 +74,12 @@ impl Keeper {
         self.lock().alarms.clone()
     }
 
-    /// The pool of this node was looked at, and made where it was missing: what was seen then.
-    pub(crate) fn prepared(&self, prepared: Option<local::Prepared>) {
-        let mut shared = self.lock();
-        shared.prepared = prepared;
-        if std::mem::take(&mut shared.awaited) {
+    /// The pool of this node was looked at, and made where it was missing: how it is, and what was seen then.
+    pub(crate) fn prepared(&self, app: &App, pool: LocalPool, prepared: Option<local::Prepared>) {
+        // Before anybody may use the pool: what was seen is not how it is once somebody has.
+        self.lock().prepared = prepared;
+        app.set_local_pool(pool);
+        if std::mem::take(&mut self.lock().awaited) {
             self.call.notify_one();
         }
     }

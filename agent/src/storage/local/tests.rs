@@ -106,9 +106,10 @@ async fn local_nothing_is_said_of_volumes_while_the_pool_is_not_there() {
     assert!(matches!(engine.observe().await, Err(EngineError::NotReady(_))));
 
     // What was seen when the pool was made is not looked for again.
-    engine.app.set_local_pool(LocalPool::Ready { size: 1 });
     let report = report::parse_report(REPORT.as_bytes()).unwrap();
-    engine.app.storage.prepared(Some(Prepared(report)));
+    engine.app.storage.prepared(&engine.app, LocalPool::Ready { size: 1 }, Some(Prepared(report)));
+    let called = tokio::time::timeout(std::time::Duration::from_secs(30), engine.app.storage.called());
+    assert!(called.await.is_ok(), "who was told to wait is called, and the pool is ready then");
     told(dir.path());
     assert_eq!(engine.observe().await.unwrap().storage.capacity, 1 << 30);
     assert_eq!(told(dir.path()), Vec::<String>::new());
