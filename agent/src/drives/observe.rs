@@ -80,13 +80,14 @@ pub(crate) fn rows(
 ) -> Vec<Seen> {
     let drives = devices.iter().filter(|device| device.is_drive());
     let mut seen: Vec<Seen> = drives.map(|device| row(install, device, by_path, &claimed)).collect();
-    seen.sort_by(|a, b| (&a.id, &a.device).cmp(&(&b.id, &b.device)));
+    // Of several that say they are one, the one that the node starts from goes first.
+    seen.sort_by(|a, b| (&a.id, a.boot.is_none(), &a.device).cmp(&(&b.id, b.boot.is_none(), &b.device)));
     let ids: Vec<String> = seen.iter().map(|drive| drive.id.clone()).collect();
     for (at, drive) in seen.iter_mut().enumerate() {
         let before = at.checked_sub(1).and_then(|at| ids.get(at));
         drive.twin = before == Some(&drive.id) || ids.get(at + 1) == Some(&drive.id);
     }
-    // One entry for the two of them: which of them it speaks of is all the same, since neither is used.
+    // One entry for the two of them: of the one that is used, if any is, and else of whichever, since neither is taken.
     seen.dedup_by(|a, b| a.id == b.id);
     if seen.len() > MOST {
         tracing::warn!(drives = seen.len(), told = MOST, "this node has more drives than are told of");
@@ -272,6 +273,12 @@ mod tests {
         let seen = rows(Uuid::nil(), &devices, &BTreeMap::new(), |_| false);
         let told: Vec<_> = seen.iter().map(|d| (d.id.as_str(), d.twin)).collect();
         assert_eq!(told, [("sn-s1", true), ("sn-s2", false)]);
+        let install = Uuid::from_u128(7);
+        let boot = part("vdd2", Some(ids::part_guid(install, 1, Part::Esp)), None);
+        let devices = [disk("vda", "s1", vec![]), disk("vdd", "s1", vec![boot])];
+        let seen = rows(install, &devices, &BTreeMap::new(), |_| false);
+        let told: Vec<_> = seen.iter().map(|d| (kernel_name(&d.device), d.boot, d.twin)).collect();
+        assert_eq!(told, [("vdd".to_owned(), Some(1), true)], "a clone hides no boot drive");
         let many: Vec<_> =
             (0..MOST + 5).map(|n| disk(&format!("sd{n}"), &format!("s{n}x"), vec![])).collect();
         assert_eq!(rows(Uuid::nil(), &many, &BTreeMap::new(), |_| false).len(), MOST);

@@ -5,6 +5,7 @@ use maekin_api::drives::{Drive, State};
 use std::time::Duration;
 
 use super::{Node, step, until};
+use crate::drives::observe::Seen;
 use crate::drives::{DriveError, inventory, store, users};
 use crate::errors::chain;
 use crate::tasks::run::{Did, StepError, Tell};
@@ -44,6 +45,12 @@ pub(super) async fn step_of(
     let user = users.iter().find(|user| user.is_it(&drive.usage));
     match step.name.as_str() {
         CHECK => match user {
+            _ if is_twin(&node.app.drives.seen().unwrap_or_default(), id) => Err(StepError::failed(
+                format!(
+                    "two drives of this node say that they are {id}, and it is not known which of them is meant"
+                ),
+                "pull the one that is a clone, or cable each drive once; then ask for it again",
+            )),
             _ if drive.state == State::Gone => Ok(Did::well("it is gone already; what it held is not")),
             Some(user) => user.can_go(&drive).await.map(Did::well),
             None => Ok(Did::well(format!("nothing of ours is on it ({})", drive.usage.words()))),
@@ -65,6 +72,11 @@ pub(super) async fn step_of(
             "upgrade all nodes, and ask for it again",
         )),
     }
+}
+
+/// Whether another drive says that it is this one. Pure.
+fn is_twin(seen: &[Seen], id: &str) -> bool {
+    seen.iter().any(|drive| drive.id == id && drive.twin)
 }
 
 /// What came of it, for a person in front of the rack. Pure.
@@ -103,5 +115,11 @@ mod tests {
             "drive A1 in node-2 may be pulled; `maekin drive locate sn-a1` lets its bay blink"
         );
         assert_eq!(said(&Drive { state: State::Gone, ..drive }), "drive A1 is forgotten");
+        let seen = [("sn-a1", true), ("sn-b1", false)].map(|(id, twin)| Seen {
+            id: id.into(),
+            twin,
+            ..Seen::default()
+        });
+        assert_eq!(["sn-a1", "sn-b1", "sn-c1"].map(|id| is_twin(&seen, id)), [true, false, false]);
     }
 }
