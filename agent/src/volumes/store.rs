@@ -149,7 +149,11 @@ pub(crate) async fn clone(
         }
         let volumes = list(record).await?;
         free(&volumes, &wish.name)?;
-        beside(&crowd(record, own, &volumes).await?, &found.value.nodes)?;
+        // It is where its origin is, and fills the same pool.
+        let candidates = crowd(record, own, &volumes).await?;
+        for node in &found.value.nodes {
+            place(&candidates, Some(node), size)?;
+        }
         let value = VolumeValue {
             id: new_id(),
             name: wish.name.clone(),

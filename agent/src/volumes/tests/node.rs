@@ -252,6 +252,27 @@ async fn volumes_that_cannot_be_seen_are_not_called_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn volumes_are_not_cloned_in_a_pool_that_is_nearly_full() {
+    if !have_etcd("volumes_are_not_cloned_in_a_pool_that_is_nearly_full") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let _end = EndEtcd(dir.path().to_owned());
+    let rig = Rig::new(dir.path()).await;
+    rig.create("db").await;
+    rig.until_ready("db").await;
+    let record = &rig.member.record;
+    let key = under(keys::STORAGE, &rig.app.node_id);
+    let told = record.get::<maekin_api::storage::NodeStorage>(&key).await.unwrap().unwrap().value;
+    // Its own hand says nothing more while nothing changes.
+    let full = maekin_api::storage::NodeStorage { used_share: 9500, ..told };
+    assert!(record.commit(Change::default().put(&key, &full).unwrap()).await.unwrap());
+    let wish = CloneVolume { name: "copy".into(), ..CloneVolume::default() };
+    let refused = store::clone(record, &rig.app.node_id, "db", &wish, &Rig::asked()).await;
+    assert!(matches!(&refused, Err(VolumeError::NoRoom(why)) if why.contains("95% full")), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn volumes_that_are_lost_are_not_made_anew() {
     if !have_etcd("volumes_that_are_lost_are_not_made_anew") {
         return;
