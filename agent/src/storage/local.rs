@@ -120,9 +120,7 @@ impl Local {
 
     async fn glance_at_kernel(&self) -> Result<Option<NodeStorage>, EngineError> {
         let Some(pool) = self.last() else { return Ok(None) };
-        let dmsetup =
-            || Cmd::new("dmsetup").args(["status", "--target", "thin-pool"]).env("LC_ALL", "C").text();
-        let text = blocking(dmsetup).await?;
+        let text = blocking(|| lvm::status().text()).await?;
         let Some(status) = report::parse_status(&text) else {
             // LVM says what became of it.
             return Err(EngineError::Failed(format!("the kernel does not have the pool {GROUP}/{POOL}")));

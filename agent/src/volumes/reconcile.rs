@@ -27,8 +27,10 @@ const GLANCE: Duration = Duration::from_secs(60);
 const GLANCE_FULL: Duration = Duration::from_secs(10);
 /// Hundredths of a percent in use that are little room: a writer can fill what is left soon.
 const LITTLE: u16 = 7000;
-/// How soon what waits for something else on this node is looked at again.
+/// How soon what waits for something else on this node is looked at again, at first and at most: what has a volume open may
+/// have it for months.
 const WAITS: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How soon what failed is tried again, at first and at most.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
 const LONGEST_PAUSE: Duration = Duration::from_secs(300);
@@ -155,6 +157,37 @@ enum After {
     Settled,
 }
 
+/// How long it is waited until the next look.
+#[derive(Debug)]
+struct Pauses {
+    again: Duration,
+    waits: Duration,
+}
+
+impl Default for Pauses {
+    fn default() -> Self {
+        Self { again: FIRST_PAUSE, waits: WAITS }
+    }
+}
+
+impl Pauses {
+    /// After a pass that came to this.
+    fn next(&mut self, after: After) -> Duration {
+        let Self { again, waits } = std::mem::take(self);
+        match after {
+            After::Again => {
+                self.again = (again * 2).min(LONGEST_PAUSE);
+                again
+            }
+            After::Waits => {
+                self.waits = (waits * 2).min(LONGEST_WAIT);
+                waits
+            }
+            After::Settled => RESYNC,
+        }
+    }
+}
+
 /// An engine, and what this node has told of its volumes.
 struct Hand {
     app: Arc<App>,
@@ -177,7 +210,7 @@ impl Hand {
     }
 
     async fn drive(mut self, mut target: watch::Receiver<Target>) {
-        let mut pause = FIRST_PAUSE;
+        let mut pauses = Pauses::default();
         loop {
             let Target { epoch, volumes } = target.borrow_and_update().clone();
             if std::mem::replace(&mut self.epoch, epoch) != epoch {
@@ -206,12 +239,7 @@ impl Hand {
                     After::Again
                 }
             };
-            let wait = match after {
-                After::Again => pause,
-                After::Waits => WAITS,
-                After::Settled => RESYNC,
-            };
-            pause = if after == After::Again { (pause * 2).min(LONGEST_PAUSE) } else { FIRST_PAUSE };
+            let wait = pauses.next(after);
             if !self.rest(&mut target, wait, &volumes).await {
                 return;
             }

@@ -39,6 +39,15 @@ async fn until(record: &Record, what: &str, is: impl Fn(&PartValue) -> bool) -> 
     part
 }
 
+#[test]
+fn volumes_that_stay_open_are_looked_at_less_and_less_often() {
+    let mut pauses = Pauses::default();
+    let mut next = |after| pauses.next(after).as_secs();
+    assert_eq!([After::Waits; 5].map(&mut next), [10, 20, 40, 60, 60]);
+    assert_eq!([After::Again; 3].map(&mut next), [2, 4, 8]);
+    assert_eq!([After::Waits, After::Settled, After::Waits].map(&mut next), [10, 600, 10]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn volumes_that_a_restored_record_has_again_are_lost_and_not_made_anew() {
     if !have_etcd("volumes_that_a_restored_record_has_again_are_lost_and_not_made_anew") {
