@@ -91,6 +91,8 @@ struct Turn {
     idle: bool,
     /// Kernel names of those that may be others.
     changed: BTreeSet<String>,
+    /// Drives that sleep are left asleep: nobody wants the look, and the kernel told of nothing.
+    gentle: bool,
 }
 
 /// What the thread remembers.
@@ -113,6 +115,8 @@ struct Eyes {
     smart: BTreeMap<String, Smart>,
     /// Those that were asked for it, by id.
     asked: BTreeSet<String>,
+    /// Ids of those that slept when they were asked.
+    asleep: BTreeSet<String>,
 }
 
 impl Eyes {
@@ -132,7 +136,12 @@ impl Eyes {
         let other = |(name, print): &(&String, &String)| self.prints.get(*name) != Some(*print);
         let changed: BTreeSet<String> = prints.iter().filter(other).map(|(name, _)| name.clone()).collect();
         let gone = self.prints.keys().any(|name| !prints.contains_key(name));
-        (all || idle || gone || !changed.is_empty()).then_some(Turn { all, idle, changed })
+        (all || idle || gone || !changed.is_empty()).then_some(Turn {
+            all,
+            idle,
+            changed,
+            gentle: !wanted && !self.news,
+        })
     }
 
     /// Whether what is on a drive is looked at.
@@ -140,7 +149,8 @@ impl Eyes {
         let new = !self.found.contains_key(&seen.id) || turn.changed.contains(&kernel_name(&seen.device));
         // Whoever held it may have written to it, and what is known of it is of before then.
         let new = new || (self.held.contains(&seen.id) && seen.held.is_empty());
-        seen.boot.is_none() && (new || (turn.idle && seen.held.is_empty()))
+        let asleep = turn.gentle && self.asleep.contains(&seen.id);
+        seen.boot.is_none() && (new || (turn.idle && seen.held.is_empty() && !asleep))
     }
 
     fn look(&mut self, app: &App, turn: &Turn) {
@@ -158,6 +168,12 @@ impl Eyes {
         self.found.retain(|id, _| ids.contains(id));
         self.smart.retain(|id, _| ids.contains(id));
         self.asked.retain(|id| ids.contains(id));
+        // Before anything is read of them: whether they sleep.
+        for drive in &seen {
+            if (turn.all || !self.asked.contains(&drive.id)) && has_smart(drive) {
+                self.ask(drive);
+            }
+        }
         let wanted: Vec<&Seen> = seen.iter().filter(|drive| self.wants(turn, drive)).collect();
         if !wanted.is_empty() {
             match contents(&app.settings.installer, &wanted) {
@@ -173,9 +189,6 @@ impl Eyes {
         self.held =
             seen.iter().filter(|drive| !drive.held.is_empty()).map(|drive| drive.id.clone()).collect();
         for drive in &mut seen {
-            if (turn.all || !self.asked.contains(&drive.id)) && has_smart(drive) {
-                self.ask(drive);
-            }
             drive.found = self.found.get(&drive.id).cloned().filter(|_| drive.boot.is_none());
             drive.smart = self.smart.get(&drive.id).cloned();
         }
@@ -199,9 +212,14 @@ impl Eyes {
     /// One that sleeps, or gives no answer, is taken to be as it said last.
     fn ask(&mut self, drive: &Seen) {
         self.asked.insert(drive.id.clone());
+        self.asleep.remove(&drive.id);
         match smart::ask(&drive.device, Ask::AllButSleeping) {
             Ok(Some(said)) => {
                 self.smart.insert(drive.id.clone(), said);
+            }
+            // It has answered before: it sleeps, and a read would make it turn.
+            Ok(None) if drive.rotational && self.smart.contains_key(&drive.id) => {
+                self.asleep.insert(drive.id.clone());
             }
             Ok(None) => {}
             Err(e) => tracing::debug!(id = drive.id, error = %chain(&e), "no word on the health of a drive"),
@@ -265,7 +283,8 @@ mod tests {
         };
         let same = [("vda", "1"), ("vdb", "2")];
         let turn = |all, idle, changed: &[&str]| {
-            Some(Turn { all, idle, changed: changed.iter().map(|name| (*name).to_owned()).collect() })
+            let changed = changed.iter().map(|name| (*name).to_owned()).collect();
+            Some(Turn { all, idle, changed, gentle: false })
         };
         let rows = [
             ("nothing is new", 1100, &same[..], false, false, None),
@@ -294,9 +313,13 @@ mod tests {
         let mut eyes = eyes;
         for (name, now, prints_now, news, wanted, want) in rows {
             eyes.news = news;
-            assert_eq!(eyes.turn(at(now), &prints(prints_now), wanted), want, "{name}");
+            let got = eyes.turn(at(now), &prints(prints_now), wanted);
+            let gentle = got.as_ref().is_some_and(|turn| turn.gentle);
+            assert_eq!(got.map(|turn| Turn { gentle: false, ..turn }), want, "{name}");
+            assert!(!gentle || !(news || wanted), "{name}");
         }
         let first = Eyes::default().turn(start, &prints(&same), false);
+        let first = first.map(|turn| Turn { gentle: false, ..turn });
         assert_eq!(first, turn(true, true, &["vda", "vdb"]), "the first look");
         let failed = Eyes { after: Some(at(2000)), news: true, ..eyes };
         assert_eq!(failed.turn(at(1999), &prints(&[]), false), None, "it failed a moment ago");
@@ -320,15 +343,20 @@ mod tests {
     #[test]
     fn drives_in_use_are_not_probed_again_and_again() {
         let mut eyes = Eyes::default();
-        for name in ["vda", "vdb", "vdc", "vde"] {
+        for name in ["vda", "vdb", "vdc", "vde", "vdf"] {
             eyes.found.insert(format!("sn-{name}"), Found::default());
         }
         let turn = |idle, changed: &[&str]| Turn {
             all: idle,
             idle,
             changed: changed.iter().map(|name| (*name).to_owned()).collect(),
+            gentle: true,
         };
+        let rude = |idle| Turn { gentle: false, ..turn(idle, &[]) };
         let rows = [
+            ("asleep", seen("vdf", |_| {}), turn(true, &[]), false),
+            ("asleep, and somebody wants it", seen("vdf", |_| {}), rude(true), true),
+            ("asleep, and another one", seen("vdf", |_| {}), turn(true, &["vdf"]), true),
             ("a boot drive", seen("vda", |s| s.boot = Some(0)), turn(true, &["vda"]), false),
             ("idle", seen("vdb", |_| {}), turn(true, &[]), true),
             ("idle, not its turn", seen("vdb", |_| {}), turn(false, &["vdc"]), false),
@@ -344,6 +372,7 @@ mod tests {
             ("held before, and still", seen("vde", |s| s.held = "x".into()), turn(false, &[]), false),
         ];
         eyes.held.insert("sn-vde".into());
+        eyes.asleep.insert("sn-vdf".into());
         for (name, seen, turn, want) in rows {
             assert_eq!(eyes.wants(&turn, &seen), want, "{name}");
         }
