@@ -1,13 +1,20 @@
 //! A server with two blank drives, a stick with an answer on it, power: it installs itself and answers.
 #![allow(clippy::unwrap_used)] // a test fails by panicking
 
+use std::time::Duration;
+
 use anyhow::ensure;
-use maekin_api::node::Membership;
+use maekin_api::node::{LocalPool, Membership};
+use maekin_host::wait;
 use maekin_qemu_tests::fixture::Fixture;
 use maekin_qemu_tests::node::Firmware;
 use maekin_qemu_tests::rack::{Rack, Watch};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_rack");
+/// For LVM to make a pool on the data mirror while the node becomes a member.
+const POOL: Duration = Duration::from_secs(120);
+/// For LVM to delete a volume.
+const STEP: Duration = Duration::from_secs(60);
 
 #[test]
 fn bios() {
@@ -51,5 +58,17 @@ fn check(rack: &Rack, watch: &Watch) -> anyhow::Result<()> {
     }
     let root = rack.ssh(spec, "findmnt -no FSTYPE,OPTIONS --mountpoint / && touch /usr/x; echo $?")?;
     ensure!(root.contains("squashfs") && root.contains("ro") && root.trim().ends_with('1'), "root: {root}");
+    let made = || Some(api.node().ok()?.local_pool).filter(|pool| *pool != LocalPool::Pending);
+    let pool = wait::until("the pool for local volumes", rack.limit(POOL), Duration::from_secs(1), made)?;
+    ensure!(matches!(pool, LocalPool::Ready { .. }), "{pool:?}");
+    // A volume on the LVM that ships, from the beginning to the end.
+    rack.ssh(
+        spec,
+        "maekin volume create first --size 64M --wait && maekin volume attach first --purpose test --wait \
+         && maekin volume detach first --wait && maekin volume delete first --yes",
+    )?;
+    let left =
+        || rack.ssh(spec, "lvs --noheadings --options lv_name maekin").ok().filter(|l| l.trim() == "local");
+    wait::until("the volume to be gone from LVM", rack.limit(STEP), Duration::from_secs(1), left)?;
     Ok(())
 }
