@@ -23,6 +23,8 @@ use crate::wait;
 
 /// How often an ending process is looked at.
 const LOOK: Duration = Duration::from_millis(20);
+/// How long the kernel may take to end what it was told to kill.
+const KILLED: Duration = Duration::from_secs(10);
 
 /// When a process started by [`start`] ends by itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -83,18 +85,29 @@ impl Process {
     /// # Errors
     /// [`ProcessError`] when it is still there afterwards.
     pub fn end(&self, grace: Duration) -> Result<(), ProcessError> {
-        for (signal, limit) in [(Signal::SIGTERM, grace), (Signal::SIGKILL, Duration::from_secs(10))] {
-            if !self.is_alive() {
-                return Ok(());
-            }
-            let _ = kill(Pid::from_raw(self.pid), signal); // it may end in this very moment; looked at below
-            let what = format!("process {} to end after {signal}", self.pid);
-            if wait::until(&what, limit, LOOK, || (!self.is_alive()).then_some(())).is_ok() {
-                return Ok(());
-            }
+        if self.ends_by(Signal::SIGTERM, grace) { Ok(()) } else { self.kill() }
+    }
+
+    /// Ends it at once: SIGKILL, which leaves it no last word.
+    ///
+    /// # Errors
+    /// [`ProcessError`] when it is still there afterwards.
+    pub fn kill(&self) -> Result<(), ProcessError> {
+        if self.ends_by(Signal::SIGKILL, KILLED) {
+            return Ok(());
         }
         let stuck = io::Error::new(io::ErrorKind::TimedOut, "it survived SIGKILL");
         Err(error(format!("cannot end process {}", self.pid))(stuck))
+    }
+
+    /// Whether it is gone within `limit` of this signal, or was before.
+    fn ends_by(&self, signal: Signal, limit: Duration) -> bool {
+        if !self.is_alive() {
+            return true;
+        }
+        let _ = kill(Pid::from_raw(self.pid), signal); // it may end in this very moment; looked at below
+        let what = format!("process {} to end after {signal}", self.pid);
+        wait::until(&what, limit, LOOK, || (!self.is_alive()).then_some(())).is_ok()
     }
 }
 
