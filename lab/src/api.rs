@@ -53,8 +53,14 @@ impl Api {
     /// switch. That nodes check each other's is seen in what they do.
     #[must_use]
     pub fn new(address: Ipv4Addr, limit: Duration) -> Self {
-        let authorization = format!("Basic {}", STANDARD.encode(format!("admin:{PASSWORD}")));
-        Self { authorization, ..Self::with(address, limit, None) }
+        Self::at(&node_url(address), PASSWORD, limit)
+    }
+
+    /// The same for a node of another rack, at `url` and with that password.
+    #[must_use]
+    pub fn at(url: &str, password: &str, limit: Duration) -> Self {
+        let authorization = format!("Basic {}", STANDARD.encode(format!("admin:{password}")));
+        Self { authorization, ..Self::with(url, limit, None) }
     }
 
     /// The same, for somebody who shows a certificate (PEM) in place of a password.
@@ -63,10 +69,10 @@ impl Api {
     /// When these are none.
     pub fn showing(address: Ipv4Addr, limit: Duration, cert: &[u8], key: &[u8]) -> anyhow::Result<Self> {
         let shown = ClientCert::new_with_certs(&[Certificate::from_pem(cert)?], PrivateKey::from_pem(key)?);
-        Ok(Self::with(address, limit, Some(shown)))
+        Ok(Self::with(&node_url(address), limit, Some(shown)))
     }
 
-    fn with(address: Ipv4Addr, limit: Duration, shown: Option<ClientCert>) -> Self {
+    fn with(url: &str, limit: Duration, shown: Option<ClientCert>) -> Self {
         static PROVIDER: Once = Once::new();
         PROVIDER.call_once(|| {
             // Fails only where a provider is installed already, which then serves as well.
@@ -82,7 +88,7 @@ impl Api {
             .proxy(None)
             .build()
             .into();
-        Self { agent, url: format!("https://{address}:8443"), authorization: String::new() }
+        Self { agent, url: url.to_owned(), authorization: String::new() }
     }
 
     /// Asks, and takes what comes.
@@ -170,6 +176,11 @@ impl Api {
         let made: MadeToken = self.post(maekin_api::JOIN_TOKENS, &new)?;
         joining(made.token.expose())
     }
+}
+
+/// Where the node at `address` is asked.
+fn node_url(address: Ipv4Addr) -> String {
+    format!("https://{address}:8443")
 }
 
 /// What a node file says that joins by the token of this text.

@@ -27,6 +27,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// What all clients share.
 #[derive(Default)]
 struct Book {
+    /// What they pause between two operations, and after one that was not answered.
+    pauses: [Duration; 2],
     /// Sets the keys of these clients apart from those of others in the same rack.
     series: u16,
     /// Counts operations.
@@ -168,7 +170,8 @@ impl Book {
             if !answered {
                 at += 1; // as a person would, it asks another node
             }
-            if self.pause(if answered { PAUSE } else { AFTER_NONE }) {
+            let [between, after_none] = self.pauses;
+            if self.pause(if answered { between } else { after_none }) {
                 return;
             }
         }
@@ -180,8 +183,14 @@ impl Writers {
     /// time with another seed: it names the keys, too.
     #[must_use]
     pub fn start(clients: usize, apis: &[Api], seed: u64) -> Self {
+        Self::paced(clients, apis, seed, [PAUSE, AFTER_NONE])
+    }
+
+    /// The same for nodes that are slow: clients pause so long between two operations, and after one that was not answered.
+    #[must_use]
+    pub fn paced(clients: usize, apis: &[Api], seed: u64, pauses: [Duration; 2]) -> Self {
         let series = u16::try_from(seed & 0xffff).unwrap_or(0); // it is below that
-        let book = Arc::new(Book { series, ..Book::default() });
+        let book = Arc::new(Book { series, pauses, ..Book::default() });
         let client = |n: usize| {
             let (book, apis) = (Arc::clone(&book), apis.to_vec());
             let seeded = Seeded::new(seed ^ ((n as u64 + 1) << 32));
