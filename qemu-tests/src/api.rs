@@ -11,6 +11,7 @@ use maekin_api::cluster::Cluster;
 use maekin_api::discovery::Discovered;
 use maekin_api::install::{Deny, Install, OpenWindow, Reinstall, SeenMachine, Terms, WindowState};
 use maekin_api::node::Node;
+use maekin_api::nodes::NodeInfo;
 use maekin_api::trust::{MadeToken, NewPairing, NewToken, PairingInfo, TokenInfo};
 use maekin_host::wait;
 use serde::Serialize;
@@ -102,6 +103,14 @@ impl Api {
     /// As [`Api::node`].
     pub fn cluster(&self) -> anyhow::Result<Cluster> {
         self.get(maekin_api::CLUSTER)
+    }
+
+    /// `GET /v1/nodes`.
+    ///
+    /// # Errors
+    /// As [`Api::node`].
+    pub fn nodes(&self) -> anyhow::Result<Vec<NodeInfo>> {
+        self.get(maekin_api::NODES)
     }
 
     /// `GET /v1/installs`.

@@ -25,6 +25,7 @@
 //! | [`fixture`] | an installed node, made once and cloned |
 //! | [`ssh`] | commands on a node |
 //! | [`progress`] | what a node is doing, from its serial line |
+//! | [`pairing`] | a node let in by the code on two consoles |
 //! | [`rack`] | all of it together: making, raising, following, ending |
 //! | [`steps`] | how long each step of a test takes |
 //! | [`view`] | what a person sees meanwhile |
@@ -40,6 +41,7 @@ pub mod firmware;
 pub mod fixture;
 pub mod machine;
 pub mod node;
+pub mod pairing;
 pub mod ports;
 pub mod power_cut;
 pub mod progress;

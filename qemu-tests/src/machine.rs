@@ -165,6 +165,15 @@ impl Machine {
         Ok(())
     }
 
+    /// Cuts the power by SIGKILL: what QEMU itself had not written out yet is gone, too.
+    ///
+    /// # Errors
+    /// When it is off already, or cannot be killed.
+    pub fn kill(&self) -> anyhow::Result<()> {
+        self.process().filter(Process::is_alive).context("it is off already")?.kill()?;
+        Ok(())
+    }
+
     /// Waits until it has switched itself off.
     ///
     /// # Errors

@@ -6,6 +6,7 @@
 mod bays;
 mod plan;
 mod raise;
+mod standing;
 mod watch;
 
 use std::fs::File;

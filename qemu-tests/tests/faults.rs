@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 use maekin_api::cluster::MemberState;
 use maekin_api::install::Progress;
 use maekin_api::node::InstallMaster;
-use maekin_api::nodes::{NodeInfo, NodeState};
-use maekin_host::wait;
+use maekin_api::nodes::NodeState;
 use maekin_qemu_tests::fixture::Fixture;
 use maekin_qemu_tests::node::{Firmware, NodeSpec};
 use maekin_qemu_tests::rack::{Firmwares, Plan, TestRack, Watch, at_once};
@@ -41,7 +40,7 @@ fn partition_power_cut_and_loss_of_the_leader_leave_one_cluster() {
     steps.done("two more are installed over the network and members");
     cluster_ready("with their installation", &watch);
     // A voter is one only when it has copied the record; two of two are no more than one.
-    until(&rack, "each to vote", || three.iter().all(|node| voters(&rack, node) == Some(3)));
+    until(&rack, "each to vote", || three.iter().all(|node| rack.voters(node) == Some(3)));
     steps.done("each votes in the record");
 
     partition(&rack, three, &steps);
@@ -83,7 +82,7 @@ fn partition(rack: &TestRack, three: &[NodeSpec], steps: &Steps) {
     let heir = rack.wait_master_among(&heirs).unwrap();
     println!("partition: {} leads after {:.0} s", heir.name, cut.elapsed().as_secs_f64());
     until(rack, "the majority to miss it", || {
-        majority.iter().all(|node| seen(rack, node, &minority.name) == Some(NodeState::Unreachable))
+        majority.iter().all(|node| rack.seen(node, &minority.name) == Some(NodeState::Unreachable))
     });
     for node in &majority {
         until(rack, "the majority to have its quorum", || alarmed(rack, node) == Some(false));
@@ -178,18 +177,6 @@ fn alarmed(rack: &TestRack, node: &NodeSpec) -> Option<bool> {
     Some(said.alarms.iter().any(|alarm| alarm.id == "quorum-lost"))
 }
 
-/// How many vote in the record, as `node` says.
-fn voters(rack: &TestRack, node: &NodeSpec) -> Option<usize> {
-    let cluster = rack.api(node).unwrap().cluster().ok()?;
-    Some(cluster.nodes.iter().filter(|member| member.voter).count())
-}
-
-/// How `node` says that the member `name` is.
-fn seen(rack: &TestRack, node: &NodeSpec, name: &str) -> Option<NodeState> {
-    let all: Vec<NodeInfo> = rack.api(node).unwrap().get(maekin_api::NODES).ok()?;
-    all.into_iter().find(|info| info.name == name).map(|info| info.state)
-}
-
 /// Writes, and takes the write for done when it is acknowledged.
 fn write(rack: &TestRack, node: &NodeSpec, note: &str) -> anyhow::Result<()> {
     rack.api(node)?.make_join_token(1, 600, note).map(drop)
@@ -199,11 +186,6 @@ fn written(rack: &TestRack, node: &NodeSpec) -> Vec<String> {
     rack.api(node).unwrap().join_tokens().unwrap().into_iter().map(|token| token.note).collect()
 }
 
-fn until(rack: &TestRack, what: &str, mut done: impl FnMut() -> bool) {
-    let came = wait::until(what, rack.limit(NOTICE), LOOK, || done().then_some(()));
-    let words = |node: &NodeSpec| {
-        let log = rack.ssh(node, "journalctl -u maekin-agent -u maekin-etcd -n 60 --no-pager | cut -c1-400");
-        format!("--- {}\n{}\n", node.name, log.unwrap_or_else(|e| format!("{e:#}")))
-    };
-    assert!(came.is_ok(), "{came:?}\n{}", rack.nodes().iter().map(words).collect::<String>());
+fn until(rack: &TestRack, what: &str, done: impl FnMut() -> bool) {
+    rack.until(what, NOTICE, done).unwrap();
 }
