@@ -40,15 +40,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etcd_client::{
-    Certificate, Client, Compare, CompareOp, ConnectOptions, GetOptions, Identity, KeyValue, KvClient,
-    PutOptions, TlsOptions, Txn, TxnOp,
+    Certificate, Compare, CompareOp, ConnectOptions, GetOptions, Identity, KeyValue, KvClient, PutOptions,
+    TlsOptions, Txn, TxnOp,
 };
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::pki::SERVER_NAME;
 use crate::pki::identity::{Credentials, NodeKey};
-use voters::{LIMIT, Voters};
+use voters::{Client, LIMIT, Voters};
 
 /// How long a connection to a voter may take to be made, and how long one that is idle may be silent.
 const CONNECT: Duration = Duration::from_secs(2);

@@ -1,10 +1,10 @@
 //! Two values in one question.
 
-use etcd_client::{Client, KeyValue, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{KeyValue, Txn, TxnOp, TxnOpResponse};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::voters::LIMIT;
+use super::voters::{Client, LIMIT};
 use super::{Record, RecordError, Versioned, decode};
 
 impl Record {

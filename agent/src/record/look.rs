@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Deref;
 
-use etcd_client::{Client, Compare, CompareOp, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse};
+use etcd_client::{Compare, CompareOp, GetOptions, KeyValue, Txn, TxnOp, TxnOpResponse, TxnResponse};
 use serde::de::DeserializeOwned;
 
 use super::keys::{self, under};
@@ -16,7 +16,7 @@ use super::values::{
 use crate::maintenance::MaintenanceValue;
 use crate::trust::values::{CaChangeValue, RemovedValue};
 
-use super::voters::{LIMIT, Voter, to_voter};
+use super::voters::{Client, LIMIT, Voter, to_voter};
 use super::{Record, RecordError, Versioned, decode};
 
 /// What was seen, all of it at one revision of the record.

@@ -1,10 +1,10 @@
 //! Long lists in the record, piece by piece: what is kept under keys that grow with time.
 
-use etcd_client::{Client, DeleteOptions, GetOptions, SortOrder, SortTarget};
+use etcd_client::{DeleteOptions, GetOptions, SortOrder, SortTarget};
 use serde::de::DeserializeOwned;
 
 use super::keys::under;
-use super::voters::LIMIT;
+use super::voters::{Client, LIMIT};
 use super::{Record, RecordError, decode, kv};
 
 /// Most keys that are looked at to find the last one to remove.

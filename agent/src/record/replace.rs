@@ -5,11 +5,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use etcd_client::{Client, Compare, CompareOp, Txn, TxnOp, TxnOpResponse};
+use etcd_client::{Compare, CompareOp, Txn, TxnOp, TxnOpResponse};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::both::{first, looks};
+use super::voters::Client;
 use super::{Record, RecordError, Versioned, decode, decode_value, encode};
 
 /// How often others may have been faster.

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use etcd_client::{AlarmAction, AlarmType, Client, SnapshotStreaming};
+use etcd_client::{AlarmAction, AlarmType, SnapshotStreaming};
 use maekin_api::record::VoterState;
 
 use super::values::RestoredValue;
-use super::voters::{LIMIT, Voter, to_voter};
+use super::voters::{Client, LIMIT, Voter, to_voter};
 use super::{Record, RecordError, decode, keys};
 
 /// How long one voter may take to say how it is.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
-use etcd_client::{Client, ConnectOptions, MemberAddOptions};
+use etcd_client::{ConnectOptions, MemberAddOptions};
 
 use super::RecordError;
 use super::values::NodeValue;
@@ -18,6 +18,10 @@ use crate::metrics;
 
 /// How long one question to one voter may take.
 pub(super) const LIMIT: Duration = Duration::from_secs(5);
+
+/// A connection to a voter. One client has connections of its own for each part of etcd's interface, and the keys with
+/// which they are made: to clone it for each question would cost more than to ask.
+pub(super) type Client = Arc<etcd_client::Client>;
 
 /// A voter, or one that is being made one.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,12 +36,14 @@ pub(crate) struct Voter {
     pub(crate) learner: bool,
 }
 
+type Known = Arc<[(String, Client)]>;
+
 /// Connections to the voters that we know.
 #[derive(Clone)]
 pub(super) struct Voters {
     options: Arc<RwLock<ConnectOptions>>,
     /// The preferred one first.
-    known: Arc<RwLock<Vec<(String, Client)>>>,
+    known: Arc<RwLock<Known>>,
     /// How many questions were sent.
     asked: Arc<AtomicU64>,
 }
@@ -46,7 +52,7 @@ impl Voters {
     /// No connection is made before it is needed.
     pub(super) async fn new(urls: &[String], options: ConnectOptions) -> Result<Self, RecordError> {
         let options = Arc::new(RwLock::new(options));
-        let voters = Self { options, known: Arc::default(), asked: Arc::default() };
+        let voters = Self { options, known: Arc::new(RwLock::new(Arc::from([]))), asked: Arc::default() };
         voters.set(urls).await?;
         Ok(voters)
     }
@@ -54,19 +60,21 @@ impl Voters {
     /// From now on, connections are made with these options: those that there are end.
     pub(super) async fn set_options(&self, options: ConnectOptions) -> Result<(), RecordError> {
         *self.options.write().unwrap_or_else(PoisonError::into_inner) = options;
-        let urls: Vec<String> = self.list().into_iter().map(|(url, _)| url).collect();
+        let urls: Vec<String> = self.list().iter().map(|(url, _)| url.clone()).collect();
         let mut new = Vec::new();
         for url in urls {
             let client = self.connect(&url).await?;
             new.push((url, client));
         }
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = new;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = new.into();
         Ok(())
     }
 
     async fn connect(&self, url: &str) -> Result<Client, RecordError> {
         let options = self.options.read().unwrap_or_else(PoisonError::into_inner).clone();
-        bounded(url, "connect", LIMIT, Box::pin(Client::connect([url], Some(options)))).await
+        bounded(url, "connect", LIMIT, Box::pin(etcd_client::Client::connect([url], Some(options))))
+            .await
+            .map(Arc::new)
     }
 
     /// From now on these are asked, in this order; connections that there are stay.
@@ -84,19 +92,21 @@ impl Voters {
         if let Some(at) = old.first().and_then(|(url, _)| new.iter().position(|(have, _)| have == url)) {
             new.rotate_left(at);
         }
-        *self.known.write().unwrap_or_else(PoisonError::into_inner) = new;
+        *self.known.write().unwrap_or_else(PoisonError::into_inner) = new.into();
         Ok(())
     }
 
-    fn list(&self) -> Vec<(String, Client)> {
-        self.known.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn list(&self) -> Known {
+        Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// `url` gave no answer: the next one is preferred from now on.
     fn avoid(&self, url: &str) {
         let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
         if known.first().is_some_and(|(first, _)| first == url) {
-            known.rotate_left(1);
+            let mut next = known.to_vec();
+            next.rotate_left(1);
+            *known = next.into();
         }
     }
 
@@ -111,11 +121,11 @@ impl Voters {
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
         let mut failed = None;
-        for (url, client) in self.list() {
+        for (url, client) in self.list().iter() {
             self.asked.fetch_add(1, Ordering::Relaxed);
-            match bounded(&url, what, limit, Box::pin(work(client))).await {
+            match bounded(url, what, limit, Box::pin(work(Arc::clone(client)))).await {
                 Err(e @ RecordError::Unreachable { .. }) => {
-                    self.avoid(&url);
+                    self.avoid(url);
                     failed = Some(e);
                 }
                 other => return other,
@@ -147,7 +157,7 @@ impl Voters {
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
-        let (url, client) = self.list().into_iter().next().ok_or_else(nobody)?;
+        let (url, client) = self.list().first().cloned().ok_or_else(nobody)?;
         self.asked.fetch_add(1, Ordering::Relaxed);
         let outcome = bounded(&url, what, LIMIT, Box::pin(work(client))).await;
         if matches!(outcome, Err(RecordError::Unreachable { .. })) {
@@ -160,7 +170,7 @@ impl Voters {
 impl Voters {
     /// Who is asked first.
     pub(super) fn preferred(&self) -> String {
-        self.list().into_iter().next().map(|(url, _)| url).unwrap_or_default()
+        self.list().first().map(|(url, _)| url.clone()).unwrap_or_default()
     }
 
     /// Asks every voter at the same time; those that answered, each with its address.
@@ -175,7 +185,7 @@ impl Voters {
         F: Future<Output = Result<T, etcd_client::Error>> + Send + 'static,
     {
         let mut asking = tokio::task::JoinSet::new();
-        for (url, client) in self.list() {
+        for (url, client) in self.list().iter().cloned() {
             self.asked.fetch_add(1, Ordering::Relaxed);
             let (work, what) = (work(client), what.to_owned());
             asking.spawn(async move {
@@ -202,7 +212,7 @@ impl Voters {
     where
         F: Future<Output = Result<T, etcd_client::Error>>,
     {
-        let found = self.list().into_iter().find(|(have, _)| have == url);
+        let found = self.list().iter().find(|(have, _)| have == url).cloned();
         let (url, client) = found.ok_or_else(nobody)?;
         self.asked.fetch_add(1, Ordering::Relaxed);
         bounded(&url, what, limit, Box::pin(work(client))).await

@@ -1,8 +1,8 @@
 //! Word of every change in the record, in order.
 
-use etcd_client::{Client, EventType, WatchOptions, WatchStream};
+use etcd_client::{EventType, WatchOptions, WatchStream};
 
-use super::voters::LIMIT;
+use super::voters::{Client, LIMIT};
 use super::{Record, RecordError};
 
 /// A value was written or removed.
