@@ -7,11 +7,15 @@
 //!
 //! | module | job |
 //! | --- | --- |
+//! | [`batch`] | which events are one value there, and what of them goes (pure) |
 //! | [`pending`] | the entry of one request |
 //! | [`mod@keep`] | from memory into the record; what is too old goes |
+//! | [`read`] | page by page |
 
+mod batch;
 mod keep;
 mod pending;
+mod read;
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -24,12 +28,16 @@ use crate::app::App;
 use crate::clock::now;
 use crate::http::identity::Identity;
 use crate::http::request;
-use crate::record::{Record, RecordError, keys};
+use batch::Batch;
+pub(crate) use batch::{apart, lift};
 pub(crate) use keep::keep;
 pub(crate) use pending::Pending;
+pub(crate) use read::page;
 
-/// Most events that wait for the record.
-const WAITING: usize = 1024;
+/// Most events that wait for the record: at 2,000 a second it may take two to answer.
+const WAITING: usize = 4096;
+/// How many events do not wait for further ones any more.
+const MANY: usize = 256;
 /// Longest text of a field, characters.
 const LONGEST: usize = 200;
 /// Most refusals of one user, and of all strangers together, that a node writes into the record in a minute.
@@ -41,12 +49,18 @@ const COUNTED: usize = 64;
 #[derive(Debug)]
 pub(crate) struct Log {
     queue: Mutex<Queue>,
+    /// Something waits.
     more: Notify,
+    /// [`MANY`] wait.
+    many: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Queue {
     events: VecDeque<AuditEvent>,
+    /// How many of them, from the first on, are in each value that is being written: they stay together, since it may have
+    /// been written although nobody heard so.
+    sent: Vec<usize>,
     next: u32,
     /// Events that there was no room for since the last one that was written.
     lost: u64,
@@ -60,7 +74,8 @@ impl Default for Log {
         // A restart within one second continues elsewhere; without random numbers two events of it may be one.
         let _ = getrandom::fill(&mut start);
         let next = u32::from(u16::from_be_bytes(start)) << 12;
-        Self { queue: Mutex::new(Queue { next, ..Queue::default() }), more: Notify::new() }
+        let queue = Mutex::new(Queue { next, ..Queue::default() });
+        Self { queue, more: Notify::new(), many: Notify::new() }
     }
 }
 
@@ -166,8 +181,30 @@ impl Log {
         let node = node_id.get(..8).unwrap_or(node_id);
         event.id = format!("{:010x}-{node}-{:08x}", event.at, queue.next);
         queue.events.push_back(event);
+        let many = queue.events.len() >= MANY;
         drop(queue);
         self.more.notify_one();
+        if many {
+            self.many.notify_one();
+        }
+    }
+
+    /// What is to be written next, and again until it is [`Log::written`].
+    fn to_write(&self) -> Vec<Batch> {
+        let mut queue = self.lock();
+        if queue.sent.is_empty() {
+            queue.sent = batch::plan(&queue.events);
+        }
+        let mut events = queue.events.iter().cloned();
+        queue.sent.iter().map(|count| Batch { events: events.by_ref().take(*count).collect() }).collect()
+    }
+
+    /// It was written; how many events that were.
+    fn written(&self) -> usize {
+        let mut queue = self.lock();
+        let written = std::mem::take(&mut queue.sent).iter().sum::<usize>().min(queue.events.len());
+        queue.events.drain(..written); // only ever added to behind
+        written
     }
 }
 
@@ -184,22 +221,19 @@ impl Queue {
     }
 }
 
-/// Up to `limit` events that came before `after` (an id), the newest first.
-///
-/// # Errors
-/// [`RecordError`].
-pub(crate) async fn page(
-    record: &Record,
-    after: Option<&str>,
-    limit: usize,
-) -> Result<Vec<AuditEvent>, RecordError> {
-    record.newest::<AuditEvent>(keys::AUDIT, after, limit).await
-}
-
 /// What waits to be written: what happened, where nothing writes it into the record.
 #[cfg(test)]
 pub(crate) fn waiting(app: &App) -> Vec<AuditEvent> {
     app.audit.lock().events.iter().cloned().collect()
+}
+
+/// Writes that into the record, `again` also a second time, as where nobody heard that it was written.
+#[cfg(test)]
+pub(crate) async fn write_waiting(app: &App, record: &crate::record::Record, again: bool) {
+    if again {
+        keep::write(record, &app.audit.to_write()).await.unwrap();
+    }
+    keep::flush(&app.audit, record).await.unwrap();
 }
 
 #[cfg(test)]

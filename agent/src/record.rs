@@ -422,7 +422,11 @@ struct Stored<T> {
     value: T,
 }
 
-fn encode<T: Serialize>(key: &str, value: &T) -> Result<Vec<u8>, RecordError> {
+/// What is written as the value at `key`.
+///
+/// # Errors
+/// [`RecordError::Value`].
+pub(crate) fn encode<T: Serialize>(key: &str, value: &T) -> Result<Vec<u8>, RecordError> {
     serde_json::to_vec(&Stored { v: upward::version(key), value })
         .map_err(|source| RecordError::Value { key: key.to_owned(), source })
 }
@@ -436,7 +440,11 @@ fn decode<T: DeserializeOwned>(kv: &KeyValue) -> Result<Versioned<T>, RecordErro
     })
 }
 
-fn decode_value<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, RecordError> {
+/// What the value at `key` is, in these bytes.
+///
+/// # Errors
+/// [`RecordError::Value`], [`RecordError::Newer`].
+pub(crate) fn decode_value<T: DeserializeOwned>(key: &str, bytes: &[u8]) -> Result<T, RecordError> {
     #[derive(serde::Deserialize)]
     struct Head {
         v: u32,

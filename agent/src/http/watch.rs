@@ -65,13 +65,23 @@ pub(crate) async fn get(
     let known = wanted.after.filter(|after| *after <= now);
     let first = if wanted.after.is_some() && known.is_none() { RESET } else { READY };
     let at = known.unwrap_or(now);
-    let watch = record.watch(keys::ALL, at.saturating_add(1)).await?;
+    let watch = open(&record, &wanted, at).await?;
     let (ours, theirs) = tokio::io::duplex(BUFFER);
     let news = app.news.listen();
     let listener = Listener { record, news, wanted, at, out: ours, _place: place };
     tokio::spawn(listener.run(first, watch));
     let headers = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     Ok((headers, Body::from_stream(ReaderStream::new(theirs))).into_response())
+}
+
+/// A watch on all that changes behind revision `at`.
+async fn open(record: &Record, wanted: &Wanted, at: i64) -> Result<Watch, RecordError> {
+    let from = at.saturating_add(1);
+    if wanted.has(keys::AUDIT) {
+        record.watch_apart(keys::ALL, from, crate::audit::apart).await
+    } else {
+        record.watch(keys::ALL, from).await
+    }
 }
 
 struct Listener {
@@ -142,7 +152,7 @@ impl Listener {
     }
 
     async fn reopen(&mut self, watch: &mut Watch) -> Result<(), Gone> {
-        match self.record.watch(keys::ALL, self.at.saturating_add(1)).await {
+        match open(&self.record, &self.wanted, self.at).await {
             Ok(new) => {
                 *watch = new;
                 Ok(())

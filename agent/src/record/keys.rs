@@ -84,7 +84,8 @@ pub(crate) const CA_CHANGE: &str = "/maekin/v1/ca-change";
 pub(crate) const CA_NEXT: &str = "/maekin/v1/ca-next";
 /// Addresses that machines have, [`super::values::AddressValue`] each, under the address.
 pub(crate) const ADDRESSES: &str = "/maekin/v1/addresses/";
-/// The audit log, a [`maekin_api::audit::AuditEvent`] each, under an id that grows with time.
+/// The audit log, a few [`maekin_api::audit::AuditEvent`] in each value, under the id of the newest of them, which grows
+/// with time.
 pub(crate) const AUDIT: &str = "/maekin/v1/audit/";
 /// Users, [`super::values::UserValue`] each, under the name.
 pub(crate) const USERS: &str = "/maekin/v1/users/";

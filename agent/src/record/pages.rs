@@ -54,7 +54,22 @@ impl Record {
         before: Option<&str>,
         visit: impl FnMut(T) -> bool,
     ) -> Result<(), RecordError> {
-        self.walk(prefix, before, Order::Down, PAGE, visit).await
+        self.each_newest_by(prefix, before, PAGE, visit).await
+    }
+
+    /// The same. The first answer has `first` values at most, each one after it twice as many, up to a number: for values
+    /// of which a few may be enough.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub(crate) async fn each_newest_by<T: DeserializeOwned>(
+        &self,
+        prefix: &str,
+        before: Option<&str>,
+        first: usize,
+        visit: impl FnMut(T) -> bool,
+    ) -> Result<(), RecordError> {
+        self.walk(prefix, before, Order::Down, first.clamp(1, PAGE), visit).await
     }
 
     /// Shows `visit` every value under `prefix`, the least key first. A value of a newer release is left out.
@@ -73,13 +88,14 @@ impl Record {
         self.walk(prefix, None, Order::Up, PAGE, visit).await
     }
 
-    /// Reads `page` values at a time: however many there are, no answer is larger than that many.
+    /// Reads `page` values, and then twice as many each time, up to [`PAGE`]: however many there are, no answer is larger
+    /// than that many.
     async fn walk<T: DeserializeOwned>(
         &self,
         prefix: &str,
         before: Option<&str>,
         order: Order,
-        page: usize,
+        mut page: usize,
         mut visit: impl FnMut(T) -> bool,
     ) -> Result<(), RecordError> {
         let mut from = prefix.as_bytes().to_vec();
@@ -104,6 +120,7 @@ impl Record {
                 }
             }
             let Some(last) = response.kvs().last().filter(|_| response.more()) else { return Ok(()) };
+            page = page.saturating_mul(2).min(PAGE);
             match order {
                 Order::Up => from = [last.key(), b"\0"].concat(),
                 Order::Down => end = last.key().to_vec(),
@@ -136,7 +153,19 @@ impl Record {
         let work = async |client: Client| kv(&client).get(prefix, Some(options.clone())).await;
         let response = self.voters.ask(&format!("list {prefix}"), LIMIT, work).await?;
         let Some(last) = response.kvs().last() else { return Ok(()) };
-        let end = [last.key(), b"\0"].concat();
+        self.remove_to_key(prefix, last.key()).await
+    }
+
+    /// Removes what lies under `prefix` up to the name `last`, that included.
+    ///
+    /// # Errors
+    /// [`RecordError`].
+    pub(crate) async fn remove_to(&self, prefix: &str, last: &str) -> Result<(), RecordError> {
+        self.remove_to_key(prefix, under(prefix, last).as_bytes()).await
+    }
+
+    async fn remove_to_key(&self, prefix: &str, last: &[u8]) -> Result<(), RecordError> {
+        let end = [last, b"\0"].concat();
         let options = DeleteOptions::new().with_range(end);
         // To remove the same keys twice is to remove them once.
         let work = async |client: Client| client.kv_client().delete(prefix, Some(options.clone())).await;

@@ -4,6 +4,14 @@ use maekin_api::install::WindowState;
 use super::values::{AliveValue, MachineValue, NodeValue, RestoredValue, WindowValue};
 use crate::testing::{EndEtcd, agent, have_etcd, serve};
 
+impl Record {
+    /// Writes these very bytes, as another release may have.
+    pub(crate) async fn put_raw(&self, key: &str, value: &[u8]) {
+        let work = async |client: Client| client.kv_client().put(key, value, None).await;
+        self.voters.ask(&format!("write {key}"), LIMIT, work).await.unwrap();
+    }
+}
+
 #[test]
 fn values_carry_their_version() {
     let window = WindowValue { until: 5, left: 2 };

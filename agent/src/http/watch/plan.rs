@@ -110,6 +110,11 @@ impl Wanted {
         Ok(())
     }
 
+    /// Whether changes of what lies there are wanted.
+    pub(super) fn has(&self, place: &str) -> bool {
+        self.kinds.iter().any(|(_, prefix)| *prefix == place)
+    }
+
     /// The events of `changes`, which are whole revisions in order. Only the last event of a revision has an id: whoever
     /// was cut off between two of one is told both again.
     pub(super) fn text(&self, changes: &[Touched]) -> String {

@@ -9,6 +9,7 @@ use maekin_rootfs::node::ClusterIntent;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::app::App;
+use crate::record::keys::{self, under};
 use crate::testing::{EndEtcd, PASSWORD, agent, ask, connect, have_etcd, serve};
 
 fn admin() -> String {
@@ -83,9 +84,42 @@ async fn api_watches_tell_every_change_and_go_on_where_they_were() {
     assert_eq!(future[0].0, "reset", "a place of another cluster");
     let refused = ask(&app, "GET", "/v1/watch", &[&admin(), "last-event-id: x"], "").await;
     assert_eq!((refused.status, refused.kind()), (400, "bad-request".into()));
+    events_that_lie_together_are_told_one_by_one(&app).await;
     lists_are_not_lost_to_who_read_them_before(&app).await;
     metrics_are_told(&app).await;
     hostile_heads_are_problems(&app).await;
+}
+
+/// The audit log has several events in a value; whoever watches it hears of each, once, and of each that goes.
+async fn events_that_lie_together_are_told_one_by_one(app: &Arc<App>) {
+    let ready = listen(app, "?kinds=audit", None, 1).await.remove(0);
+    let member = app.member().ok().unwrap();
+    let waiting: Vec<String> = crate::audit::waiting(app).into_iter().map(|event| event.id).collect();
+    assert!(waiting.len() > 3, "the changes before were written down: {waiting:?}");
+    crate::audit::write_waiting(app, &member.record, true).await; // and once more, as if nobody had heard that it was
+    member.record.remove_oldest(keys::AUDIT, usize::MAX).await.unwrap();
+    member
+        .record
+        .put_raw(
+            &under(keys::AUDIT, "0000000007-01234567-00000001"),
+            br#"{"v":1,"id":"0000000007-01234567-00000001"}"#,
+        )
+        .await;
+    let seen = listen(app, "?kinds=audit", Some(&ready.1), 2 * waiting.len() + 2).await;
+    let told: Vec<maekin_api::watch::Change> =
+        seen[1..].iter().map(|event| serde_json::from_str(&event.2).unwrap()).collect();
+    let names = |deleted| {
+        let of = told.iter().filter(move |change| change.deleted == deleted);
+        of.map(|change| change.name.clone()).collect::<Vec<_>>()
+    };
+    let old = "0000000007-01234567-00000001".to_owned();
+    assert_eq!(names(false), [waiting.clone(), vec![old]].concat(), "and what an earlier release writes");
+    assert_eq!(names(true), waiting);
+    let ids = seen[1..].iter().filter(|event| !event.1.is_empty()).count();
+    assert_eq!(ids, 3, "the last of what was written together has a place to go on from: {seen:?}");
+    let place = seen.iter().skip(1).find(|event| !event.1.is_empty()).unwrap().1.clone();
+    let rest = listen(app, "?kinds=audit", Some(&place), waiting.len() + 2).await;
+    assert_eq!(rest[1..], seen[1 + waiting.len()..], "nothing twice, nothing left out");
 }
 
 /// Two who read the same list and change it: one of them is told.
