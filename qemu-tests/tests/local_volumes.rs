@@ -46,6 +46,9 @@ fn local_volumes_keep_what_was_written_through_a_power_cut_and_a_full_pool() {
     let fixture = Fixture::get(Firmware::Bios, TOOL.as_ref()).unwrap();
     let rack = fixture.clone_into("local-volumes", &Plan::single(Firmware::Bios), TOOL.as_ref()).unwrap();
     rack.boot_first(&mut Watch::default(), &mut |_| {}).unwrap();
+    until(&rack, "room for local volumes", STEP, || {
+        storage(&rack).classes.iter().any(|class| class.available)
+    });
     run(&rack, "maekin volume create db --size 256M --wait");
     assert_eq!(volume(&rack, "db").health.state, HealthState::Whole);
 

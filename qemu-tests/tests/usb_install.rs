@@ -4,14 +4,16 @@
 use std::time::Duration;
 
 use anyhow::ensure;
-use maekin_api::node::{LocalPool, Membership};
+use maekin_api::node::Membership;
+use maekin_api::storage::Storage;
+use maekin_api::volumes::Class;
 use maekin_host::wait;
 use maekin_qemu_tests::fixture::Fixture;
 use maekin_qemu_tests::node::Firmware;
 use maekin_qemu_tests::rack::{Rack, Watch};
 
 const TOOL: &str = env!("CARGO_BIN_EXE_rack");
-/// For LVM to make a pool on the data mirror while the node becomes a member.
+/// For LVM to make a pool on the data mirror, and the node to say so.
 const POOL: Duration = Duration::from_secs(120);
 /// For LVM to delete a volume.
 const STEP: Duration = Duration::from_secs(60);
@@ -58,9 +60,12 @@ fn check(rack: &Rack, watch: &Watch) -> anyhow::Result<()> {
     }
     let root = rack.ssh(spec, "findmnt -no FSTYPE,OPTIONS --mountpoint / && touch /usr/x; echo $?")?;
     ensure!(root.contains("squashfs") && root.contains("ro") && root.trim().ends_with('1'), "root: {root}");
-    let made = || Some(api.node().ok()?.local_pool).filter(|pool| *pool != LocalPool::Pending);
-    let pool = wait::until("the pool for local volumes", rack.limit(POOL), Duration::from_secs(1), made)?;
-    ensure!(matches!(pool, LocalPool::Ready { .. }), "{pool:?}");
+    let told = || {
+        let storage: Storage = api.get(maekin_api::STORAGE).ok()?;
+        storage.classes.into_iter().find(|told| told.class == Class::Local && told.available)
+    };
+    let local = wait::until("room for local volumes", rack.limit(POOL), Duration::from_secs(1), told);
+    ensure!(local.is_ok(), "{local:?}: {:?}", api.node()?.local_pool);
     // A volume on the LVM that ships, from the beginning to the end.
     rack.ssh(
         spec,
