@@ -85,7 +85,7 @@ fn api_audit_of_earlier_releases_is_read_and_they_leave_out_what_is_new() {
     value["v"] = json!(1);
     let key = under(keys::AUDIT, &old.id);
     let read: Batch = decode_value(&key, value.to_string().as_bytes()).unwrap();
-    assert_eq!(read.events, [old.clone()]);
+    assert_eq!(read.events, std::slice::from_ref(&old));
     assert_eq!(apart(&key, value.to_string().as_bytes()), Some(vec![key.clone()]));
 
     let batch = Batch { events: vec![old, event(8, "")] };
