@@ -66,14 +66,17 @@ impl Lvm {
         let bytes = |size: &u64| format!("{size}b");
         let deactivate =
             |id: &str| self.run("lvchange").args(["--activate", "n"]).arg(lv(report::volume(id)));
-        // Made by hand-over of nothing but names and sizes; nothing of them is active by itself after a start.
-        let create = || self.run("lvcreate").args(["--yes", "--setautoactivation", "n"]);
+        // Nothing of them is active by itself after a start. lvcreate does not take that for thin volumes; one whose making
+        // ended in between is active then, and given up at the first look.
+        let passive =
+            |id: &str| self.run("lvchange").args(["--setautoactivation", "n"]).arg(lv(report::volume(id)));
+        let create = || self.run("lvcreate").arg("--yes");
         match step {
             Step::Create { id, size } => {
                 let lvcreate = create().args(["--type", "thin", "--virtualsize"]).arg(bytes(size));
                 let lvcreate =
                     lvcreate.args(["--thinpool", POOL, "--name"]).arg(report::volume(id)).arg(GROUP);
-                vec![lvcreate, deactivate(id)]
+                vec![lvcreate, passive(id), deactivate(id)]
             }
             Step::Clone { id, from } => {
                 let from = match from {
@@ -83,7 +86,7 @@ impl Lvm {
                 let lvcreate =
                     create().args(["--snapshot", "--permission", "rw", "--setactivationskip", "n"]);
                 let lvcreate = lvcreate.arg("--name").arg(report::volume(id)).arg(lv(from));
-                vec![lvcreate, deactivate(id)]
+                vec![lvcreate, passive(id), deactivate(id)]
             }
             Step::Snapshot { id, volume } => {
                 // It has the activation skip flag by default, and stays inactive.
@@ -137,8 +140,9 @@ mod tests {
                 Step::Create { id: own(), size: 4 << 20 },
                 vec![
                     format!(
-                        "lvm lvcreate --yes --setautoactivation n --type thin --virtualsize 4194304b --thinpool local --name {v} maekin"
+                        "lvm lvcreate --yes --type thin --virtualsize 4194304b --thinpool local --name {v} maekin"
                     ),
+                    format!("lvm lvchange --setautoactivation n maekin/{v}"),
                     format!("lvm lvchange --activate n maekin/{v}"),
                 ],
             ),
@@ -146,15 +150,16 @@ mod tests {
                 Step::Clone { id: own(), from: Source::Snapshot(other.clone()) },
                 vec![
                     format!(
-                        "lvm lvcreate --yes --setautoactivation n --snapshot --permission rw --setactivationskip n --name {v} maekin/{s}"
+                        "lvm lvcreate --yes --snapshot --permission rw --setactivationskip n --name {v} maekin/{s}"
                     ),
+                    format!("lvm lvchange --setautoactivation n maekin/{v}"),
                     format!("lvm lvchange --activate n maekin/{v}"),
                 ],
             ),
             (
                 Step::Snapshot { id: other.clone(), volume: own() },
                 vec![format!(
-                    "lvm lvcreate --yes --setautoactivation n --snapshot --permission r --setactivationskip y --name {s} maekin/{v}"
+                    "lvm lvcreate --yes --snapshot --permission r --setactivationskip y --name {s} maekin/{v}"
                 )],
             ),
             (
