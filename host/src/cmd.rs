@@ -10,6 +10,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{self, Signal};
+use nix::unistd::Pid;
 use serde::de::DeserializeOwned;
 
 /// Most bytes of standard error kept for an error message.
@@ -71,6 +73,7 @@ pub struct Cmd {
     dir: Option<PathBuf>,
     input: Option<Vec<u8>>,
     limit: Duration,
+    grace: Duration,
     inherit: bool,
     any_status: bool,
     most: usize,
@@ -92,6 +95,7 @@ impl Cmd {
             dir: None,
             input: None,
             limit: DEFAULT_LIMIT,
+            grace: Duration::ZERO,
             inherit: false,
             any_status: false,
             most: usize::MAX,
@@ -137,6 +141,14 @@ impl Cmd {
     #[must_use]
     pub fn limit(mut self, limit: Duration) -> Self {
         self.limit = limit;
+        self
+    }
+
+    /// Tells the child to end (SIGTERM) when `limit` is over, and kills it only when it has not after `grace` more: for one
+    /// that must not be stopped in the middle (default: none).
+    #[must_use]
+    pub fn grace(mut self, grace: Duration) -> Self {
+        self.grace = grace;
         self
     }
 
@@ -209,6 +221,9 @@ impl Cmd {
         let err = child.stderr.take().map(|pipe| thread::spawn(move || read_last(pipe, TAIL)));
         let status = wait_limited(&mut child, self.limit).map_err(start_error)?;
         if status.is_none() {
+            if !self.grace.is_zero() {
+                end(&mut child, self.grace);
+            }
             let _ = child.kill(); // it may have ended in this very moment
             let _ = child.wait();
         }
@@ -283,6 +298,14 @@ pub fn exists(program: &str) -> bool {
     std::env::split_paths(&path).any(|dir| dir.join(program).is_file())
 }
 
+/// Tells a child to end, and waits for that as long as `grace`.
+fn end(child: &mut Child, grace: Duration) {
+    if let Ok(pid) = i32::try_from(child.id()) {
+        let _ = signal::kill(Pid::from_raw(pid), Signal::SIGTERM); // it may have ended by itself
+    }
+    let _ = wait_limited(child, grace); // whoever goes on after that is killed
+}
+
 fn wait_limited(child: &mut Child, limit: Duration) -> io::Result<Option<ExitStatus>> {
     let start = Instant::now();
     let mut nap = Duration::from_millis(1);
@@ -335,6 +358,24 @@ mod tests {
     fn a_child_past_its_limit_is_killed() {
         let err = Cmd::new("sleep").arg("60").limit(Duration::from_millis(50)).run().unwrap_err();
         assert!(matches!(err, CmdError::TimedOut { .. }), "{err}");
+    }
+
+    #[test]
+    fn a_child_that_must_not_be_stopped_in_the_middle_is_told_to_end_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let ended = dir.path().join("ended");
+        // As LVM does: the signal is heeded when the change is done.
+        let script = format!(
+            "trap 'echo done > {}; exit 0' TERM; echo ready; while :; do sleep 0.02; done",
+            ended.display()
+        );
+        let cmd = Cmd::new("sh").args(["-c", &script]).limit(Duration::from_millis(500));
+        let err = cmd.grace(Duration::from_secs(20)).run().unwrap_err();
+        assert!(matches!(err, CmdError::TimedOut { .. }), "{err}");
+        assert!(ended.exists(), "it came to its end");
+        let deaf = Cmd::new("sh").args(["-c", "trap '' TERM; while :; do sleep 0.02; done"]);
+        let deaf = deaf.limit(Duration::from_millis(50)).grace(Duration::from_millis(50));
+        assert!(matches!(deaf.run(), Err(CmdError::TimedOut { .. })), "one that does not heed it is killed");
     }
 
     #[test]
