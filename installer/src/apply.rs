@@ -139,6 +139,7 @@ pub(crate) fn apply_step(
             write_root(&md::device(array), source, entry, release, target, meter)
         }
         Step::ZeroRest { array, from } => target.zero_rest(&md::device(array), *from),
+        Step::ZeroHead { array, len } => target.zero(&md::device(array), &[(0, *len)]),
         Step::Compare { members, entry } => compare(members, entry, target, meter),
         Step::MakeEsp { partition, serial, label } => target.make_vfat(partition, *serial, label),
         Step::FillEsp { partitions, files, manifest, texts } => {

@@ -24,6 +24,8 @@ const FAT_HEAD: u64 = 8 << 20;
 /// Halves up to this size are made equal by zeroing, where drives do that by themselves; larger ones by md's resync in
 /// the background, because some drives take hours for it.
 const ZERO_LIMIT: u64 = 64 << 30;
+/// What LVM keeps at the beginning of the data array: a label, and an area of 64 MiB that describes all volumes.
+const LVM_HEAD: u64 = 80 << 20;
 /// The image is padded to whole blocks of this many bytes when it is written.
 const BLOCK: u64 = 4096;
 /// The slot that is installed.
@@ -124,6 +126,10 @@ impl Builder<'_> {
             bitmap: !system,
             assume_clean: zeroed || single || array == Array::SystemA,
         }));
+        if array == Array::Data && !zeroed {
+            let len = LVM_HEAD.min(size / 2 / BLOCK * BLOCK);
+            steps.push(Step::ZeroHead { array: array.name().to_owned(), len });
+        }
         steps
     }
 

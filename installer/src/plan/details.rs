@@ -47,6 +47,7 @@ pub fn details(plan: &Plan, step: &Step) -> Vec<String> {
         }
         Step::WriteRoot { source, entry, .. } => vec![file(source, entry)],
         Step::ZeroRest { from, .. } => vec![format!("from byte {from} to the end")],
+        Step::ZeroHead { len, .. } => vec![format!("its first {len} bytes")],
         Step::Compare { entry, .. } => vec![format!("{} bytes, SHA-256 {}", entry.size, entry.sha256)],
         Step::MakeEsp { serial, label, .. } => {
             vec![format!("FAT \"{label}\", serial {:04X}-{:04X}", serial >> 16, serial & 0xffff)]

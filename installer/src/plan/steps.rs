@@ -122,6 +122,14 @@ pub enum Step {
         /// First byte of the array; zeros go from here to its end.
         from: u64,
     },
+    /// Write zeros through the mirror, from its first byte on, onto what was recognised there: where a drive had the
+    /// same partitions before, the array begins where the old one did, and would show all that it held.
+    ZeroHead {
+        /// The array.
+        array: String,
+        /// Bytes.
+        len: u64,
+    },
     /// Read both halves back past the cache, and compare.
     Compare {
         /// The members that hold it from their first byte.
@@ -242,6 +250,7 @@ impl Step {
             Self::CreateArray(array) => format!("creating the mirror {}", array.name),
             Self::WriteRoot { array, .. } => format!("writing the system to {array}"),
             Self::ZeroRest { array, .. } => format!("zeroing the rest of {array}"),
+            Self::ZeroHead { array, .. } => format!("erasing what {array} held before"),
             Self::Compare { members, .. } => format!("reading the system back from {}", names(members)),
             Self::MakeEsp { partition, .. } => format!("making the ESP on {}", name(partition)),
             Self::FillEsp { partitions, .. } => format!("writing boot files to {}", names(partitions)),

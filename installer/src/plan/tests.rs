@@ -1,6 +1,7 @@
 use super::*;
 use crate::answers::{self, Mirror, Rules, Selector};
 use crate::facts::tests::{disk, machine, used};
+use maekin_image::ids::Array;
 use maekin_image::manifest::{FileEntry, KeyKind, RootImage};
 
 pub(crate) const SEED: Uuid = Uuid::from_u128(0x5eed);
@@ -314,6 +315,12 @@ fn halves_are_equal_by_construction_or_by_resync() {
         let count = |wanted: fn(&Step) -> bool| position(&plan, wanted).len();
         let got = (count(|s| matches!(s, Step::Zero { .. })), count(|s| matches!(s, Step::ZeroRest { .. })));
         assert_eq!(got, zeroed, "{name}");
+        // Where the data array is not zero by its members, it is zeroed where LVM would find its old group.
+        let all = position(&plan, |s| matches!(s, Step::Zero { array, .. } if array == Array::Data.name()));
+        let head = position(&plan, |s| matches!(s, Step::ZeroHead { len, .. } if *len >= 65 << 20));
+        assert_eq!(all.len() + head.len(), 1, "{name}: nothing that was on it before is shown again");
+        let made = |s: &Step| matches!(s, Step::CreateArray(array) if array.name == Array::Data.name());
+        assert!(head.iter().all(|at| *at == position(&plan, made)[0] + 1), "{name}");
     }
 }
 
