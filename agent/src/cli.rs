@@ -108,13 +108,16 @@ pub(crate) fn window(settings: &Settings, what: &Window) -> anyhow::Result<()> {
 }
 
 /// `reinstall`.
-pub(crate) fn reinstall(settings: &Settings, name: &str, withdraw: bool) -> anyhow::Result<()> {
+pub(crate) fn reinstall(settings: &Settings, name: &str, withdraw: bool, force: bool) -> anyhow::Result<()> {
     let target = own(settings);
-    let path = api::REINSTALL.replace("{name}", name);
+    let mut path = api::REINSTALL.replace("{name}", name);
     if withdraw {
         block_on(target.delete::<()>(&path))?;
         println!("{name} boots from its disk");
         return Ok(());
+    }
+    if force {
+        path.push_str("?force=true");
     }
     let wish: Reinstall = block_on(target.post(&path, &()))?;
     let hours = wish.until.saturating_sub(now()).div_ceil(3600);

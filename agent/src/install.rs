@@ -80,6 +80,18 @@ pub(crate) enum InstallError {
          say so with `maekin-agent reinstall` or `approve`"
     )]
     Over(String),
+    /// What only it has would be gone.
+    #[error(
+        "{name} has {volumes} of which nothing is left when it is installed anew; copy what is needed and delete them \
+         (`maekin get volumes`), or say so all the same: `maekin reinstall {name} --force`, \
+         `POST /v1/nodes/{name}/reinstall?force=true`"
+    )]
+    Volumes {
+        /// Its name.
+        name: String,
+        /// The volumes.
+        volumes: crate::trust::removal::Named,
+    },
     /// The request itself is wrong.
     #[error("{0}")]
     Invalid(String),

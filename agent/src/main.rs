@@ -135,6 +135,9 @@ enum Verb {
         /// Take it back.
         #[arg(long)]
         withdraw: bool,
+        /// Though it has volumes: they are lost.
+        #[arg(long, conflicts_with = "withdraw")]
+        force: bool,
     },
     /// Make a one-time secret for a node that is installed by hand; prints its `[cluster]` section.
     Invite {
@@ -240,7 +243,7 @@ fn main() -> ExitCode {
         Verb::Boot { json } => cli::boot::show(&args.settings, json),
         Verb::Heal { disk, consent } => cli::boot::heal(&args.settings, disk, consent),
         Verb::Window { what } => cli::window(&args.settings, &what),
-        Verb::Reinstall { name, withdraw } => cli::reinstall(&args.settings, &name, withdraw),
+        Verb::Reinstall { name, withdraw, force } => cli::reinstall(&args.settings, &name, withdraw, force),
         Verb::Invite { minutes } => cli::invite(&args.settings, minutes),
         Verb::Token { what } => cli::token::run(&args.settings, &what),
         Verb::Pair { what } => cli::token::pair(&args.settings, &what),

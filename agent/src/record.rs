@@ -183,6 +183,14 @@ impl Change {
         self
     }
 
+    /// Only if nothing that begins with `prefix` was made or changed after `revision`; what was removed is not seen.
+    #[must_use]
+    pub(crate) fn if_none_changed_since(mut self, prefix: &str, revision: i64) -> Self {
+        let compare = Compare::mod_revision(prefix, CompareOp::Less, revision.saturating_add(1));
+        self.compares.push(compare.with_prefix());
+        self
+    }
+
     /// Writes `value` at `key`, to vanish with `lease`.
     ///
     /// # Errors

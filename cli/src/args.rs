@@ -206,6 +206,9 @@ pub(crate) enum Verb {
         /// Take it back.
         #[arg(long)]
         withdraw: bool,
+        /// Though it has volumes: they are lost.
+        #[arg(long, conflicts_with = "withdraw")]
+        force: bool,
         /// Do not ask.
         #[arg(short, long)]
         yes: bool,

@@ -129,7 +129,9 @@ pub(crate) fn with(session: &Session, args: &Args, stage: &mut Stage<'_>) -> Res
         Verb::Network { what } => network::network(session, what, stage),
         Verb::Drive { what } => drive::drive(session, what, look, stage),
         Verb::Power(args) => daily::power(session, args, stage),
-        Verb::Reinstall { name, withdraw, yes } => daily::reinstall(session, name, *withdraw, *yes, stage),
+        Verb::Reinstall { name, withdraw, force, yes } => {
+            daily::reinstall(session, name, *withdraw, (*yes, *force), stage)
+        }
         Verb::Heal { disk, consent } => daily::heal(session, disk.as_deref(), consent.as_deref(), stage),
         Verb::Task { what } => task::task(session, what, look, stage),
         Verb::Drain(args) => task::drain(session, args, look, stage),

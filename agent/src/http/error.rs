@@ -138,6 +138,9 @@ impl From<InstallError> for ApiError {
             InstallError::NotFound { .. } | InstallError::NoMember(_) | InstallError::NoMachine(_) => {
                 Self::new(StatusCode::NOT_FOUND, "not-found", "There is no such thing", detail)
             }
+            InstallError::Volumes { .. } => {
+                Self::new(StatusCode::CONFLICT, "has-volumes", "The member has volumes", detail)
+            }
             InstallError::Over(_) => {
                 Self::new(StatusCode::CONFLICT, "installation-over", "The installation is over", detail)
             }

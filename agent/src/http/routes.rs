@@ -231,7 +231,7 @@ pub(crate) fn operations() -> Vec<Op> {
             delete(api::INSTALL, "forgetInstall", Operator, "Forget an installation.", install::forget),
             get(api::INSTALL_RECEIPT, "getInstallReceipt", Operator, "What the installer left.", install::receipt)
                 .answers::<serde_json::Value>(),
-            post(api::REINSTALL, "reinstallNode", Operator, "Have a member's machine installed anew when it next boots from the network.", install::reinstall)
+            post(api::REINSTALL, "reinstallNode", Operator, "Have a member's machine installed anew when it next boots from the network. One that has volumes only with `?force=true`: they are lost.", install::reinstall)
                 .answers::<api::install::Reinstall>(),
             delete(api::REINSTALL, "withdrawReinstall", Operator, "Take that back.", install::withdraw),
             get(api::MACHINES, "listMachines", Viewer, "Machines that asked to boot.", machines::list)

@@ -7,17 +7,24 @@ use super::InstallError;
 use crate::record::keys::{self, under};
 use crate::record::values::{AgainValue, NodeValue};
 use crate::record::{Change, Record};
+use crate::trust::removal::{Named, volumes_of};
 
 /// How long a wish stands, seconds.
 const VALIDITY: u64 = 24 * 3600;
 /// Voters of the record that there must be besides the member's, for it to be spared: a quorum of three.
 const SPARE: usize = 2;
 
-/// Writes the wish down.
+/// Writes the wish down; a member with volumes only where those may be lost (`forced`).
 ///
 /// # Errors
-/// [`InstallError::NoMember`], or [`InstallError::Invalid`] for a member that the cluster cannot spare.
-pub(crate) async fn wish(record: &Record, name: &str, now: u64) -> Result<Reinstall, InstallError> {
+/// [`InstallError::NoMember`], [`InstallError::Volumes`], or [`InstallError::Invalid`] for a member that the cluster cannot
+/// spare.
+pub(crate) async fn wish(
+    record: &Record,
+    name: &str,
+    forced: bool,
+    now: u64,
+) -> Result<Reinstall, InstallError> {
     let member = member(record, name).await?;
     let others = record.list::<NodeValue>(keys::NODES).await?;
     let others = others.iter().filter(|n| n.value.id != member.id && !n.value.record_url.is_empty()).count();
@@ -27,10 +34,15 @@ pub(crate) async fn wish(record: &Record, name: &str, now: u64) -> Result<Reinst
         );
         return Err(InstallError::Invalid(text));
     }
-    let value = AgainValue { id: member.id.clone(), until: now + VALIDITY };
+    let volumes = volumes_of(record, &member.id).await?;
+    if !volumes.is_empty() && !forced {
+        return Err(InstallError::Volumes { name: member.name, volumes: Named::of(&volumes) });
+    }
+    let value = AgainValue { id: member.id.clone(), until: now + VALIDITY, forced };
     let key = under(keys::AGAIN, &member.id);
     record.commit(Change::default().put(&key, &value)?).await?;
-    tracing::warn!(name, id = member.id, until = value.until, "a member shall be installed anew");
+    let lost = volumes.len();
+    tracing::warn!(name, id = member.id, until = value.until, lost, "a member shall be installed anew");
     Ok(Reinstall { name: member.name, id: member.id, until: value.until })
 }
 

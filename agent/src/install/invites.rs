@@ -16,6 +16,7 @@ use crate::record::values::{
     InviteValue, NodeValue, ReplacedValue, RolesValue, SettingsValue, TicketValue, UsedBy,
 };
 use crate::record::{Change, Record, RecordError};
+use crate::trust::removal::{Named, volumes_of};
 use crate::trust::revoke::{revoke, those_of};
 
 /// Where the record has a secret: under its digest, so that reading the record gives nobody a way in.
@@ -134,8 +135,13 @@ pub(crate) async fn take_place(
     let (certs, change) = those_of(record, id, change).await?;
     let change = revoke::<InstallError>(record, ca, &certs, true, now, change).await?;
     let count = certs.len();
+    let volumes = volumes_of(record, id).await?;
+    let lost = match volumes.is_empty() {
+        true => String::new(),
+        false => format!("; lost with it: {}", Named::of(&volumes)),
+    };
     let words = format!(
-        "member {id} ({name}) was installed anew as {}; its certificates ({count}) hold no longer",
+        "member {id} ({name}) was installed anew as {}; its certificates ({count}) hold no longer{lost}",
         request.node_id
     );
     let replaced = ReplacedValue { name: name.clone(), by: request.node_id.clone(), at: now, certs };
@@ -155,7 +161,7 @@ pub(crate) async fn take_place(
     };
     let change = change.delete(&settings).delete(&under(keys::NODE_STATUS, id));
     // The drives that it keeps it tells anew, under its new id.
-    let change = change.delete(&under(keys::DRIVES, id));
+    let change = change.delete(&under(keys::DRIVES, id)).delete(&under(keys::STORAGE, id));
     // A member that is alive again in this very moment keeps its place.
     let change = change.if_unchanged(&key, old.revision).if_unchanged(&under(keys::ALIVE, id), 0);
     let change = change.delete(&key).delete(&under(keys::AGAIN, id));

@@ -14,6 +14,7 @@ use crate::record::values::{
     AgainValue, CutValue, InviteValue, MachineValue, NodeValue, ReceiptValue, TicketValue, WindowValue,
 };
 use crate::record::{Change, Record, Versioned};
+use crate::trust::removal::volumes_of;
 
 /// Largest receipt that is kept in the record, bytes; etcd takes 1.5 MiB a request.
 const RECEIPT: usize = 512 << 10;
@@ -85,6 +86,16 @@ async fn carry_out(
         }
         Plan::Reinstall { member, hostname } => {
             let Some(wish) = known.wish(&member) else { return Ok(None) };
+            // A volume that was made since is not lost by a wish from before.
+            if !wish.value.forced && !volumes_of(record, &member).await?.is_empty() {
+                tracing::warn!(
+                    name = hostname,
+                    id = member,
+                    "a member has volumes now, and is not installed anew"
+                );
+                record.commit(forget_wish(known, wish, &member)).await?;
+                return Ok(None);
+            }
             tracing::warn!(name = hostname, id = member, mac = machine.mac, "a member is installed anew");
             let terms = Terms::default();
             let grant =

@@ -190,3 +190,30 @@ async fn record_a_look_that_carries_only_news_misses_none() {
         assert_eq!(format!("{seen:?}"), format!("{whole:?}"), "{what}");
     }
 }
+
+/// A member is removed while somebody makes a volume there: whoever counted before does not know of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn record_a_change_sees_what_was_made_meanwhile_under_a_prefix() {
+    if !have_etcd("record_a_change_sees_what_was_made_meanwhile_under_a_prefix") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let _end = EndEtcd(dir.path().to_owned());
+    let cluster = maekin_rootfs::node::ClusterIntent::Create { name: "rack".into() };
+    let app = agent(dir.path(), 1, cluster);
+    tokio::time::timeout(Duration::from_secs(60), crate::membership::run(Arc::clone(&app))).await.unwrap();
+    let record = app.member().ok().unwrap().record.clone();
+    let (one, two) = (keys::under(keys::VOLUMES, "one"), keys::under(keys::VOLUMES, "two"));
+    let value = AliveValue { since: 1 };
+    let put = |key: &str| Change::default().put(key, &value).unwrap();
+    let guarded = |at| put(keys::WINDOW).if_none_changed_since(keys::VOLUMES, at);
+    let at = record.revision().await.unwrap();
+    assert!(record.commit(guarded(at)).await.unwrap(), "there are none");
+    assert!(record.commit(put(&keys::under(keys::STORAGE, "one"))).await.unwrap());
+    assert!(record.commit(guarded(at)).await.unwrap(), "what lies elsewhere is not meant");
+    assert!(record.commit(put(&one)).await.unwrap());
+    assert!(!record.commit(guarded(at)).await.unwrap(), "one was made");
+    let at = record.revision().await.unwrap();
+    assert!(record.commit(guarded(at)).await.unwrap(), "it was made before");
+    assert!(record.commit(put(&two)).await.unwrap() && !record.commit(guarded(at)).await.unwrap());
+}

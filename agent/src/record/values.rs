@@ -138,6 +138,9 @@ pub(crate) struct AgainValue {
     /// The member.
     pub(crate) id: String,
     pub(crate) until: u64,
+    /// Its volumes may be lost.
+    #[serde(default)]
+    pub(crate) forced: bool,
 }
 
 /// A member whose machine was installed anew: its key and certificate are nobody's any more.

@@ -19,7 +19,7 @@ use crate::record::keys::{self, under};
 use crate::record::look::Look;
 use crate::record::values::{NodeValue, TicketValue};
 use crate::record::{Change, Record, RecordError};
-pub(crate) use plan::Refusal;
+pub(crate) use plan::{Named, Refusal};
 use plan::{Seen, plan_removal};
 
 /// Most tickets that go in one transaction with their secrets.
@@ -115,6 +115,8 @@ pub(crate) async fn remove(
             return Err(RemovalError::Ambiguous(name.to_owned()));
         }
         let nodes = look.nodes();
+        // Whoever makes a volume after this is seen by the commit.
+        let before = record.revision().await?;
         let volumes = volumes_of(record, &target.value.id).await?;
         let seen = Seen {
             target: &target.value,
@@ -145,6 +147,10 @@ pub(crate) async fn remove(
             .if_unchanged(&key, target.revision)
             .put(&under(keys::REMOVED, &tombstone.id), &tombstone)?
             .delete(&key);
+        if !forced {
+            // The voter's end takes seconds: what was made meanwhile is not lost unasked.
+            change = change.if_none_changed_since(keys::VOLUMES, before);
+        }
         for prefix in [
             keys::ALIVE,
             keys::ROLES,

@@ -167,7 +167,7 @@ pub(crate) async fn remove(
     removal::remove(&app, &member, &name, &by, forced, now()).await.map(Json).map_err(refusal)
 }
 
-/// How a member is removed.
+/// How a member is removed, or installed anew.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct How {
@@ -175,7 +175,7 @@ struct How {
 }
 
 /// Whether its volumes may be lost. Pure.
-fn forced(uri: &Uri) -> Result<bool, ApiError> {
+pub(crate) fn forced(uri: &Uri) -> Result<bool, ApiError> {
     let how = Query::<How>::try_from_uri(uri);
     how.map(|how| how.0.force).map_err(|_| ApiError::bad_request("force: may be true or false"))
 }

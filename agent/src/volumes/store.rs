@@ -150,7 +150,8 @@ pub(crate) async fn clone(
         let volumes = list(record).await?;
         free(&volumes, &wish.name)?;
         // It is where its origin is, and fills the same pool.
-        let candidates = crowd(record, own, &volumes).await?;
+        let overview = record.overview(own).await?;
+        let candidates = candidates(&overview, &volumes, &storage(record).await?);
         for node in &found.value.nodes {
             place(&candidates, Some(node), size)?;
         }
@@ -169,7 +170,12 @@ pub(crate) async fn clone(
             ..VolumeValue::default()
         };
         let key = under(keys::VOLUMES, &wish.name);
-        let change = Change::default()
+        let mut change = Change::default();
+        for node in overview.nodes.iter().filter(|node| value.nodes.contains(&node.value.id)) {
+            // One that is removed in this very moment gets none.
+            change = change.if_created_at(&under(keys::NODES, &node.value.id), node.created);
+        }
+        let change = change
             .if_unchanged(&key, 0)
             // What it begins with stays until it is made: whoever deletes that sees this one.
             .if_unchanged(&under(keys::VOLUMES, source), found.revision)

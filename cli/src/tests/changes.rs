@@ -202,7 +202,7 @@ fn cli_daily_verbs_are_requests_of_the_api() {
             ok(&json!({"mac": "m1", "hostname": "node-7", "ticket": "t1"}))
         }
         "POST /v1/machines/123-456/deny" => ok(&json!({"mac": "m1"})),
-        "POST /v1/nodes/node-7/reinstall" => {
+        "POST /v1/nodes/node-7/reinstall" | "POST /v1/nodes/node-7/reinstall?force=true" => {
             ok(&json!({"name": "node-7", "id": "x", "until": super::NOW + 3600}))
         }
         "POST /v1/machines/52:54:00:00:00:01/power" => ok(&json!({"power": "on", "outcome": "it is on"})),
@@ -217,7 +217,15 @@ fn cli_daily_verbs_are_requests_of_the_api() {
         _ => agent(asked),
     });
     type Row = (&'static str, &'static [&'static str], u8, &'static str, &'static str, Value);
-    let rows: [Row; 10] = [
+    let rows: [Row; 11] = [
+        (
+            "reinstall node-7 --force",
+            &["y"],
+            0,
+            "node-7 is installed anew when it next boots from the network, within 1h0m, and only if it is off now\n",
+            "POST /v1/nodes/node-7/reinstall?force=true",
+            Value::Null,
+        ),
         (
             "pair begin node-9",
             &[],

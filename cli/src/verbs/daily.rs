@@ -275,7 +275,7 @@ pub(super) fn reinstall(
     session: &Session,
     node: &str,
     withdraw: bool,
-    yes: bool,
+    (yes, force): (bool, bool),
     stage: &mut Stage<'_>,
 ) -> Result<(), Fault> {
     let (path, what) = (fill("/v1/nodes/{}/reinstall", node), format!("node {node}"));
@@ -286,10 +286,12 @@ pub(super) fn reinstall(
         return Ok(());
     }
     if !yes {
+        let lost = if force { " Its volumes are lost." } else { "" };
         stage.confirm(&format!(
-            "install {node} anew when it next boots from the network? Its boot drives are written over."
+            "install {node} anew when it next boots from the network? Its boot drives are written over.{lost}"
         ))?;
     }
+    let path = path + if force { "?force=true" } else { "" };
     let (wish, _) = session.ask(&Ask::with("POST", path, &Value::Null), &what, stage)?;
     let left = wish["until"].as_u64().unwrap_or_default().saturating_sub((stage.now)());
     writeln!(

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::extract::{Path, State};
-use axum::http::StatusCode;
+use axum::http::{StatusCode, Uri};
 use axum::response::Response;
 use axum::{Extension, Json};
 use maekin_api as api;
@@ -91,8 +91,13 @@ pub(super) async fn receipt(
     Ok(Json(store::receipt(&app.member()?.record, &ticket).await?))
 }
 
-pub(super) async fn reinstall(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<Reinstall> {
-    Ok(Json(again::wish(&app.member()?.record, &name, now()).await?))
+pub(super) async fn reinstall(
+    State(app): State<Arc<App>>,
+    Path(name): Path<String>,
+    uri: Uri,
+) -> Answer<Reinstall> {
+    let forced = crate::trust::routes::forced(&uri)?;
+    Ok(Json(again::wish(&app.member()?.record, &name, forced, now()).await?))
 }
 
 pub(super) async fn withdraw(State(app): State<Arc<App>>, Path(name): Path<String>) -> Answer<()> {

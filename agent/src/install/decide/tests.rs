@@ -28,8 +28,8 @@ fn member(name: &str, mac: &str) -> NodeValue {
 fn a_member_is_installed_anew_only_when_named_and_not_alive() {
     let open = WindowValue { until: 100, left: 2 };
     let joined = vec![ticket("a", None, Progress::Joined)];
-    let again = |until| vec![AgainValue { id: "id-of-node-2".into(), until }];
-    let other = vec![AgainValue { id: "id-of-node-9".into(), until: 100 }];
+    let again = |until| vec![AgainValue { id: "id-of-node-2".into(), until, forced: false }];
+    let other = vec![AgainValue { id: "id-of-node-9".into(), until: 100, forced: false }];
     let dead = BTreeSet::new();
     let alive = BTreeSet::from(["id-of-node-2".to_owned()]);
     let local = || Some(Plan::Say(Say::Local));
@@ -370,7 +370,7 @@ fn a_machine_starts_what_is_installed_only_where_nobody_wants_it_installed() {
     let closed = WindowValue { until: 100, left: 0 };
     let open = WindowValue { until: 100, left: 1 };
     let member = || NodeValue { machine: U1.into(), macs: vec!["b".into()], ..member("node-2", "a") };
-    let named = || vec![AgainValue { id: "id-of-node-2".into(), until: 100 }];
+    let named = || vec![AgainValue { id: "id-of-node-2".into(), until: 100, forced: false }];
     let dead = BTreeSet::new();
     let alive = BTreeSet::from(["id-of-node-2".to_owned()]);
     let expired = || TicketValue { created_at: 1, expires: 50, ..ticket("x", None, Progress::Booting) };

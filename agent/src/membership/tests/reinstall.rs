@@ -2,8 +2,11 @@
 
 use maekin_api::install::Reinstall;
 
+use maekin_api::storage::NodeStorage;
+
 use super::*;
 use crate::record::values::ReplacedValue;
+use crate::volumes::values::VolumeValue;
 
 async fn set_alive(record: &Record, id: &str, alive: bool) {
     let key = under(keys::ALIVE, id);
@@ -52,6 +55,22 @@ async fn a_member_that_is_named_comes_back_as_itself_and_its_old_self_does_not()
         let path = maekin_api::REINSTALL.replace("{name}", name);
         assert!(own.post::<Reinstall>(&path, &()).await.is_err(), "{name}");
     }
+    // What only it has is not lost unasked: neither by the wish, nor by one from before there was anything.
+    let db = VolumeValue {
+        id: "a".repeat(32),
+        name: "db".into(),
+        holders: vec![old.node_id.clone()],
+        ..VolumeValue::default()
+    };
+    let volume = under(keys::VOLUMES, "db");
+    assert!(record.commit(Change::default().put(&volume, &db).unwrap()).await.unwrap());
+    assert_eq!(decide().await, Decision::Local, "a volume was made since");
+    let refused = own.post::<Reinstall>(&path, &()).await.expect_err("it has a volume").to_string();
+    assert!(refused.contains("1 volume (db)") && refused.contains("--force"), "{refused}");
+    own.post::<Reinstall>(&format!("{path}?force=true"), &()).await.unwrap();
+    let ghost = NodeStorage { id: old.node_id.clone(), ..NodeStorage::default() };
+    let storage = under(keys::STORAGE, &old.node_id);
+    assert!(record.commit(Change::default().put(&storage, &ghost).unwrap()).await.unwrap());
     set_alive(&record, &old.node_id, true).await;
     assert!(matches!(decide().await, Decision::Wait { .. }), "never while it is alive");
     set_alive(&record, &old.node_id, false).await;
@@ -72,6 +91,7 @@ async fn a_member_that_is_named_comes_back_as_itself_and_its_old_self_does_not()
     become_member(&new).await;
     let ids: Vec<_> = record.names(keys::NODES).await.unwrap();
     assert!(!ids.contains(&old.node_id) && ids.contains(&new.node_id), "{ids:?}");
+    assert!(record.get::<NodeStorage>(&storage).await.unwrap().is_none(), "its storage goes with it");
     let replaced = record.get::<ReplacedValue>(&under(keys::REPLACED, &old.node_id)).await.unwrap().unwrap();
     assert_eq!((replaced.value.name.as_str(), &replaced.value.by), ("node-2", &new.node_id));
     let back = chain(&attempt(&restarted(&old)).await.err().expect("it was replaced"));

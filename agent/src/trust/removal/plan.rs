@@ -1,6 +1,7 @@
 //! May this member be removed, and what has to go first. Pure.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use crate::record::values::NodeValue;
 use crate::record::voters::Voter;
@@ -44,26 +45,40 @@ pub(crate) enum Refusal {
     },
     /// What only it has would be gone.
     #[error(
-        "{name} has {} of which nothing is left without it ({}); copy what is needed and delete them (`maekin get volumes`), \
+        "{name} has {volumes} of which nothing is left without it; copy what is needed and delete them (`maekin get volumes`), \
          or have it removed by another member all the same: `maekin delete node {name} --force`, \
-         `DELETE /v1/nodes/{name}?force=true`",
-        counted(*count), first.join(", ")
+         `DELETE /v1/nodes/{name}?force=true`"
     )]
     Volumes {
         /// Its name.
         name: String,
-        /// How many volumes.
-        count: usize,
-        /// Names of the first of them.
-        first: Vec<String>,
+        /// The volumes.
+        volumes: Named,
     },
 }
 
 /// Most volumes that are named.
 const NAMED: usize = 5;
 
-fn counted(count: usize) -> String {
-    if count == 1 { "1 volume".to_owned() } else { format!("{count} volumes") }
+/// Volumes in words: how many, and the names of the first of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named {
+    count: usize,
+    first: Vec<String>,
+}
+
+impl Named {
+    /// These.
+    pub(crate) fn of(names: &[String]) -> Self {
+        Self { count: names.len(), first: names.iter().take(NAMED).cloned().collect() }
+    }
+}
+
+impl fmt::Display for Named {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let s = if self.count == 1 { "" } else { "s" };
+        write!(f, "{} volume{s} ({})", self.count, self.first.join(", "))
+    }
 }
 
 /// What a removal follows from.
@@ -109,8 +124,7 @@ pub(super) fn plan_removal(seen: &Seen<'_>) -> Result<Plan, Refusal> {
         return Err(Refusal::Itself { name: name(), others });
     }
     if !volumes.is_empty() && !forced {
-        let first = volumes.iter().take(NAMED).cloned().collect();
-        return Err(Refusal::Volumes { name: name(), count: volumes.len(), first });
+        return Err(Refusal::Volumes { name: name(), volumes: Named::of(volumes) });
     }
     let Some(voter) = its else { return Ok(Plan { voter: None }) };
     let lives = |v: &&&Voter| {
@@ -153,12 +167,12 @@ mod tests {
         let names = |count: usize| (0..count).map(|n| format!("db-{n}")).collect::<Vec<_>>();
         let rows = [
             ("none", names(0), false, None),
-            ("one", names(1), false, Some("node-b has 1 volume of which nothing is left without it (db-0)")),
+            ("one", names(1), false, Some("node-b has 1 volume (db-0) of which nothing is left without it")),
             (
                 "many",
                 names(70),
                 false,
-                Some("70 volumes of which nothing is left without it (db-0, db-1, db-2, db-3, db-4)"),
+                Some("70 volumes (db-0, db-1, db-2, db-3, db-4) of which nothing is left without it"),
             ),
             ("they may be lost", names(70), true, None),
         ];

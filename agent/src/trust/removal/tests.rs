@@ -83,7 +83,7 @@ async fn join_a_removed_node_is_refused_at_once_and_says_so() {
     let change = Change::default().put(&under(keys::VOLUMES, "db"), &volume).unwrap();
     assert!(founder.record.commit(change).await.unwrap());
     let kept = own.delete::<RemovedNode>(&path("node-2")).await.expect_err("it has a volume").to_string();
-    assert!(kept.contains("node-2 has 1 volume of which nothing is left without it (db)"), "{kept}");
+    assert!(kept.contains("node-2 has 1 volume (db) of which nothing is left without it"), "{kept}");
     let removed: RemovedNode = own.delete(&(path("node-2") + "?force=true")).await.unwrap();
     assert_eq!((removed.id.as_str(), removed.by.as_str()), (second.node_id.as_str(), "root on node-1"));
     assert_eq!(own.delete::<RemovedNode>(&path(&second.node_id)).await.unwrap(), removed, "said twice");
