@@ -19,6 +19,7 @@ mod pool;
 mod report;
 mod text;
 
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use maekin_api::node::LocalPool;
@@ -54,7 +55,7 @@ fn prepare(lvm: &Lvm) -> (LocalPool, Option<Report>) {
     if !device.exists() {
         return (LocalPool::Failed { reason: format!("{} is not there", device.display()) }, None);
     }
-    match pool::ensure(lvm, &device) {
+    match pool::ensure(lvm, &device, Path::new(lvm::BACKUP)) {
         Ok(pool::Ensured { size, report }) => (LocalPool::Ready { size }, report),
         Err(e) => (LocalPool::Failed { reason: chain(&e) }, None),
     }
@@ -98,10 +99,7 @@ impl Local {
         self.usable().await?;
         let report = match self.app.storage.take_prepared() {
             Some(Prepared(report)) => report,
-            None => {
-                let lvm = self.lvm.clone();
-                blocking(move || lvm.report()).await?
-            }
+            None => self.report().await?,
         };
         let Some(pool) = &report.pool else {
             // Its volumes are not gone for that: nothing is said of them.
@@ -112,6 +110,30 @@ impl Local {
             self.app.set_local_pool(LocalPool::Ready { size: pool.size });
         }
         Ok(report.seen())
+    }
+
+    async fn ask(&self) -> Result<Report, EngineError> {
+        let lvm = self.lvm.clone();
+        blocking(move || lvm.report()).await
+    }
+
+    /// What LVM says, once the kernel has the pool: somebody may have taken it away, to repair it or by accident.
+    async fn report(&self) -> Result<Report, EngineError> {
+        let asleep = |report: &Report| report.pool.as_ref().is_some_and(|pool| !pool.active);
+        let report = self.ask().await?;
+        if !asleep(&report) {
+            return Ok(report);
+        }
+        tracing::warn!("the kernel does not have the pool for local volumes; it is activated");
+        let command = self.lvm.activate();
+        blocking(move || command.run()).await?;
+        let report = self.ask().await?;
+        match asleep(&report) {
+            false => Ok(report),
+            true => Err(EngineError::Failed(format!(
+                "the kernel does not have the pool {GROUP}/{POOL}, though LVM was told to activate it"
+            ))),
+        }
     }
 
     fn last(&self) -> Option<report::Pool> {
@@ -134,7 +156,7 @@ impl Local {
         let mut failed = None;
         for need in &needs {
             tracing::info!(?need, "the pool for local volumes is looked after");
-            let command = self.lvm.tend(*need);
+            let command = self.lvm.tend(need);
             if let Err(e) = blocking(move || command.run()).await {
                 // What else it needs is done all the same: it may be room for what failed.
                 failed.get_or_insert(e);

@@ -13,8 +13,11 @@ const STEP: u64 = 10;
 const TABLES: u64 = (16 << 30) - (64 << 20);
 
 /// One thing that the pool needs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Need {
+    /// This one of its volumes, or the pool itself, goes on: a command that was cut short left it standing still, with all
+    /// that is read and written there.
+    Resume(String),
     /// Writes shall fail when it is full.
     ErrorWhenFull,
     /// Larger tables, by so many bytes.
@@ -43,7 +46,7 @@ pub(super) fn growable(pool: &Pool) -> u64 {
 
 /// What the pool needs now.
 pub(super) fn plan(pool: &Pool) -> Vec<Need> {
-    let mut needs = Vec::new();
+    let mut needs: Vec<Need> = pool.suspended.iter().cloned().map(Need::Resume).collect();
     if !pool.errors_when_full {
         needs.push(Need::ErrorWhenFull);
     }
@@ -91,9 +94,11 @@ mod tests {
 
     #[test]
     fn local_a_pool_grows_while_there_is_room_and_its_tables_go_first() {
-        use Need::{ErrorWhenFull, Room, Tables};
+        use Need::{ErrorWhenFull, Resume, Room, Tables};
         let waits = Pool { errors_when_full: false, ..pool(0, 0, G) };
-        let rows: [(&str, Pool, &[Need]); 10] = [
+        let still = Pool { suspended: vec!["local".into(), "vol-1".into()], ..pool(8000, 0, 2 * G) };
+        let rows: [(&str, Pool, &[Need]); 11] = [
+            ("left suspended", still, &[Resume("local".into()), Resume("vol-1".into()), Room(G)]),
             ("plenty", pool(7999, 7999, G), &[]),
             ("one of an earlier release", waits, &[ErrorWhenFull]),
             ("little room", pool(8000, 0, 2 * G), &[Room(G)]),
@@ -120,7 +125,7 @@ mod tests {
             let pool = Pool { size, metadata, free, extent, used_share, metadata_share, ..Pool::default() };
             let taken = plan(&pool).into_iter().map(|need| match need {
                 Need::Tables(bytes) | Need::Room(bytes) => u128::from(bytes),
-                Need::ErrorWhenFull => 0,
+                Need::Resume(_) | Need::ErrorWhenFull => 0,
             });
             prop_assert!(taken.sum::<u128>() <= u128::from(free));
             prop_assert!(growable(&pool) <= free);

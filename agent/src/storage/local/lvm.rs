@@ -1,6 +1,7 @@
 //! LVM's commands, one for each step. Each takes its time on a slow node: there are few.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use maekin_host::cmd::{Cmd, CmdError};
 use maekin_host::md;
@@ -14,6 +15,13 @@ use crate::volumes::engine::{Source, Step};
 /// LVM keeps a copy of the group's description from before each command for 30 days, in `/etc/lvm`; `/etc` of a node is in
 /// memory, and so would be all of them. What is kept is the last description, on the state's file system.
 const CONFIG: &str = "backup { archive=0 backup=1 backup_dir=\"/var/lib/maekin/lvm\" }";
+/// Where that one is: it is there from the moment on that there is a group.
+pub(super) const BACKUP: &str = "/var/lib/maekin/lvm/maekin";
+/// How long a command may take that changes something. It waits for all that was written to a volume to be on the drives,
+/// or for a pool's tables to be checked; cut short, it may leave what it changes standing still.
+const CHANGE: Duration = Duration::from_secs(30 * 60);
+/// How long it may go on after it was told to end. LVM heeds that between changes, never within one.
+const GRACE: Duration = Duration::from_secs(120);
 /// Most bytes of a report.
 const REPORT: usize = 16 << 20;
 
@@ -47,6 +55,16 @@ impl Lvm {
         }
     }
 
+    /// One of them that changes something.
+    pub(super) fn change(&self, command: &str) -> Cmd {
+        self.run(command).limit(CHANGE).grace(GRACE)
+    }
+
+    /// Has the kernel have the pool. Volumes stay as they are: each is used only where it is attached.
+    pub(super) fn activate(&self) -> Cmd {
+        self.change("lvchange").args(["--activate", "y"]).arg(format!("{GROUP}/{POOL}"))
+    }
+
     /// The group as it is; nothing where there is none.
     ///
     /// # Errors
@@ -65,12 +83,12 @@ impl Lvm {
         let lv = |name: String| format!("{GROUP}/{name}");
         let bytes = |size: &u64| format!("{size}b");
         let deactivate =
-            |id: &str| self.run("lvchange").args(["--activate", "n"]).arg(lv(report::volume(id)));
+            |id: &str| self.change("lvchange").args(["--activate", "n"]).arg(lv(report::volume(id)));
         // Nothing of them is active by itself after a start. lvcreate does not take that for thin volumes; one whose making
         // ended in between is active then, and given up at the first look.
         let passive =
-            |id: &str| self.run("lvchange").args(["--setautoactivation", "n"]).arg(lv(report::volume(id)));
-        let create = || self.run("lvcreate").arg("--yes");
+            |id: &str| self.change("lvchange").args(["--setautoactivation", "n"]).arg(lv(report::volume(id)));
+        let create = || self.change("lvcreate").arg("--yes");
         match step {
             Step::Create { id, size } => {
                 let lvcreate = create().args(["--type", "thin", "--virtualsize"]).arg(bytes(size));
@@ -94,28 +112,29 @@ impl Lvm {
                 vec![lvcreate.arg("--name").arg(report::snapshot(id)).arg(lv(report::volume(volume)))]
             }
             Step::Grow { id, size } => {
-                vec![self.run("lvextend").arg("--size").arg(bytes(size)).arg(lv(report::volume(id)))]
+                vec![self.change("lvextend").arg("--size").arg(bytes(size)).arg(lv(report::volume(id)))]
             }
             Step::Attach { id, .. } => {
-                vec![self.run("lvchange").args(["--activate", "y"]).arg(lv(report::volume(id)))]
+                vec![self.change("lvchange").args(["--activate", "y"]).arg(lv(report::volume(id)))]
             }
             Step::Detach { id } => vec![deactivate(id)],
             Step::DeleteSnapshot { id } => {
-                vec![self.run("lvremove").arg("--yes").arg(lv(report::snapshot(id)))]
+                vec![self.change("lvremove").arg("--yes").arg(lv(report::snapshot(id)))]
             }
-            Step::Delete { id } => vec![self.run("lvremove").arg("--yes").arg(lv(report::volume(id)))],
+            Step::Delete { id } => vec![self.change("lvremove").arg("--yes").arg(lv(report::volume(id)))],
         }
     }
 
     /// What the pool's need takes. Pure.
-    pub(super) fn tend(&self, need: Need) -> Cmd {
+    pub(super) fn tend(&self, need: &Need) -> Cmd {
         let pool = format!("{GROUP}/{POOL}");
         match need {
-            Need::ErrorWhenFull => self.run("lvchange").args(["--errorwhenfull", "y"]).arg(pool),
+            Need::Resume(name) => self.change("lvchange").arg("--refresh").arg(format!("{GROUP}/{name}")),
+            Need::ErrorWhenFull => self.change("lvchange").args(["--errorwhenfull", "y"]).arg(pool),
             Need::Tables(more) => {
-                self.run("lvextend").arg("--poolmetadatasize").arg(format!("+{more}b")).arg(pool)
+                self.change("lvextend").arg("--poolmetadatasize").arg(format!("+{more}b")).arg(pool)
             }
-            Need::Room(more) => self.run("lvextend").arg("--size").arg(format!("+{more}b")).arg(pool),
+            Need::Room(more) => self.change("lvextend").arg("--size").arg(format!("+{more}b")).arg(pool),
         }
     }
 }
@@ -176,12 +195,13 @@ mod tests {
             assert_eq!(lines, want, "{step:?}");
         }
         let needs = [
-            (Need::ErrorWhenFull, "lvm lvchange --errorwhenfull y maekin/local"),
-            (Need::Tables(4 << 20), "lvm lvextend --poolmetadatasize +4194304b maekin/local"),
-            (Need::Room(8 << 20), "lvm lvextend --size +8388608b maekin/local"),
+            (Need::Resume(v.clone()), format!("lvm lvchange --refresh maekin/{v}")),
+            (Need::ErrorWhenFull, "lvm lvchange --errorwhenfull y maekin/local".to_owned()),
+            (Need::Tables(4 << 20), "lvm lvextend --poolmetadatasize +4194304b maekin/local".to_owned()),
+            (Need::Room(8 << 20), "lvm lvextend --size +8388608b maekin/local".to_owned()),
         ];
         for (need, want) in needs {
-            assert_eq!(lvm.tend(need).line(), want);
+            assert_eq!(lvm.tend(&need).line(), want);
         }
         let line = Lvm::default().run("lvs").line();
         assert!(line.starts_with("lvm lvs --devices /dev/md/"), "no other drive is looked at: {line}");
@@ -204,7 +224,7 @@ mod tests {
             Step::Delete { id: id() },
         ];
         let commands = steps.iter().flat_map(|step| lvm.commands(step));
-        for cmd in commands.chain([lvm.tend(Need::Room(4 << 20)), lvm.run("vgcreate"), lvm.run("lvs")]) {
+        for cmd in commands.chain([lvm.tend(&Need::Room(4 << 20)), lvm.run("vgcreate"), lvm.run("lvs")]) {
             let line = cmd.line();
             assert!(line.contains("archive=0"), "no copy of each description: {line}");
             assert!(line.contains(r#"backup_dir="/var/lib/maekin/lvm""#), "the last one stays: {line}");

@@ -1,13 +1,20 @@
 //! The pool: an LVM thin pool on the data mirror, made once, and only where nothing else is.
 
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use maekin_host::cmd::{Cmd, CmdError};
+use maekin_host::direct::Direct;
 use serde::Deserialize;
 
-use super::lvm::Lvm;
+use super::lvm::{BACKUP, Lvm};
 use super::report::Report;
 use super::{GROUP, POOL, text};
+
+/// Bytes that have to be readable before something is made.
+const BEGINNING: usize = 2 << 20;
+/// Bytes that LVM's label is within, and that have to be zeros.
+const LABEL: usize = 4096;
 
 /// What is on the data array.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +25,10 @@ struct Facts {
     group: Option<String>,
     /// Names of the volumes in [`GROUP`].
     volumes: Vec<String>,
+    /// Where nothing is found: whether its first bytes were read, and are zeros.
+    zeros: bool,
+    /// This installation has had a group on it.
+    had: bool,
 }
 
 /// One thing to do.
@@ -37,6 +48,15 @@ pub(super) enum PoolError {
     /// Something else is on the array.
     #[error("{0}")]
     Foreign(String),
+    /// It cannot be read.
+    #[error("cannot read {}", device.display())]
+    Read {
+        /// The array.
+        device: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// It is not there after all, or LVM does not say how large it is.
     #[error("the pool {GROUP}/{POOL} has no size")]
     NoSize,
@@ -51,15 +71,15 @@ pub(super) struct Ensured {
     pub(super) report: Option<Report>,
 }
 
-/// Makes the pool where it is missing, and has the kernel know it.
+/// Makes the pool where it is missing, and has the kernel know it. `backup` is where LVM keeps the group's description.
 ///
 /// # Errors
 /// [`PoolError`].
-pub(super) fn ensure(lvm: &Lvm, device: &Path) -> Result<Ensured, PoolError> {
+pub(super) fn ensure(lvm: &Lvm, device: &Path, backup: &Path) -> Result<Ensured, PoolError> {
     let mut report = lvm.report()?;
     // At every start but the first it is there, and nothing else is asked.
     if report.pool.is_none() {
-        let facts = probe(lvm, device, &report)?;
+        let facts = probe(lvm, device, &report, backup)?;
         for step in plan(&facts).map_err(PoolError::Foreign)? {
             command(lvm, step, device).run()?;
         }
@@ -70,15 +90,28 @@ pub(super) fn ensure(lvm: &Lvm, device: &Path) -> Result<Ensured, PoolError> {
     };
     let (size, active) = (pool.size, pool.active);
     if !active {
-        // Volumes stay as they are: each is used only where it is attached.
-        lvm.run("lvchange").args(["--activate", "y"]).arg(format!("{GROUP}/{POOL}")).run()?;
+        lvm.activate().run()?;
     }
     Ok(Ensured { size, report: active.then_some(report) })
 }
 
 /// What is missing. Anything on the array that is not ours is left alone. Pure.
 fn plan(facts: &Facts) -> Result<Vec<Step>, String> {
-    match (facts.content.as_str(), facts.group.as_deref()) {
+    let group = facts.group.as_deref();
+    if facts.had && group.unwrap_or_default().is_empty() {
+        // Drives that do not answer for a moment look the same; and so does a label that was written over.
+        return Err(format!(
+            "the data array had the volume group {GROUP} and does not show it any more; nothing is made in its place. Where \
+             the drives are whole and the array can be read, `pvcreate --restorefile` and `vgcfgrestore --file` with \
+             {BACKUP} bring it back; where what was on it is given up, remove that file"
+        ));
+    }
+    match (facts.content.as_str(), group) {
+        ("", None) if !facts.zeros => Err(
+            "the data array carries something that is not known: its first bytes are no zeros; it is left alone. Where \
+             nothing on it is needed, `wipefs` and `blkdiscard --zeroout --length 1M` on it make it usable"
+                .to_owned(),
+        ),
         ("", None) => Ok(vec![Step::PhysicalVolume, Step::Group, Step::Pool]),
         // A crash between pvcreate and vgcreate leaves a volume that belongs to no group.
         ("LVM2_member", None | Some("")) => Ok(vec![Step::Group, Step::Pool]),
@@ -94,12 +127,13 @@ fn command(lvm: &Lvm, step: Step, device: &Path) -> Cmd {
         Step::PhysicalVolume => {
             // It cannot be made larger later.
             let area = format!("{}b", text::AREA);
-            lvm.run("pvcreate").args(["--yes", "--zero", "y", "--metadatasize", &area]).arg(device)
+            // Without `--yes`: where it sees a signature after all, it asks, hears no answer, and fails.
+            lvm.change("pvcreate").args(["--zero", "y", "--metadatasize", &area]).arg(device)
         }
-        Step::Group => lvm.run("vgcreate").arg(GROUP).arg(device),
+        Step::Group => lvm.change("vgcreate").arg(GROUP).arg(device),
         // Some room stays free: for the pool's own repair, and to let it and its tables grow. What it does when it is full is
         // said as soon as it is looked after: lvcreate does not take `--errorwhenfull` for a pool alone.
-        Step::Pool => lvm.run("lvcreate").args([
+        Step::Pool => lvm.change("lvcreate").args([
             "--yes",
             "--type",
             "thin-pool",
@@ -114,16 +148,31 @@ fn command(lvm: &Lvm, step: Step, device: &Path) -> Cmd {
     }
 }
 
-fn probe(lvm: &Lvm, device: &Path, report: &Report) -> Result<Facts, CmdError> {
-    // blkid exits with 2 when it finds nothing: that is an answer.
+fn probe(lvm: &Lvm, device: &Path, report: &Report, backup: &Path) -> Result<Facts, PoolError> {
+    // blkid exits with 2 when it finds nothing; and where it cannot open or read the device, so that is no answer alone.
     let blkid = Cmd::new("blkid").args(["--probe", "--match-tag", "TYPE", "--output", "value"]).arg(device);
     let content = match blkid.text() {
         Ok(text) => text.trim().to_owned(),
         Err(CmdError::Failed { status, .. }) if status.code() == Some(2) => String::new(),
-        Err(e) => return Err(e),
+        Err(e) => return Err(e.into()),
     };
     let group = if content == "LVM2_member" { Some(group_of(lvm, device)?) } else { None };
-    Ok(Facts { content, group, volumes: report.names.clone() })
+    let zeros = content.is_empty() && {
+        let read = begins_with_zeros(device);
+        read.map_err(|source| PoolError::Read { device: device.to_owned(), source })?
+    };
+    Ok(Facts { content, group, volumes: report.names.clone(), zeros, had: backup.exists() })
+}
+
+/// Whether a device begins with zeros, where LVM's label would be; the whole beginning has to be readable.
+fn begins_with_zeros(device: &Path) -> io::Result<bool> {
+    let mut direct = Direct::open(device, false)?;
+    let read = direct.read(BEGINNING)?;
+    if read.len() < BEGINNING {
+        return Err(io::Error::from(io::ErrorKind::UnexpectedEof));
+    }
+    // Behind the label a pvcreate that was cut short may have begun its area.
+    Ok(read[..LABEL].iter().all(|byte| *byte == 0))
 }
 
 #[derive(Deserialize)]
@@ -156,8 +205,9 @@ mod tests {
         use Step::{Group, PhysicalVolume, Pool};
         /// Name, content, group, volumes, wanted steps.
         type Row<'a> = (&'a str, &'a str, Option<&'a str>, &'a [&'a str], Option<&'a [Step]>);
+        let all: &[Step] = &[PhysicalVolume, Group, Pool];
         let rows: [Row<'_>; 8] = [
-            ("blank", "", None, &[], Some(&[PhysicalVolume, Group, Pool])),
+            ("blank", "", None, &[], Some(all)),
             ("crash after pvcreate", "LVM2_member", Some(""), &[], Some(&[Group, Pool])),
             ("crash after vgcreate", "LVM2_member", Some("maekin"), &[], Some(&[Pool])),
             ("whole", "LVM2_member", Some("maekin"), &["local"], Some(&[])),
@@ -171,9 +221,41 @@ mod tests {
                 content: content.into(),
                 group: group.map(Into::into),
                 volumes: volumes.iter().map(|v| (*v).to_owned()).collect(),
+                zeros: true,
+                had: false,
             };
             assert_eq!(plan(&facts).ok().as_deref(), want, "{name}");
+            // What finds no group where there was one makes none: the drives may not answer for a moment.
+            let had = Facts { had: true, ..facts.clone() };
+            let want = want.filter(|_| group == Some("maekin"));
+            assert_eq!(plan(&had).ok().as_deref(), want, "{name}, and there was a group");
+            let noise = Facts { zeros: false, ..facts };
+            let want = want.filter(|_| !content.is_empty());
+            if content.is_empty() {
+                assert_eq!(plan(&noise).ok().as_deref(), want, "{name}, but no zeros");
+            }
         }
+    }
+
+    #[test]
+    fn local_blank_is_what_was_read_and_is_zeros() {
+        let dir = tempfile::tempdir_in(".").unwrap(); // a file system that takes direct reads
+        let file = dir.path().join("data");
+        assert!(begins_with_zeros(&file).is_err(), "what cannot be opened is not blank");
+        let write = |bytes: &[u8]| std::fs::write(&file, bytes).unwrap();
+        write(&vec![0; BEGINNING / 2]);
+        assert!(begins_with_zeros(&file).is_err(), "what cannot be read to its end is not blank");
+        let mut bytes = vec![0; BEGINNING];
+        write(&bytes);
+        assert!(begins_with_zeros(&file).unwrap());
+        bytes[8192] = 1;
+        write(&bytes);
+        assert!(begins_with_zeros(&file).unwrap(), "a pvcreate that was cut short");
+        bytes[512..520].copy_from_slice(b"LABELONE");
+        write(&bytes);
+        assert!(!begins_with_zeros(&file).unwrap());
+        let line = command(&Lvm::default(), Step::PhysicalVolume, Path::new("/dev/md/x")).line();
+        assert!(!line.contains("--yes"), "{line}");
     }
 
     #[test]

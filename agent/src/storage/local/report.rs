@@ -10,11 +10,13 @@ use crate::volumes::engine::{Seen, SeenSnapshot, SeenVolume, is_id};
 
 /// What lvs is asked for, of all groups that it sees.
 pub(super) const FIELDS: &str = "vg_name,lv_name,lv_size,pool_lv,data_percent,metadata_percent,lv_metadata_size,lv_when_full,\
-    lv_active,lv_device_open,lv_health_status,vg_free,vg_extent_size,vg_mda_size";
+    lv_active,lv_suspended,lv_device_open,lv_health_status,vg_free,vg_extent_size,vg_mda_size";
 /// How volumes are named; an id of 32 hex digits follows.
 const VOLUME: &str = "vol-";
 /// How snapshots are named.
 const SNAPSHOT: &str = "snap-";
+/// What lvs says of an LV that stands still; of one that is not active it says `unknown`.
+const SUSPENDED: &str = "suspended";
 /// Hundredths of a percent in all.
 const WHOLE: u64 = 10_000;
 
@@ -74,6 +76,8 @@ pub(super) struct Pool {
     pub(super) extent: u64,
     /// Bytes of the area that LVM describes the group in.
     pub(super) area: u64,
+    /// Names of LVs of ours, this one too, that stand still: nothing that is read or written there comes to an end.
+    pub(super) suspended: Vec<String>,
 }
 
 #[derive(Deserialize)]
@@ -99,6 +103,7 @@ struct Lv {
     lv_metadata_size: String,
     lv_when_full: String,
     lv_active: String,
+    lv_suspended: String,
     lv_device_open: String,
     lv_health_status: String,
     vg_free: String,
@@ -113,13 +118,21 @@ struct Lv {
 pub(super) fn parse_report(text: &[u8]) -> Result<Report, serde_json::Error> {
     let reports: Reports = serde_json::from_slice(text)?;
     let mut report = Report::default();
+    let mut suspended = Vec::new();
     let rows = reports.report.into_iter().flat_map(|rows| rows.lv);
     for lv in rows.filter(|lv| lv.vg_name == GROUP) {
         let name = lv.lv_name.trim_matches(['[', ']']).to_owned();
         if name == POOL {
             report.pool = Some(pool(&lv));
+            if lv.lv_suspended == SUSPENDED {
+                suspended.insert(0, name.clone()); // its volumes wait for it
+            }
         } else if lv.pool_lv == POOL {
             let (size, used) = (number(&lv.lv_size), used(&lv));
+            if lv.lv_suspended == SUSPENDED && [VOLUME, SNAPSHOT].iter().any(|kind| id(&name, kind).is_some())
+            {
+                suspended.push(name.clone());
+            }
             if let Some(id) = id(&name, VOLUME) {
                 let active = !lv.lv_active.is_empty();
                 let seen = SeenVolume {
@@ -134,6 +147,9 @@ pub(super) fn parse_report(text: &[u8]) -> Result<Report, serde_json::Error> {
             }
         }
         report.names.push(name);
+    }
+    if let Some(pool) = &mut report.pool {
+        pool.suspended = suspended;
     }
     Ok(report)
 }
@@ -157,6 +173,7 @@ fn pool(lv: &Lv) -> Pool {
         free: number(&lv.vg_free),
         extent: number(&lv.vg_extent_size),
         area: number(&lv.vg_mda_size),
+        suspended: Vec::new(),
     }
 }
 

@@ -117,26 +117,78 @@ async fn local_nothing_is_said_of_volumes_while_the_pool_is_not_there() {
 }
 
 #[tokio::test]
+async fn local_a_pool_that_the_kernel_lost_is_activated_or_called_unseen() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    // As after `lvchange -an maekin/local`, the first half of a repair. The kernel has it again after a command.
+    let (report, awake) = (dir.path().join("report"), dir.path().join("awake"));
+    fs::write(&report, REPORT.replace(":\"active\"", ":\"\"")).unwrap();
+    fs::write(&awake, REPORT).unwrap();
+    let failed = engine.observe().await.unwrap_err();
+    assert!(failed.to_string().contains("does not have the pool"), "{failed}");
+    let lines = told(dir.path());
+    assert_eq!(lines.len(), 3, "it is activated once, not for ever: {lines:?}");
+    assert_eq!(lines[1], "lvchange --activate y maekin/local");
+    fs::write(dir.path().join("refused"), "lvchange").unwrap();
+    let failed = engine.observe().await.unwrap_err();
+    assert!(failed.to_string().contains("not that"), "{failed}");
+    told(dir.path());
+
+    fs::remove_file(dir.path().join("refused")).unwrap();
+    let lvm = dir.path().join("lvm");
+    let script = fs::read_to_string(&lvm).unwrap();
+    let wakes = format!("[ \"$1\" = lvchange ] && cp {} {}\n", awake.display(), report.display());
+    fs::write(&lvm, script.replace("exit 0\n", &format!("{wakes}exit 0\n"))).unwrap();
+    let seen = engine.observe().await.unwrap();
+    assert_eq!(seen.storage.mode, maekin_api::storage::PoolMode::Writable);
+    engine.observe().await.unwrap();
+    assert_eq!(told(dir.path()).len(), 4, "look, activate, look; and a look");
+}
+
+#[tokio::test]
+async fn local_what_a_cut_short_command_left_standing_still_goes_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let engine = engine(dir.path());
+    let id = "a".repeat(32);
+    let still = format!(
+        r#"{{"vg_name":"maekin","lv_name":"vol-{id}","pool_lv":"local","lv_active":"active","lv_suspended":"suspended"}},
+           {{"vg_name":"maekin","lv_name":"theirs","pool_lv":"local","lv_active":"active","lv_suspended":"suspended"}},
+           {{"vg_name":"maekin","lv_name":"snap-{id}","pool_lv":"local","lv_active":"","lv_suspended":"unknown"}},
+           {{"vg_name":"maekin","#
+    );
+    fs::write(dir.path().join("report"), REPORT.replace(r#"{"vg_name":"maekin","#, &still)).unwrap();
+    let seen = engine.observe().await.unwrap();
+    told(dir.path());
+    assert!(engine.tend(&seen).await.unwrap());
+    let lines = told(dir.path());
+    assert_eq!(lines[0], format!("lvchange --refresh maekin/vol-{id}"));
+    assert!(!lines[1..].concat().contains("--refresh"), "nothing else: {lines:?}");
+}
+
+#[tokio::test]
 async fn local_a_start_asks_lvm_no_more_than_it_has_to() {
     let dir = tempfile::tempdir().unwrap();
     let engine = engine(dir.path());
-    let device = dir.path().join("data");
-    let there = pool::ensure(&engine.lvm, &device).unwrap();
+    let (device, backup) = (dir.path().join("data"), dir.path().join("backup"));
+    let there = pool::ensure(&engine.lvm, &device, &backup).unwrap();
     assert_eq!((there.size, there.report.is_some()), (1 << 30, true));
     assert_eq!(told(dir.path()).len(), 1, "the kernel has it already");
     let asleep = REPORT.replace(":\"active\"", ":\"\"");
     fs::write(dir.path().join("report"), asleep).unwrap();
-    let asleep = pool::ensure(&engine.lvm, &device).unwrap();
+    let asleep = pool::ensure(&engine.lvm, &device, &backup).unwrap();
     assert!(asleep.report.is_none(), "how full it is was not known then");
     let lines = told(dir.path());
     assert_eq!((lines.len(), lines[1].as_str()), (2, "lvchange --activate y maekin/local"));
     fs::write(dir.path().join("report"), REPORT.replace("maekin", "ceph-1")).unwrap();
-    assert!(pool::ensure(&engine.lvm, &device).is_err(), "a pool of that name in another group is not ours");
+    assert!(
+        pool::ensure(&engine.lvm, &device, &backup).is_err(),
+        "a pool of that name in another group is not ours"
+    );
 }
 
 #[test]
 fn local_a_device_that_is_not_there_is_said() {
     let dir = tempfile::tempdir().unwrap();
     let lvm = Lvm::at(&dir.path().join("none"));
-    assert!(pool::ensure(&lvm, &dir.path().join("no-device")).is_err());
+    assert!(pool::ensure(&lvm, &dir.path().join("no-device"), &dir.path().join("backup")).is_err());
 }

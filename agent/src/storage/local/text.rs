@@ -12,8 +12,12 @@ const ENTRY: u64 = 768;
 /// the same moment let through beyond the bound.
 const REST: u64 = 128 << 10;
 /// Most volumes and snapshots in any case: what LVM takes to look at them grows with them, and so does its report, which
-/// is at most 16 MiB ([`super::lvm`]).
-const MOST: u64 = 16_384;
+/// is at most 16 MiB ([`super::lvm`]). And a copy of the text has to fit into the memory that LVM reads and writes with
+/// ([`MEMORY`]), or the group can be neither read nor written.
+const MOST: u64 = 8192;
+/// LVM's default of `global/io_memory_size`, bytes; from 1 MiB less on it warns.
+#[cfg(test)]
+const MEMORY: u64 = 8 << 20;
 
 /// Most volumes and snapshots of a group with an area of `area` bytes; 0 where that is not known.
 pub(super) fn most(area: u64) -> u64 {
@@ -42,6 +46,8 @@ mod tests {
         }
         // Of the area of 64 MiB the bound takes less than half.
         const { assert!(MOST * ENTRY + REST < AREA / 4) };
+        // And it fits where LVM reads it.
+        const { assert!(MOST * ENTRY + REST < MEMORY - (1 << 20)) };
     }
 
     #[test]
