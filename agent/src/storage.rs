@@ -12,7 +12,7 @@ mod classes;
 pub(crate) mod local;
 pub(crate) mod routes;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use maekin_api::alarm::Alarm;
@@ -52,6 +52,8 @@ struct Shared {
     prepared: Option<local::Prepared>,
     /// Somebody was told that it is not ready yet.
     awaited: bool,
+    /// The record was told that it is not ready yet.
+    doubted: bool,
 }
 
 impl Keeper {
@@ -109,7 +111,7 @@ impl Keeper {
         told: Option<&BTreeMap<String, PartValue>>,
     ) {
         let mut storage = NodeStorage { pool: app.local_pool(), ..seen.storage.clone() };
-        storage.unknown = unknown(seen, volumes);
+        (storage.unknown, storage.unknown_count) = unknown(seen, volumes);
         storage.snapshots = count(seen.snapshots.len());
         let parts = told.into_iter().flat_map(BTreeMap::values);
         let of_volumes = parts.filter_map(alarms::of_volume).collect();
@@ -126,7 +128,7 @@ impl Keeper {
         told: Option<&BTreeMap<String, PartValue>>,
     ) {
         let storage = match app.local_pool() {
-            LocalPool::Pending => return, // soon it is known
+            LocalPool::Pending => return self.not_ready(app, member, volumes).await,
             pool @ LocalPool::Failed { .. } => NodeStorage { pool, ..NodeStorage::default() },
             // That nothing is seen of it is no reason to make another one, and none to call its volumes whole.
             pool @ LocalPool::Ready { .. } => NodeStorage {
@@ -139,6 +141,27 @@ impl Keeper {
         let parts = told.into_iter().flat_map(BTreeMap::values);
         let of_volumes = parts.filter_map(alarms::of_volume).collect();
         self.take(app, member, storage, volumes, of_volumes).await;
+    }
+
+    /// The pool is not looked at yet: what the record has of before the start is not how it is now.
+    async fn not_ready(&self, app: &App, member: &Member, volumes: &[Versioned<VolumeValue>]) {
+        // Of a node without volumes nobody takes it to be whole; and it is said once.
+        if volumes.is_empty() || self.report().is_some() || std::mem::replace(&mut self.lock().doubted, true)
+        {
+            return;
+        }
+        let key = under(keys::STORAGE, &app.node_id);
+        let write = async {
+            let Some(before) = member.record.get::<NodeStorage>(&key).await? else { return Ok(true) };
+            let Some(doubt) = doubt(&before.value, now()) else { return Ok(true) };
+            let change = Change::default().if_unchanged(&key, before.revision).put(&key, &doubt)?;
+            member.record.commit(change).await
+        };
+        let told: Result<bool, crate::record::RecordError> = write.await;
+        if let Err(e) = told {
+            tracing::debug!(error = %chain(&e), "that the pool is not ready is not told");
+            self.lock().doubted = false;
+        }
     }
 
     async fn take(
@@ -189,6 +212,14 @@ impl Keeper {
     }
 }
 
+/// What is told of a pool that is not looked at yet, where the record has `before`; `None`: nothing new. Pure.
+fn doubt(before: &NodeStorage, now: u64) -> Option<NodeStorage> {
+    let ready = matches!(before.pool, LocalPool::Ready { .. });
+    let doubt =
+        NodeStorage { pool: LocalPool::Pending, mode: PoolMode::Unknown, told: now, ..before.clone() };
+    ready.then_some(doubt)
+}
+
 /// What a program said, for the record. Pure.
 fn bounded(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).take(WHY).collect()
@@ -198,14 +229,14 @@ fn count(number: usize) -> u64 {
     u64::try_from(number).unwrap_or(u64::MAX)
 }
 
-/// What the engine has that the record knows nothing of. Pure.
-fn unknown(seen: &Seen, volumes: &[Versioned<VolumeValue>]) -> Vec<String> {
-    let volume = |id: &String| volumes.iter().any(|found| found.value.id == *id);
-    let snapshot =
-        |id: &String| volumes.iter().any(|found| found.value.snapshots.iter().any(|s| s.id == *id));
-    let ids = seen.volumes.keys().filter(|id| !volume(id));
-    let ids = ids.chain(seen.snapshots.keys().filter(|id| !snapshot(id)));
-    ids.take(UNKNOWN).cloned().collect()
+/// What the engine has that the record knows nothing of: the first of them, and how many there are. Pure.
+fn unknown(seen: &Seen, volumes: &[Versioned<VolumeValue>]) -> (Vec<String>, u64) {
+    let known: BTreeSet<&str> = volumes.iter().map(|found| found.value.id.as_str()).collect();
+    let kept = volumes.iter().flat_map(|found| found.value.snapshots.iter().map(|s| s.id.as_str()));
+    let kept: BTreeSet<&str> = kept.collect();
+    let ids = seen.volumes.keys().filter(|id| !known.contains(id.as_str()));
+    let ids = ids.chain(seen.snapshots.keys().filter(|id| !kept.contains(id.as_str())));
+    (ids.clone().take(UNKNOWN).cloned().collect(), count(ids.count()))
 }
 
 /// How often each byte of the data mirror is kept.
@@ -273,6 +304,17 @@ mod tests {
     }
 
     #[test]
+    fn local_a_pool_of_before_the_start_is_not_called_ready() {
+        let told =
+            |pool| NodeStorage { pool, used: 7, mode: PoolMode::Writable, told: 1, ..NodeStorage::default() };
+        let doubted = doubt(&told(LocalPool::Ready { size: 9 }), 5).unwrap();
+        let want = NodeStorage { told: 5, mode: PoolMode::Unknown, ..told(LocalPool::Pending) };
+        assert_eq!(doubted, want, "numbers are of before");
+        assert_eq!(doubt(&doubted, 6), None, "once");
+        assert_eq!(doubt(&told(LocalPool::Failed { reason: "ext4".into() }), 6), None);
+    }
+
+    #[test]
     fn local_volumes_that_nobody_asked_for_are_named() {
         let mut seen = Seen::default();
         for id in ["1", "2"] {
@@ -284,7 +326,11 @@ mod tests {
         let mut value = VolumeValue { id: "1".into(), ..VolumeValue::default() };
         value.snapshots.push(crate::volumes::values::SnapshotValue { id: "s1".into(), ..Default::default() });
         let known = Versioned { value, revision: 1, created: 1, lease: 0 };
-        assert_eq!(unknown(&seen, &[known]), ["2", "s2"]);
-        assert_eq!(unknown(&seen, &[]).len(), 4);
+        assert_eq!(unknown(&seen, &[known]), (vec!["2".to_owned(), "s2".to_owned()], 2));
+        assert_eq!(unknown(&seen, &[]).1, 4);
+        // As after an older record was put back: all are counted, whatever is named.
+        seen.volumes.extend((0..400).map(|n| (format!("v{n}"), Default::default())));
+        let (named, count) = unknown(&seen, &[]);
+        assert_eq!((named.len(), count), (UNKNOWN, 404));
     }
 }

@@ -99,8 +99,18 @@ pub struct NodeStorage {
     pub unseen: String,
     /// How often each byte is kept.
     pub copies: Copies,
-    /// Volumes on the node that the cluster knows nothing of; they are left alone.
+    /// Volumes and snapshots on the node that the cluster knows nothing of: the first of them. They are left alone.
     pub unknown: Vec<String>,
+    /// How many of them there are.
+    pub unknown_count: u64,
+}
+
+impl NodeStorage {
+    /// How many volumes and snapshots it has that the cluster knows nothing of; an earlier release gave their names alone.
+    #[must_use]
+    pub fn unknown_in_all(&self) -> u64 {
+        self.unknown_count.max(u64::try_from(self.unknown.len()).unwrap_or(u64::MAX))
+    }
 }
 
 /// What a pool takes.

@@ -55,6 +55,12 @@ pub(crate) fn of(storage: &NodeStorage, before: &[Alarm], now: u64) -> Vec<Alarm
             "The pool for local volumes is full: writes to new places fail.".to_owned(),
             room,
         ),
+        PoolMode::Unknown if matches!(storage.pool, LocalPool::Ready { .. }) => say(
+            "local-pool-mode",
+            Severity::Critical,
+            "It is not known what the pool for local volumes takes.".to_owned(),
+            "See `lvs` and `dmsetup status` on the node, and the kernel's messages (`journalctl -k`).",
+        ),
         PoolMode::Writable | PoolMode::Unknown => {}
     }
     let shares = [
@@ -74,14 +80,15 @@ pub(crate) fn of(storage: &NodeStorage, before: &[Alarm], now: u64) -> Vec<Alarm
         say(id, severity, format!("{what} {} full, {grows}.", percent(share)), room);
     }
     if let Some(first) = storage.unknown.first() {
-        let count = storage.unknown.len();
+        let count = storage.unknown_in_all();
         say(
             "local-volumes-unknown",
             Severity::Warning,
             format!(
                 "There are {count} local volumes that the cluster knows nothing of, e.g. {first}; they are left alone."
             ),
-            "The record was put back from an earlier copy, or somebody made them by hand. Save what is on them, and \
+            "The record was put back from an earlier copy, somebody made them by hand, or they are of an earlier \
+             installation of the machine. Save what is on them, and \
              remove them with `lvremove` on the node.",
         );
     }
@@ -124,9 +131,10 @@ mod tests {
             ..NodeStorage::default()
         };
         type Row<'a> = (&'a str, NodeStorage, &'a [(&'a str, Severity)]);
-        let rows: [Row<'_>; 12] = [
+        let rows: [Row<'_>; 13] = [
             ("empty", pool(0, 1000, Writable), &[]),
-            ("not known", pool(0, 0, Unknown), &[]),
+            ("not known", pool(0, 0, Unknown), &[("local-pool-mode", Critical)]),
+            ("not looked at yet", NodeStorage { pool: LocalPool::Pending, ..pool(0, 0, Unknown) }, &[]),
             ("nearly", pool(7999, 7999, Writable), &[]),
             ("warned", pool(8000, 0, Writable), &[("local-pool-room", Warning)]),
             ("critical", pool(9500, 0, Writable), &[("local-pool-room", Critical)]),
@@ -159,6 +167,8 @@ mod tests {
         }
         let unknown = NodeStorage { unknown: vec!["x".into()], ..pool(0, 0, Writable) };
         assert_eq!(of(&unknown, &[], 5)[0].id, "local-volumes-unknown");
+        let many = NodeStorage { unknown_count: 400, ..unknown };
+        assert!(of(&many, &[], 5)[0].what.contains("400 local volumes"), "all are counted");
     }
 
     #[test]

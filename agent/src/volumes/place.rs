@@ -79,8 +79,7 @@ pub(crate) fn beside(candidates: &[Candidate], holders: &[String]) -> Result<(),
 
 /// Why a node cannot have another thing of whatever size: LVM describes all that there are in a text, which has its bound.
 fn crowded(node: &Candidate, storage: &NodeStorage) -> Option<String> {
-    let unknown = u64::try_from(storage.unknown.len()).unwrap_or(u64::MAX);
-    let things = node.things.saturating_add(unknown);
+    let things = node.things.saturating_add(storage.unknown_in_all());
     (storage.most > 0 && things >= storage.most).then(|| {
         format!(
             "it has {things} volumes and snapshots, and can have {}; delete snapshots or volumes there",
@@ -104,7 +103,8 @@ fn obstacle(node: &Candidate, size: u64) -> Option<String> {
         return Some(format!("it cannot see how its pool is: {}", storage.unseen));
     }
     match storage.mode {
-        PoolMode::Writable | PoolMode::Unknown => {}
+        PoolMode::Writable => {}
+        PoolMode::Unknown => return Some("it does not know what its pool takes".to_owned()),
         PoolMode::Full => return Some("its pool is full".to_owned()),
         PoolMode::ReadOnly | PoolMode::Failed => return Some("its pool takes no writes".to_owned()),
     }
@@ -230,6 +230,18 @@ mod tests {
                 vec![with(node("a", 9 * G, 0, 0), |s| (s.most, s.unknown) = (41, vec!["x".into()]))],
                 None,
                 Err("has 41 volumes and snapshots"),
+            ),
+            (
+                "one fewer, and many that nobody knows and few are named",
+                vec![with(node("a", 9 * G, 0, 0), |s| (s.most, s.unknown_count) = (440, 400))],
+                None,
+                Err("has 440 volumes and snapshots"),
+            ),
+            (
+                "what its pool takes is not known",
+                vec![with(node("a", 9 * G, 0, 0), |s| s.mode = PoolMode::Unknown)],
+                None,
+                Err("does not know"),
             ),
             (
                 "blind",

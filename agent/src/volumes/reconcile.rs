@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use maekin_api::settings::{Condition, ConditionStatus};
+use maekin_api::storage::NodeStorage;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
@@ -220,8 +220,11 @@ impl Hand {
                 self.app.storage.untold();
             }
             let Some(volumes) = volumes else {
-                if target.changed().await.is_err() {
-                    return; // the reconciler has ended
+                // Volumes of before may be in use while the record does not say what they are: the pool is theirs, too.
+                match tokio::time::timeout(self.next_glance(), target.changed()).await {
+                    Ok(Err(_)) => return, // the reconciler has ended
+                    Ok(Ok(())) => {}
+                    Err(_) => self.watch_pool().await,
                 }
                 continue;
             };
@@ -257,28 +260,16 @@ impl Hand {
         let begun = Instant::now();
         loop {
             let left = wait.saturating_sub(begun.elapsed());
-            // Without volumes nothing changes by itself; and what waits is looked at soon anyhow.
-            let glances = !volumes.is_empty() && wait == RESYNC;
-            let little = self
-                .app
-                .storage
-                .report()
-                .is_some_and(|storage| storage.used_share >= LITTLE || storage.metadata_share >= LITTLE);
-            let next = match (glances, little) {
-                (false, _) => left,
-                (true, false) => left.min(GLANCE),
-                (true, true) => left.min(GLANCE_FULL),
-            };
-            let idle = volumes.is_empty() && wait == RESYNC;
+            let next = next_look(left, wait, !volumes.is_empty(), self.next_glance());
             let app = Arc::clone(&self.app);
             tokio::select! {
                 changed = target.changed() => return changed.is_ok(),
                 () = app.storage.called() => return true,
-                () = tokio::time::sleep(next), if !idle => {
+                () = tokio::time::sleep(next.unwrap_or_default()), if next.is_some() => {
                     if begun.elapsed() >= wait {
                         return true;
                     }
-                    if self.glance(volumes).await {
+                    if self.glance(volumes, wait).await {
                         return true;
                     }
                 }
@@ -286,14 +277,41 @@ impl Hand {
         }
     }
 
+    /// How long it is until the next look how much room there is.
+    fn next_glance(&self) -> Duration {
+        let little = |storage: &NodeStorage| storage.used_share >= LITTLE || storage.metadata_share >= LITTLE;
+        let seen = self.last.as_ref().is_some_and(|(_, seen)| little(&seen.storage));
+        if seen || self.app.storage.report().is_some_and(|storage| little(&storage)) {
+            GLANCE_FULL
+        } else {
+            GLANCE
+        }
+    }
+
+    /// Looks after the pool, where nothing else is known of what this node is to have.
+    async fn watch_pool(&mut self) {
+        let call = match (self.engine.glance().await, &self.last) {
+            (Ok(Some(storage)), Some((_, before))) => crate::storage::calls(&before.storage, &storage),
+            // It was not looked at yet, or is not there any more.
+            _ => true,
+        };
+        if call {
+            self.last = None;
+            if let Err(e) = self.observe_tended().await {
+                tracing::debug!(error = %chain(&e), "the pool is not looked after");
+            }
+        }
+    }
+
     /// Looks how much room there is; true where more is to be done than to say so.
-    async fn glance(&mut self, volumes: &[Versioned<VolumeValue>]) -> bool {
+    async fn glance(&mut self, volumes: &[Versioned<VolumeValue>], wait: Duration) -> bool {
         let seen = match self.engine.glance().await {
             Ok(Some(storage)) => storage,
             Ok(None) => return false,
             Err(e) => {
                 tracing::debug!(error = %chain(&e), "it is not known how much room there is");
-                return true;
+                // What fails is looked at soon as it is, at its own distances.
+                return wait == RESYNC;
             }
         };
         let before = self.last.as_ref().map(|(_, seen)| seen.storage.clone()).unwrap_or_default();
@@ -337,7 +355,11 @@ impl Hand {
 
     /// Observes, plans, applies, and observes again, until nothing is left to do.
     async fn pass(&mut self, volumes: &[Versioned<VolumeValue>]) -> Result<After, PassError> {
-        self.seed(volumes).await?;
+        if let Err(e) = self.seed(volumes).await {
+            // What the pool needs, it needs whether the record is reached or not.
+            self.observe_tended().await?;
+            return Err(e.into());
+        }
         let mut failures: BTreeMap<String, Failure> = BTreeMap::new();
         let mut plans = Vec::new();
         for _ in 0..ROUNDS {
@@ -363,11 +385,12 @@ impl Hand {
             }
             self.last = None;
         }
-        let after = self.tell(volumes, &plans, &failures).await?;
+        let after = self.tell(volumes, &plans, &failures).await;
+        // A record that is not reached keeps no alarm of this node's from being up to date.
         if let Some((_, seen)) = self.last.clone() {
             self.app.storage.looked(&self.app, &self.member, &seen, volumes, self.told.as_ref()).await;
         }
-        Ok(after)
+        Ok(after?)
     }
 
     /// Reads once, of each record, what this node has told, and drops what is of no volume any more.
@@ -475,10 +498,7 @@ impl Hand {
             }
             let before = self.told(name).cloned().unwrap_or_default();
             let part = tell::plan_part(plan, &before, failures.get(name), now());
-            // Who has something open does not say when he has done.
-            let waits = |c: &Condition| c.status == ConditionStatus::Unknown || c.reason == plan::IN_USE;
-            let waits = part.conditions.iter().any(waits);
-            if waits && after == After::Settled {
+            if waits(plan, &part) && after == After::Settled {
                 after = After::Waits;
             }
             if part != before && tell::part(&record, found, &part).await? {
@@ -486,6 +506,24 @@ impl Hand {
             }
         }
         Ok(after)
+    }
+}
+
+/// Whether something about a volume changes without a word of the record: who has it open does not say when he has done,
+/// and what is left to be done is gone on with. What waits for another volume is seen when that is made. Pure.
+fn waits(plan: &Plan, part: &PartValue) -> bool {
+    !plan.steps.is_empty() || part.conditions.iter().any(|c| c.reason == plan::IN_USE)
+}
+
+/// How long it is until something is looked at, where `left` of a `wait` is: all of it at its end, and before that how much
+/// room there is. `None`: nothing is, until somebody says so. Pure.
+fn next_look(left: Duration, wait: Duration, volumes: bool, glance: Duration) -> Option<Duration> {
+    match volumes {
+        // Whatever failed, or waits: what is in use goes on to fill the pool.
+        true => Some(left.min(glance)),
+        // Without volumes nothing changes by itself.
+        false if wait == RESYNC => None,
+        false => Some(left),
     }
 }
 

@@ -195,6 +195,10 @@ fn on_node(name: &str, storage: Option<&NodeStorage>) -> Health {
     let Some(storage) = storage else {
         return say(HealthState::Pending, format!("{name} has not said how it is"));
     };
+    if storage.pool == LocalPool::Pending {
+        let text = format!("unavailable: {name} was started, and its pool is not ready yet");
+        return say(HealthState::Unavailable, text);
+    }
     if !storage.unseen.is_empty() {
         let text = format!("unavailable: {name} cannot see how its volumes are: {}", storage.unseen);
         return say(HealthState::Unavailable, text);
@@ -214,7 +218,11 @@ fn on_node(name: &str, storage: Option<&NodeStorage>) -> Health {
             );
             return say(HealthState::AtRisk, text);
         }
-        PoolMode::Writable | PoolMode::Unknown => {}
+        PoolMode::Unknown => {
+            let text = format!("unavailable: {name} does not know what its pool takes; see its alarms");
+            return say(HealthState::Unavailable, text);
+        }
+        PoolMode::Writable => {}
     }
     let copies = storage.copies;
     match (copies.wanted, copies.have) {
@@ -378,6 +386,22 @@ mod tests {
                 world(|_, s| (s.mode, s.unseen) = (PoolMode::Unknown, "lvs failed".into())),
                 Unavailable,
                 "lvs failed",
+            ),
+            (
+                "what the pool takes is not known",
+                value(),
+                Some(part(true)),
+                world(|_, s| s.mode = PoolMode::Unknown),
+                Unavailable,
+                "does not know",
+            ),
+            (
+                "the node was started a moment ago",
+                value(),
+                Some(part(true)),
+                world(|_, s| (s.mode, s.pool) = (PoolMode::Unknown, LocalPool::Pending)),
+                Unavailable,
+                "not ready yet",
             ),
             (
                 "the node is away",

@@ -48,6 +48,96 @@ fn volumes_that_stay_open_are_looked_at_less_and_less_often() {
     assert_eq!([After::Waits, After::Settled, After::Waits].map(&mut next), [10, 600, 10]);
 }
 
+#[test]
+fn volumes_in_use_have_their_pool_watched_whatever_else_fails() {
+    let (again, s) = (LONGEST_PAUSE, Duration::from_secs);
+    // Name; what is left of the wait; the wait; are there volumes; how soon room is looked at; the next look.
+    let rows = [
+        ("all is well", RESYNC, RESYNC, true, GLANCE, Some(GLANCE)),
+        ("all is well, and little room", RESYNC, RESYNC, true, GLANCE_FULL, Some(GLANCE_FULL)),
+        ("one fails for good", again, again, true, GLANCE, Some(GLANCE)),
+        ("one fails for good, and little room", again, again, true, GLANCE_FULL, Some(GLANCE_FULL)),
+        ("one waits, and little room", s(45), LONGEST_WAIT, true, GLANCE_FULL, Some(GLANCE_FULL)),
+        ("soon it is tried again", s(2), again, true, GLANCE, Some(s(2))),
+        ("no volumes", RESYNC, RESYNC, false, GLANCE, None),
+        ("no volumes, and something fails", again, again, false, GLANCE, Some(again)),
+    ];
+    for (name, left, wait, volumes, glance, want) in rows {
+        assert_eq!(next_look(left, wait, volumes, glance), want, "{name}");
+    }
+}
+
+#[test]
+fn volumes_wait_for_nothing_but_what_only_the_engine_sees() {
+    let said = |reason: &str, status| maekin_api::settings::Condition {
+        kind: condition::ATTACHED.into(),
+        status,
+        reason: reason.into(),
+        ..Default::default()
+    };
+    use maekin_api::settings::ConditionStatus::{False, Unknown};
+    let idle = Plan::default();
+    let busy = Plan { steps: vec![Step::Detach { id: "a".repeat(32) }], ..Plan::default() };
+    let rows = [
+        ("in use", &idle, plan::IN_USE, False, true),
+        ("in use, and going", &idle, plan::IN_USE, Unknown, true),
+        ("something is left to be done", &busy, "Detaching", Unknown, true),
+        ("attached, and lost", &idle, "WaitsForVolume", Unknown, false),
+        ("given up, and told", &idle, "Detaching", Unknown, false),
+    ];
+    for (name, plan, reason, status, want) in rows {
+        let part = PartValue { conditions: vec![said(reason, status)], ..PartValue::default() };
+        assert_eq!(waits(plan, &part), want, "{name}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn volumes_without_a_record_have_their_pool_looked_after() {
+    if !have_etcd("volumes_without_a_record_have_their_pool_looked_after") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let end = EndEtcd(dir.path().to_owned());
+    let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+    let member = become_member(&app).await;
+    app.set_local_pool(LocalPool::Ready { size: 100 << 30 });
+    let (fake, value) = (Fake::new(), volume("a", "db", &app.node_id));
+    let change = Change::default().put(&under(keys::VOLUMES, "db"), &value).unwrap();
+    assert!(member.record.commit(change).await.unwrap());
+    let volumes = crate::volumes::store::list(&member.record).await.unwrap();
+    let mut hand = Hand::new(&app, &member, fake.clone());
+    hand.pass(&volumes).await.unwrap();
+    assert!(app.storage.alarms().is_empty());
+    let tended = fake.tended();
+
+    // The voters are gone, and a writer goes on: what is to be told cannot be, and the pool needs room.
+    drop(end);
+    fake.change(|seen| {
+        seen.volumes.values_mut().for_each(|volume| volume.used = Some(1 << 30));
+        seen.storage.used_share = 9600;
+    });
+    assert!(hand.glance(&volumes, LONGEST_PAUSE).await, "it is seen while something else fails");
+    hand.last = None;
+    let failed = hand.pass(&volumes).await;
+    assert!(matches!(failed, Err(PassError::Record(_))), "{failed:?}");
+    assert!(fake.tended() > tended, "it is looked after");
+    let alarms = app.storage.alarms();
+    assert!(alarms.iter().any(|alarm| alarm.id == "local-pool-room"), "{alarms:?}");
+    // Nothing is known at all, as after a start without the others.
+    let tended = fake.tended();
+    hand.told = None;
+    assert!(matches!(hand.pass(&volumes).await, Err(PassError::Record(_))));
+    assert!(fake.tended() > tended, "nor does that keep it waiting");
+    let mut new = Hand::new(&app, &member, fake.clone());
+    new.watch_pool().await;
+    let tended = fake.tended();
+    new.watch_pool().await;
+    assert_eq!(fake.tended(), tended, "nothing has changed");
+    fake.change(|seen| seen.storage.used_share = 9700);
+    new.watch_pool().await;
+    assert!(fake.tended() > tended);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn volumes_that_a_restored_record_has_again_are_lost_and_not_made_anew() {
     if !have_etcd("volumes_that_a_restored_record_has_again_are_lost_and_not_made_anew") {

@@ -95,6 +95,7 @@ struct State {
     fails: VecDeque<String>,
     blind: Option<String>,
     kill: Option<(usize, Kill)>,
+    tended: usize,
 }
 
 impl Fake {
@@ -125,6 +126,11 @@ impl Fake {
     /// What it did.
     pub(crate) fn did(&self) -> Vec<Step> {
         self.state.lock().unwrap().did.clone()
+    }
+
+    /// How often it looked after itself.
+    pub(crate) fn tended(&self) -> usize {
+        self.state.lock().unwrap().tended
     }
 
     /// Its next step fails.
@@ -186,6 +192,7 @@ impl Engine for Fake {
     }
 
     fn tend<'a>(&'a self, _seen: &'a Seen) -> Work<'a, bool> {
+        self.state.lock().unwrap().tended += 1;
         Box::pin(async { Ok(false) })
     }
 
