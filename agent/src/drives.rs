@@ -7,12 +7,15 @@
 //!
 //! | module | job |
 //! | --- | --- |
+//! | [`attached`] | whether other machines may reach a drive, too |
 //! | [`identity`] | what a drive is known by (pure) |
 //! | [`observe`] | what drives there are, and who holds them |
 //! | [`look`] | when it is looked, and at what |
 //! | [`health`] | from a drive's own word to a verdict (pure) |
 //! | [`plan`] | what becomes of a drive (pure) |
 //! | [`inventory`] | all drives over time: since when, gone, alarms, what is worth telling (pure) |
+//! | [`others`] | what other nodes tell of drives |
+//! | [`ends`] | when what people wanted of a drive counts no longer |
 //! | [`users`] | who uses drives, and can do without one |
 //! | [`wish`] | what people want of a drive (pure) |
 //! | [`values`] | what lies in the record |
@@ -20,11 +23,14 @@
 //! | [`share`] | this node's part of it, kept up to date |
 //! | [`routes`] | all that in the API |
 
+pub(crate) mod attached;
+mod ends;
 pub(crate) mod health;
 pub(crate) mod identity;
 pub(crate) mod inventory;
 mod look;
 pub(crate) mod observe;
+mod others;
 pub(crate) mod plan;
 pub(crate) mod routes;
 pub(crate) mod share;
@@ -100,6 +106,18 @@ pub(crate) enum DriveError {
         /// What stands for that.
         token: String,
     },
+    /// It is one of two boot drives, and the other one goes.
+    #[error(
+        "{id} and {other} are the boot drives of {node}, which needs one of them, and {other} is being retired, or was; pull that one and wait until the boot mirror is whole again, or keep it: `maekin drive take {other}`"
+    )]
+    OtherRetires {
+        /// Which drive.
+        id: String,
+        /// The other one.
+        other: String,
+        /// Host name of their node.
+        node: String,
+    },
     /// Others were faster every time.
     #[error("the record changed under every one of {0} tries; try again")]
     Contended(usize),
@@ -123,6 +141,10 @@ pub(crate) struct Keeper {
 struct Shared {
     /// What was seen last; `None`: nothing was looked at yet.
     seen: Option<Vec<Seen>>,
+    /// Drives that went away, or that somebody had for himself, since it was asked last, by id: at which news.
+    interrupted: BTreeMap<String, u64>,
+    /// How often something was seen.
+    looks: u64,
     /// What became of that.
     drives: Vec<Drive>,
     /// Something did.
@@ -138,6 +160,18 @@ struct Shared {
     waker: Option<Waker>,
     /// The thread was started.
     started: bool,
+}
+
+impl Shared {
+    /// Notes what a consent does not outlive. Nobody may hear of each look: this is not lost by it.
+    fn interrupt(&mut self, seen: &[Seen]) {
+        self.looks += 1;
+        let before = self.seen.iter().flatten();
+        let gone = before.filter(|before| seen.iter().all(|seen| seen.id != before.id));
+        let held = seen.iter().filter(|seen| !seen.held.is_empty());
+        let ids: Vec<String> = gone.chain(held).map(|drive| drive.id.clone()).collect();
+        self.interrupted.extend(ids.into_iter().map(|id| (id, self.looks)));
+    }
 }
 
 impl Keeper {
@@ -156,12 +190,23 @@ impl Keeper {
         shared.seen.clone().map(|seen| (seen, shared.answered))
     }
 
+    /// Drives that went away, or that somebody had for himself, whatever is so of them now.
+    fn interrupted(&self) -> BTreeMap<String, u64> {
+        self.lock().interrupted.clone()
+    }
+
+    /// What follows from that was done.
+    fn followed(&self, interrupted: &BTreeMap<String, u64>) {
+        self.lock().interrupted.retain(|id, look| interrupted.get(id) != Some(look));
+    }
+
     /// Takes in what was seen. Who wanted the look hears of it also where nothing is new.
     pub(crate) fn saw(&self, seen: Vec<Seen>) {
         let mut shared = self.lock();
         let begun = shared.begun;
         let wanted = std::mem::replace(&mut shared.answered, begun) != begun;
         let other = shared.seen.as_ref() != Some(&seen);
+        shared.interrupt(&seen);
         if other {
             shared.seen = Some(seen);
         }

@@ -8,6 +8,7 @@
 //! | [`care`] | how it is as a store: told, and looked after |
 //! | [`housekeeping`] | compaction, defragmentation, room |
 //! | [`keys`] | where things lie |
+//! | [`known`] | lists in which values may be of a newer release |
 //! | [`snapshot`] | what etcd tells of itself as a store |
 //! | [`upward`] | values through releases |
 //! | [`values`] | what lies there |
@@ -25,6 +26,7 @@ mod both;
 pub(crate) mod care;
 pub(crate) mod housekeeping;
 pub(crate) mod keys;
+mod known;
 pub(crate) mod look;
 pub(crate) mod news;
 mod pages;

@@ -244,7 +244,7 @@ impl fmt::Display for State {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum DrivePolicy {
-    /// A blank one is given to storage; one with anything on it waits for consent to the loss of that.
+    /// A blank one that is attached to this machine alone is given to storage; every other one waits for consent.
     #[default]
     AutoBlank,
     /// Every one waits for consent, a blank one too.

@@ -1,7 +1,7 @@
 //! All drives of the node over time: since when each is as it is, those that are gone, what is wrong, and whether that is
 //! worth telling. Pure.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use maekin_api::alarm::Severity;
 use maekin_api::drives::{Content, Drive, DrivePolicy, Health, Osd, State, Usage, Verdict};
@@ -16,7 +16,9 @@ use crate::boot_drives::alarms;
 
 /// How long a drive that is gone and that nobody used is remembered, seconds.
 pub(crate) const KEPT: u64 = 30 * 86_400;
-/// Most drives that are gone and are remembered.
+/// Most drives that are gone, were not used, and are remembered; as many places in the inventory are left free for those
+/// that are gone by a node with the most drives that are told of. Of used ones that are gone there may be more, as of a shelf
+/// that lost its power.
 const GONE: usize = 32;
 /// Most lines of what is on a drive, and most characters of each.
 const LINES: usize = 8;
@@ -34,9 +36,13 @@ pub(crate) struct Around<'a> {
     pub(crate) policy: DrivePolicy,
     /// What people want, by the id of the drive.
     pub(crate) wishes: &'a BTreeMap<String, WishValue>,
+    /// Drives that they want something of that this release does not understand.
+    pub(crate) unclear: &'a BTreeSet<String>,
     pub(crate) boot: Boot,
     /// Drives that other nodes tell of, too, by their ids: the name of one of those nodes.
     pub(crate) elsewhere: &'a BTreeMap<String, String>,
+    /// Why not all of that is known; then no drive is given to storage that was not given to it before.
+    pub(crate) doubt: Option<&'a str>,
     /// Who uses a drive.
     pub(crate) used: &'a (dyn Fn(&Seen) -> Option<Usage> + Sync),
 }
@@ -44,6 +50,7 @@ pub(crate) struct Around<'a> {
 /// The inventory now, from the one `before`, by id.
 pub(crate) fn update(before: &[Drive], seen: &[Seen], around: &Around<'_>, now: u64) -> Vec<Drive> {
     let prior = |id: &str| before.iter().find(|drive| drive.id == id);
+    let boot = Boot { retired: retired(seen, around), ..around.boot };
     let mut drives: Vec<Drive> = seen
         .iter()
         .take(MOST)
@@ -54,20 +61,58 @@ pub(crate) fn update(before: &[Drive], seen: &[Seen], around: &Around<'_>, now: 
                 used: used.as_ref(),
                 policy: around.policy,
                 wish: around.wishes.get(&seen.id),
-                boot: around.boot,
+                unclear: around.unclear.contains(&seen.id),
+                boot,
                 elsewhere: around.elsewhere.get(&seen.id).map(String::as_str),
             });
-            present(seen, decision, prior(&seen.id), around, now)
+            let prior = prior(&seen.id);
+            present(seen, held_back(decision, seen, prior, around.doubt), prior, around, now)
         })
         .collect();
     let missing = before.iter().filter(|drive| seen.iter().all(|seen| seen.id != drive.id));
     let mut gone: Vec<Drive> =
         missing.filter_map(|drive| absent(drive, around.wishes.get(&drive.id), now)).collect();
     gone.sort_by_key(|drive| std::cmp::Reverse((drive.usage.is_of_use(), drive.since)));
-    gone.truncate(GONE);
+    let room = (MOST + GONE).saturating_sub(drives.len());
+    let mut unused = 0;
+    gone.retain(|drive| {
+        unused += usize::from(!drive.usage.is_of_use());
+        unused <= GONE
+    });
+    gone.truncate(room);
     drives.extend(gone);
     drives.sort_by(|a, b| a.id.cmp(&b.id));
     drives
+}
+
+/// Which of the two boot drives were retired, or may have been. Pure.
+fn retired(seen: &[Seen], around: &Around<'_>) -> [bool; 2] {
+    let retired = |id: &str| {
+        let retire = around.wishes.get(id).and_then(|wish| wish.retire.as_ref());
+        retire.is_some_and(|retire| retire.done > 0) || around.unclear.contains(id)
+    };
+    [0, 1].map(|place| seen.iter().any(|drive| drive.boot == Some(place) && retired(&drive.id)))
+}
+
+/// The decision, where what it is made by may not be all there is: no better than it was before. Pure.
+fn held_back(decision: Decision, seen: &Seen, prior: Option<&Drive>, doubt: Option<&str>) -> Decision {
+    match doubt {
+        Some(why)
+            if decision.state == State::Spare && prior.is_none_or(|prior| prior.state != State::Spare) =>
+        {
+            Decision {
+                state: State::Refused,
+                usage: if seen.found.as_ref().is_some_and(|found| found.blank) {
+                    Usage::Unused
+                } else {
+                    Usage::Foreign
+                },
+                why: format!("it waits: {why}"),
+                remedy: String::new(),
+            }
+        }
+        _ => decision,
+    }
 }
 
 /// Whether a use is one of ours that holds data: its drive is missed.
@@ -215,6 +260,7 @@ mod tests {
     use maekin_host::smart::Smart;
     use proptest::prelude::*;
 
+    use super::super::attached::Attached;
     use super::super::values::RetireValue;
     use super::*;
 
@@ -226,6 +272,7 @@ mod tests {
             device: format!("/dev/{id}").into(),
             serial: id.to_uppercase(),
             size: 1 << 40,
+            attached: Attached::Direct,
             found: Some(found),
             ..Seen::default()
         };
@@ -238,17 +285,29 @@ mod tests {
     }
 
     fn with(before: &[Drive], seen: &[Seen], wishes: &BTreeMap<String, WishValue>, now: u64) -> Vec<Drive> {
+        doubting(before, seen, wishes, None, now)
+    }
+
+    fn doubting(
+        before: &[Drive],
+        seen: &[Seen],
+        wishes: &BTreeMap<String, WishValue>,
+        doubt: Option<&str>,
+        now: u64,
+    ) -> Vec<Drive> {
         let around = Around {
             node: "node-1",
             node_id: "n1",
             policy: DrivePolicy::AutoBlank,
             wishes,
+            unclear: &BTreeSet::new(),
             boot: Boot::default(),
             elsewhere: &BTreeMap::new(),
+            doubt,
             used: &|seen: &Seen| {
                 let number = seen.boot.map(|place| place + 1);
                 number.map(|number| Usage::BootMirror { number }).or(match seen.id.as_str() {
-                    "osd" => Some(Usage::Osd { id: 3 }),
+                    osd if osd.starts_with("osd") => Some(Usage::Osd { id: 3 }),
                     _ => None,
                 })
             },
@@ -293,6 +352,77 @@ mod tests {
             states(&with(&gone, &all[..1], &wishes, 500)),
             [("a", State::Spare, 100), ("b", State::Gone, 300)]
         );
+    }
+
+    #[test]
+    fn drives_of_a_shelf_that_lost_its_power_are_all_missed() {
+        let none = BTreeMap::new();
+        let shelf = |kind: &str, many: usize| -> Vec<Seen> {
+            (0..many).map(|n| seen(&format!("{kind}{n:03}"), |_| {})).collect()
+        };
+        let rows = [
+            ("a shelf of OSDs", shelf("osd", 60), vec![], 60, 60),
+            ("and spares beside them", [shelf("osd", 60), shelf("a", 60)].concat(), vec![], 92, 60),
+            ("and others are there", shelf("osd", 60), shelf("a", 100), 60, 60),
+            ("in the place of as many as there can be", shelf("osd", MOST), shelf("a", MOST), GONE, GONE),
+            ("spares only", shelf("a", 60), vec![], GONE, 0),
+        ];
+        for (name, before, now, gone, missed) in rows {
+            let before = with(&[], &before, &none, 1);
+            let after = with(&before, &now, &none, 2);
+            let of = after.iter().filter(|drive| drive.state == State::Gone).count();
+            assert_eq!((of, alarms(&after).len()), (gone, missed), "{name}");
+            assert!(after.len() <= MOST + GONE, "{name}");
+        }
+    }
+
+    #[test]
+    fn drives_are_given_to_storage_only_by_those_who_know_what_the_cluster_says() {
+        let none = BTreeMap::new();
+        let one = [seen("a", |_| {})];
+        let spare = with(&[], &one, &none, 1);
+        let why = Some("the record is not reached");
+        let rows = [
+            ("known", &[][..], None, State::Spare),
+            ("not known, never seen before", &[], why, State::Refused),
+            ("not known, and it was a spare before", &spare, why, State::Spare),
+        ];
+        for (name, before, doubt, want) in rows {
+            let drives = doubting(before, &one, &none, doubt, 2);
+            assert_eq!(drives[0].state, want, "{name}: {}", drives[0].why);
+        }
+        let waits = doubting(&[], &one, &none, why, 2);
+        assert_eq!(
+            doubting(&waits, &one, &none, why, 3)[0].state,
+            State::Refused,
+            "however often it is asked"
+        );
+        assert_eq!(with(&waits, &one, &none, 4)[0].state, State::Spare);
+    }
+
+    #[test]
+    fn drives_of_a_boot_mirror_are_not_both_retired() {
+        let boot = |name: &str, place: u8| Seen { boot: Some(place), ..seen(name, |_| {}) };
+        let both = [boot("m", 0), boot("n", 1)];
+        let wish = |done| WishValue {
+            retire: Some(RetireValue { done, ..RetireValue::default() }),
+            ..WishValue::default()
+        };
+        use State::{InUse, Retired, Retiring};
+        let rows = [
+            ("one", vec![("m", 1)], [Retired, InUse]),
+            ("the other one", vec![("n", 1)], [InUse, Retired]),
+            ("one, and the other is wanted", vec![("m", 1), ("n", 0)], [Retired, Retiring]),
+            ("both", vec![("m", 1), ("n", 1)], [Retiring, Retiring]),
+        ];
+        for (name, wishes, want) in rows {
+            let wishes = wishes.into_iter().map(|(id, done)| (id.to_owned(), wish(done))).collect();
+            let drives = with(&[], &both, &wishes, 1);
+            assert_eq!([drives[0].state, drives[1].state], want, "{name}");
+            for drive in drives.iter().filter(|drive| drive.state == Retiring) {
+                assert!(!drive.why.contains("nothing is lost"), "{name}: {}", drive.why);
+            }
+        }
     }
 
     #[test]

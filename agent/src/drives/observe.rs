@@ -13,6 +13,7 @@ use maekin_image::layout::Part;
 use maekin_rootfs::drives::Found;
 use uuid::Uuid;
 
+use super::attached::{Attached, attached};
 use super::identity::{identify, told};
 
 /// Most drives of a node that are told of: one with more has the rest left out, and says so.
@@ -40,6 +41,8 @@ pub(crate) struct Seen {
     pub(crate) sector: u64,
     pub(crate) rotational: bool,
     pub(crate) transport: String,
+    /// Whether other machines may reach it, too.
+    pub(crate) attached: Attached,
     pub(crate) slot: Slot,
     pub(crate) removable: bool,
     pub(crate) read_only: bool,
@@ -61,7 +64,9 @@ pub(crate) fn drives(install: Uuid) -> Result<Vec<Seen>, CmdError> {
     let devices = block::list()?;
     let mut seen = rows(install, &devices, &by_path(Path::new(BY_PATH)), block::is_claimed);
     for drive in &mut seen {
-        drive.slot.bay = enclosure::bay(Path::new("/sys"), &kernel_name(&drive.device));
+        let (sys, name) = (Path::new("/sys"), kernel_name(&drive.device));
+        drive.slot.bay = enclosure::bay(sys, &name);
+        drive.attached = attached(sys, &name, &drive.transport);
     }
     Ok(seen)
 }
@@ -129,6 +134,7 @@ fn row(
         sector: device.log_sec,
         rotational: device.rota,
         transport: told(&transport),
+        attached: Attached::default(),
         slot: Slot { path: told(&path), bay: String::new() },
         removable: device.rm,
         read_only: device.ro,

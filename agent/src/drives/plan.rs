@@ -3,6 +3,7 @@
 
 use maekin_api::drives::{DrivePolicy, State, Usage, Verdict};
 
+use super::attached::Attached;
 use super::health;
 use super::observe::Seen;
 use super::values::WishValue;
@@ -19,14 +20,26 @@ pub(crate) struct Boot {
     pub(crate) healing: bool,
     /// Whether the node cannot do without its boot drive 1 or 2, as things are.
     pub(crate) needed: [bool; 2],
+    /// Whether its boot drive 1 or 2 was retired, or may have been.
+    pub(crate) retired: [bool; 2],
 }
 
 impl Boot {
     /// Whether the node cannot do without the drive that is used so.
     fn needs(self, usage: &Usage) -> bool {
-        let Usage::BootMirror { number } = usage else { return false };
-        usize::from(*number).checked_sub(1).and_then(|at| self.needed.get(at)).is_some_and(|needed| *needed)
+        place(usage).and_then(|at| self.needed.get(at).copied()).unwrap_or(false)
     }
+
+    /// Whether the other boot drive than the one that is used so was retired: it still has everything, but goes.
+    fn loses_other(self, usage: &Usage) -> bool {
+        place(usage).is_some_and(|at| (0..).zip(self.retired).any(|(other, retired)| other != at && retired))
+    }
+}
+
+/// In which place (0 or 1) a boot drive is; `None`: it is none.
+fn place(usage: &Usage) -> Option<usize> {
+    let Usage::BootMirror { number } = usage else { return None };
+    usize::from(*number).checked_sub(1)
 }
 
 /// What is decided by.
@@ -38,6 +51,8 @@ pub(crate) struct Case<'a> {
     pub(crate) policy: DrivePolicy,
     /// What people want of it, on this node.
     pub(crate) wish: Option<&'a WishValue>,
+    /// They want something of it that this release does not understand.
+    pub(crate) unclear: bool,
     pub(crate) boot: Boot,
     /// Another node that tells of the same drive.
     pub(crate) elsewhere: Option<&'a str>,
@@ -89,6 +104,10 @@ fn retired(case: &Case<'_>, usage: &Usage) -> Option<Decision> {
         let why =
             format!("{} had it retired, and now the other boot drive does not have everything", retire.by);
         Decision::new(State::Retiring, usage.clone(), why, "do not pull it; see `maekin get boot-drives`")
+    } else if retire.done > 0 && case.boot.loses_other(usage) {
+        let why = format!("{} had it retired, and the other boot drive was retired, too", retire.by);
+        let remedy = "pull neither of them; `maekin drive take` keeps one, and then the other may be pulled";
+        Decision::new(State::Retiring, usage.clone(), why, remedy)
     } else if retire.done > 0 {
         let why = format!("{} had it retired; nothing is lost when it is pulled", retire.by);
         Decision::new(State::Retired, usage.clone(), why, "pull it; `maekin drive locate` lets its bay blink")
@@ -114,6 +133,15 @@ fn unused(case: &Case<'_>) -> Decision {
     if let Some((why, remedy)) = unfit(seen) {
         return Decision::new(State::Refused, usage, why, remedy);
     }
+    if case.unclear {
+        let why = "people want something of it that this release of the node does not understand";
+        return Decision::new(
+            State::Refused,
+            usage,
+            why,
+            "upgrade this node: another member runs a newer release",
+        );
+    }
     let Some(found) = &seen.found else {
         return Decision::new(State::Refused, usage, "it was not looked at yet", "");
     };
@@ -130,7 +158,9 @@ fn unused(case: &Case<'_>) -> Decision {
     let spare = |why: String| Decision::new(State::Spare, Usage::Spare, why, "");
     match consented {
         Some(consent) => spare(format!("{} consented to the loss of what is on it", consent.by)),
-        None if found.blank && case.policy == DrivePolicy::AutoBlank => spare("it is blank".to_owned()),
+        None if found.blank && case.policy == DrivePolicy::AutoBlank && seen.attached == Attached::Direct => {
+            spare("it is blank".to_owned())
+        }
         None => ask(case, &found.what, usage, consent.is_some()),
     }
 }
@@ -138,12 +168,17 @@ fn unused(case: &Case<'_>) -> Decision {
 /// It takes consent.
 fn ask(case: &Case<'_>, what: &[String], usage: Usage, outdated: bool) -> Decision {
     let blank = case.seen.found.as_ref().is_some_and(|found| found.blank);
+    let doubt = case.seen.attached.doubt();
     let why = match what.first() {
-        _ if blank => "the policy of this node is to ask for every drive".to_owned(),
+        _ if blank && case.policy == DrivePolicy::Ask => {
+            "the policy of this node is to ask for every drive".to_owned()
+        }
+        _ if blank => "it is blank".to_owned(),
         Some(first) => format!("it holds {first}"),
         None => "it holds something unknown".to_owned(),
     };
     let why = if outdated { format!("{why}; consent was given to something else on it") } else { why };
+    let why = doubt.into_iter().fold(why, |why, doubt| format!("{why}; {doubt}"));
     let remedy = format!("if that may be lost: `maekin drive take {}`", case.seen.id);
     Decision::new(State::WaitingForConsent, usage, why, remedy)
 }
@@ -207,7 +242,14 @@ mod tests {
 
     fn blank() -> Seen {
         let found = Found { blank: true, what: vec!["blank".into()], token: "t0".into(), ..Found::default() };
-        Seen { id: "sn-a1".into(), stable: true, size: 1 << 40, found: Some(found), ..Seen::default() }
+        Seen {
+            id: "sn-a1".into(),
+            stable: true,
+            size: 1 << 40,
+            attached: Attached::Direct,
+            found: Some(found),
+            ..Seen::default()
+        }
     }
 
     fn holding(what: &str) -> Seen {
@@ -216,7 +258,7 @@ mod tests {
     }
 
     fn consent(token: &str) -> Option<WishValue> {
-        let consent = ConsentValue { token: token.into(), by: "eva".into(), at: 1 };
+        let consent = ConsentValue { token: token.into(), by: "eva".into(), ..ConsentValue::default() };
         Some(WishValue { consent: Some(consent), ..WishValue::default() })
     }
 
@@ -268,7 +310,8 @@ mod tests {
         ];
         for (name, seen, policy, wish, state, why) in rows {
             let (boot, elsewhere) = (Boot::default(), None);
-            let case = Case { seen: &seen, used: None, policy, wish: wish.as_ref(), boot, elsewhere };
+            let (wish, unclear) = (wish.as_ref(), false);
+            let case = Case { seen: &seen, used: None, policy, wish, unclear, boot, elsewhere };
             let got = decide(&case);
             let both = decide(&Case { elsewhere: Some("node-2"), ..case });
             assert_eq!(both.state, Refused, "{name}, and in another node");
@@ -313,7 +356,9 @@ mod tests {
                 for policy in [DrivePolicy::AutoBlank, DrivePolicy::Ask] {
                     let wish = wish.as_ref();
                     let (boot, elsewhere) = (Boot::default(), None);
-                    let got = decide(&Case { seen: &seen, used: None, policy, wish, boot, elsewhere });
+                    let case =
+                        Case { seen: &seen, used: None, policy, wish, unclear: false, boot, elsewhere };
+                    let got = decide(&case);
                     assert_eq!(got.state, State::Refused, "{name}: {got:?}");
                     assert!(got.why.contains(why), "{name}: {}", got.why);
                 }
@@ -330,7 +375,45 @@ mod tests {
         let heals = Boot { healing: true, ..Boot::default() };
         let alone = Boot { lacks: true, needed: [true, false], ..Boot::default() };
         let calm = Boot::default();
+        let both = Boot { retired: [true, true], ..Boot::default() };
+        let other = Boot { retired: [false, true], ..Boot::default() };
         let rows = [
+            (
+                "both boot drives retired",
+                sick(true),
+                mirror(),
+                retire(9),
+                both,
+                State::Retiring,
+                Usage::BootMirror { number: 1 },
+            ),
+            (
+                "boot drive kept while the other is retired",
+                sick(true),
+                mirror(),
+                None,
+                other,
+                State::InUse,
+                Usage::BootMirror { number: 1 },
+            ),
+            (
+                "retired boot drive, the other one is not",
+                sick(true),
+                mirror(),
+                retire(9),
+                Boot { retired: [true, false], ..Boot::default() },
+                State::Retired,
+                Usage::BootMirror { number: 1 },
+            ),
+            (
+                "retired spare beside two of them",
+                blank(),
+                None,
+                retire(9),
+                both,
+                State::Retired,
+                Usage::Unused,
+            ),
             ("boot drive", sick(true), mirror(), None, calm, State::InUse, Usage::BootMirror { number: 1 }),
             (
                 "failing boot drive",
@@ -396,15 +479,80 @@ mod tests {
         for (name, seen, used, wish, boot, state, usage) in rows {
             let policy = DrivePolicy::AutoBlank;
             let elsewhere = None;
-            let case =
-                Case { seen: &seen, used: used.as_ref(), policy, wish: wish.as_ref(), boot, elsewhere };
+            let (used, wish, unclear) = (used.as_ref(), wish.as_ref(), false);
+            let case = Case { seen: &seen, used, policy, wish, unclear, boot, elsewhere };
             let got = decide(&case);
             assert_eq!((got.state, got.usage), (state, usage), "{name}: {}", got.why);
         }
     }
 
+    #[test]
+    fn drives_that_other_machines_may_reach_wait_for_consent() {
+        use DrivePolicy::{Ask, AutoBlank, Never};
+        use State::{Refused, Spare, WaitingForConsent};
+        let san = || Attached::Network("iSCSI".into());
+        let reached = |attached: Attached, seen: Seen| Seen { attached, ..seen };
+        let rows = [
+            (
+                "blank",
+                reached(san(), blank()),
+                AutoBlank,
+                None,
+                false,
+                WaitingForConsent,
+                "blank; it is attached by iSCSI",
+            ),
+            ("blank, yes", reached(san(), blank()), AutoBlank, consent("t0"), false, Spare, "eva consented"),
+            (
+                "blank, ask",
+                reached(san(), blank()),
+                Ask,
+                None,
+                false,
+                WaitingForConsent,
+                "every drive; it is attached",
+            ),
+            ("blank, never", reached(san(), blank()), Never, consent("t0"), false, Refused, "no drive"),
+            (
+                "blank, not known how",
+                reached(Attached::Unasked, blank()),
+                AutoBlank,
+                None,
+                false,
+                WaitingForConsent,
+                "not known",
+            ),
+            (
+                "not blank",
+                reached(san(), holding("ZFS")),
+                AutoBlank,
+                None,
+                false,
+                WaitingForConsent,
+                "holds ZFS; it is attached by iSCSI",
+            ),
+            ("blank, of this machine", blank(), AutoBlank, None, false, Spare, "it is blank"),
+            ("blank, and a wish of later", blank(), AutoBlank, None, true, Refused, "does not understand"),
+            (
+                "consented, and a wish of later",
+                blank(),
+                AutoBlank,
+                consent("t0"),
+                true,
+                Refused,
+                "does not understand",
+            ),
+        ];
+        for (name, seen, policy, wish, unclear, state, why) in rows {
+            let (wish, boot, elsewhere) = (wish.as_ref(), Boot::default(), None);
+            let got = decide(&Case { seen: &seen, used: None, policy, wish, unclear, boot, elsewhere });
+            assert_eq!(got.state, state, "{name}: {got:?}");
+            assert!(got.why.contains(why), "{name}: {}", got.why);
+        }
+    }
+
     fn any_seen() -> impl Strategy<Value = Seen> {
-        let flags = prop::collection::vec(any::<bool>(), 8);
+        let flags = prop::collection::vec(any::<bool>(), 9);
         let found = (any::<bool>(), "[ab]?", any::<bool>(), any::<bool>());
         (flags, prop::option::of(found), 0_u64..1 << 34, prop::option::of(any::<bool>())).prop_map(
             |(flags, found, size, passed)| Seen {
@@ -414,6 +562,7 @@ mod tests {
                 removable: flags[3] && flags[4],
                 read_only: flags[5] && flags[6],
                 held: if flags[7] { String::new() } else { "held".into() },
+                attached: if flags[8] { Attached::Direct } else { Attached::Network("fc".into()) },
                 size,
                 found: found.map(|(blank, token, ill, medium)| Found {
                     blank,
@@ -437,17 +586,21 @@ mod tests {
             consented in prop::option::of("[ab]?"),
             lacks in any::<bool>(),
             healing in any::<bool>(),
+            unclear in any::<bool>(),
         ) {
             let wish = consented.as_deref().and_then(consent);
             let boot = Boot { lacks, healing, ..Boot::default() };
-            let elsewhere = None;
-            let got = decide(&Case { seen: &seen, used: None, policy, wish: wish.as_ref(), boot, elsewhere });
+            let (wish, elsewhere) = (wish.as_ref(), None);
+            let got = decide(&Case { seen: &seen, used: None, policy, wish, unclear, boot, elsewhere });
             if got.state == State::Spare {
+                prop_assert!(!unclear);
                 let found = seen.found.as_ref();
                 prop_assert!(policy != DrivePolicy::Never && !healing);
                 prop_assert!(seen.stable && !seen.twin && seen.held.is_empty() && seen.size >= LEAST);
                 prop_assert!(found.is_some_and(|found| found.unreadable.is_none() && !found.medium));
-                let by_policy = found.is_some_and(|f| f.blank) && policy == DrivePolicy::AutoBlank;
+                let by_policy = found.is_some_and(|f| f.blank)
+                    && policy == DrivePolicy::AutoBlank
+                    && seen.attached == Attached::Direct;
                 let token = found.map(|f| f.token.as_str()).filter(|token| !token.is_empty());
                 prop_assert!(by_policy || (token.is_some() && token == consented.as_deref()));
             }

@@ -193,6 +193,9 @@ impl From<DriveError> for ApiError {
             DriveError::Ambiguous { .. } => {
                 new(StatusCode::CONFLICT, "ambiguous", "Several drives are called so")
             }
+            DriveError::OtherRetires { .. } => {
+                new(StatusCode::CONFLICT, "drive-unfit", "The drive cannot be done without")
+            }
             DriveError::Unfit { .. } => new(StatusCode::CONFLICT, "drive-unfit", "The drive cannot be taken"),
             DriveError::ConsentNeeded { .. } => {
                 new(StatusCode::CONFLICT, "consent-needed", "Something on the drive would be lost")

@@ -7,19 +7,22 @@ use std::time::Duration;
 
 use maekin_api::alarm::Severity;
 use maekin_api::boot_drives::{BootDrives, Heal, State as BootState};
-use maekin_api::drives::{Drive, State};
+use maekin_api::drives::{Drive, DrivePolicy, State};
 
+use super::ends::{self, Wishes};
 use super::inventory::{self, Around};
+use super::others::{Elsewhere, Others};
 use super::plan::Boot;
 use super::users::{self, User};
 use super::values::{ConsentValue, DrivesValue, PolicyValue, WishValue};
 use super::{observe::Seen, store};
 use crate::app::{App, Member};
-use crate::boot_drives::alarms;
+use crate::boot_drives::{alarms, boot_id};
 use crate::clock::now;
 use crate::errors::chain;
 use crate::record::keys::{self, under};
-use crate::record::{Change, Record, RecordError, Versioned};
+use crate::record::values::NodeValue;
+use crate::record::{Change, Record, RecordError};
 
 /// How often it is looked at though nobody told anything: how the boot drives are, and how long drives are gone.
 const RESYNC: Duration = Duration::from_secs(600);
@@ -48,7 +51,7 @@ pub(super) async fn run(app: &Arc<App>, record: &Record) {
         if let Err(e) = follow(app, record, &users, &mut told, &mut pause).await {
             tracing::debug!(error = %chain(&e), "the drives of this node are not told to the record");
         }
-        tokio::time::sleep(pause).await;
+        go_on_alone(app, &users, &mut told, pause).await;
         pause = (pause * 2).min(LONGEST_PAUSE);
     }
 }
@@ -58,12 +61,29 @@ pub(super) async fn run(app: &Arc<App>, record: &Record) {
 struct Told {
     /// The inventory; `None`: not yet.
     drives: Option<Vec<Drive>>,
+    /// The same as this node knows it since, while the record is not reached.
+    alone: Option<Vec<Drive>>,
     /// It is what the record has.
     sure: bool,
-    /// The look that further consents wait for.
+    /// The look that further consents wait for; 0: none is known of.
     due: u64,
     /// Consents that were weighed against what such a look saw, by the drive.
     weighed: BTreeMap<String, ConsentValue>,
+    /// What other nodes tell.
+    others: Others,
+    /// What drives were decided by last.
+    known: Known,
+}
+
+/// What the record says that drives are decided by.
+#[derive(Debug, Clone, Default)]
+struct Known {
+    policy: PolicyValue,
+    /// What can be weighed of what people want, by the id of the drive.
+    wishes: BTreeMap<String, WishValue>,
+    /// Drives of which they want something that is not understood.
+    unclear: BTreeSet<String>,
+    elsewhere: Elsewhere,
 }
 
 /// Leaves of what people want what can be weighed now: a consent that came after the drives were looked at waits for the
@@ -80,6 +100,16 @@ fn weigh(
     *weighed = consents.collect();
 }
 
+/// Consents that this node weighed before the agent started: by them drives were spare that hold the same still. Pure.
+fn weighed_before(said: &[Drive], wishes: &BTreeMap<String, WishValue>) -> BTreeMap<String, ConsentValue> {
+    let spare = said.iter().filter(|drive| drive.state == State::Spare && !drive.content.token.is_empty());
+    let weighed = spare.filter_map(|drive| {
+        let consent = wishes.get(&drive.id)?.consent.as_ref()?;
+        (consent.token == drive.content.token).then(|| (drive.id.clone(), consent.clone()))
+    });
+    weighed.collect()
+}
+
 /// Follows what people want until the watch breaks off.
 async fn follow(
     app: &App,
@@ -91,9 +121,8 @@ async fn follow(
     let at = record.revision().await?;
     // It may be another record than before, as one that was put back from a copy.
     told.sure = false;
-    if told.drives.is_some() {
-        told.due = app.drives.look();
-    }
+    told.others.forget();
+    told.due = if told.drives.is_some() { app.drives.look() } else { 0 };
     // What is behind `at` is told by the watch; what is before it is read at the first turn.
     let mut watch = record.watch(keys::DRIVE_ORDERS, at.saturating_add(1)).await?;
     loop {
@@ -113,6 +142,66 @@ async fn follow(
     }
 }
 
+/// What is seen while the record is not reached is shown by this node all the same, with its alarms, and decided no better
+/// than before.
+async fn go_on_alone(app: &App, users: &[Box<dyn User>], told: &mut Told, pause: Duration) {
+    let end = tokio::time::Instant::now() + pause;
+    loop {
+        alone(app, users, told);
+        tokio::select! {
+            () = tokio::time::sleep_until(end) => return,
+            () = app.drives.news.notified() => {}
+        }
+    }
+}
+
+fn alone(app: &App, users: &[Box<dyn User>], told: &mut Told) {
+    let Some((seen, _)) = app.drives.seen_at() else { return };
+    let before = told.alone.clone().or_else(|| told.drives.clone()).unwrap_or_default();
+    let mut known = told.known.clone();
+    end(&mut known.wishes, &app.drives.interrupted(), &seen, users);
+    let drives = decided(app, users, &known, (&before, &seen), Some("the cluster's record is not reached"));
+    log(&before, &drives);
+    remember(app, &drives, told.drives.is_some());
+    told.alone = Some(drives);
+}
+
+/// The inventory by what is known.
+fn decided(
+    app: &App,
+    users: &[Box<dyn User>],
+    known: &Known,
+    (before, seen): (&[Drive], &[Seen]),
+    doubt: Option<&str>,
+) -> Vec<Drive> {
+    let around = Around {
+        node: &app.config.hostname,
+        node_id: &app.node_id,
+        policy: known.policy.of(&app.node_id),
+        wishes: &known.wishes,
+        unclear: &known.unclear,
+        boot: boot(&app.boot_drives.report()),
+        elsewhere: &known.elsewhere.drives,
+        doubt,
+        used: &|seen: &Seen| users::usage(users, seen),
+    };
+    inventory::update(before, seen, &around, now())
+}
+
+/// Leaves no consent to a drive that went away, or that somebody had for himself: what is on it may have gone elsewhere, been
+/// used, and come back.
+fn end(
+    wishes: &mut BTreeMap<String, WishValue>,
+    interrupted: &BTreeMap<String, u64>,
+    seen: &[Seen],
+    users: &[Box<dyn User>],
+) {
+    let used = |id: &str| seen.iter().any(|seen| seen.id == id && users::usage(users, seen).is_some());
+    for (id, wish) in wishes.iter_mut().filter(|(id, _)| interrupted.contains_key(*id)) {
+        wish.consent = wish.consent.take().filter(|_| used(id));
+    }
+}
+
 async fn turn(
     app: &App,
     record: &Record,
@@ -121,117 +210,79 @@ async fn turn(
 ) -> Result<(), RecordError> {
     // Before the first look nothing is known: then drives that are told of are not gone.
     let Some((seen, looked)) = app.drives.seen_at() else { return Ok(()) };
-    let key = under(keys::DRIVES, &app.node_id);
+    let interrupted = app.drives.interrupted();
+    let (key, boot_id) = (under(keys::DRIVES, &app.node_id), boot_id());
     let said = match told.sure {
         true => None,
-        false => record.get::<DrivesValue>(&key).await?.map(|found| found.value.drives).or(Some(Vec::new())),
+        false => Some(store::told(record, &app.node_id).await?.unwrap_or_default()),
     };
     // What this node knows, as of drives that are gone, is worth more than what the record says of it.
-    let before = told.drives.clone().or_else(|| said.clone()).unwrap_or_default();
-    let policy = record.get::<PolicyValue>(keys::DRIVE_POLICY).await?.map(|found| found.value);
-    let wishes = wishes(record, &app.node_id).await?;
-    let mut by_id: BTreeMap<String, WishValue> =
-        wishes.iter().map(|wish| (wish.value.drive.clone(), wish.value.clone())).collect();
+    let recorded =
+        told.drives.clone().or_else(|| said.as_ref().map(|said| said.drives.clone())).unwrap_or_default();
+    let policy = policy(record).await?;
+    let wishes = Wishes::read(record, &app.node_id).await?;
+    // Afterwards: one that joins meanwhile is a member before anybody wants anything of its drives.
+    let members: BTreeSet<String> = record.names(keys::NODES).await?.into_iter().collect();
+    let mut by_id = wishes.standing(&boot_id);
+    end(&mut by_id, &interrupted, &seen, users);
+    if told.drives.is_none() && told.due == 0 {
+        // What was looked at when the agent started may be long ago: what is new is weighed against what is there now.
+        told.weighed = weighed_before(&recorded, &by_id);
+        let new = |(id, wish): (&String, &WishValue)| wish.consent.as_ref() != told.weighed.get(id);
+        told.due = if by_id.iter().any(new) { app.drives.look() } else { 0 };
+    }
     weigh(&mut by_id, &mut told.weighed, looked >= told.due);
-    let shared = elsewhere(record, &app.node_id, &seen).await?;
-    let around = Around {
-        node: &app.config.hostname,
-        node_id: &app.node_id,
-        policy: policy.unwrap_or_default().of(&app.node_id),
-        wishes: &by_id,
-        boot: boot(&app.boot_drives.report()),
-        elsewhere: &shared,
-        used: &|seen: &Seen| users::usage(users, seen),
-    };
-    let drives = inventory::update(&before, &seen, &around, now());
-    log(&before, &drives);
-    remember(app, &drives);
-    let other = said.is_some_and(|said| said != before);
-    if other || inventory::differs(&before, &drives) {
-        let value = DrivesValue { drives: drives.clone() };
-        record.commit(Change::default().put(&key, &value)?).await?;
+    let around = (app.node_id.as_str(), &members);
+    let elsewhere = told.others.of(record, around, &seen).await?;
+    let doubt = "what another node tells of its drives is of a newer release; upgrade this node";
+    let doubt = elsewhere.unclear.then_some(doubt);
+    let unclear = wishes.unclear.clone();
+    let known = Known { policy, wishes: by_id, unclear, elsewhere };
+    let before = told.alone.as_ref().filter(|_| told.drives.is_some()).unwrap_or(&recorded);
+    let drives = decided(app, users, &known, (before, &seen), doubt);
+    log(before, &drives);
+    remember(app, &drives, true);
+    told.known = known;
+    if !members.contains(&app.node_id) {
+        return Ok(()); // removed: nobody wants to know, and nobody would take it back
+    }
+    let other = said.is_some_and(|said| said.drives != recorded || said.boot != boot_id);
+    if other || inventory::differs(&recorded, &drives) {
+        let node = under(keys::NODES, &app.node_id);
+        let Some(own) = record.get::<NodeValue>(&node).await? else { return Ok(()) };
+        let value = DrivesValue { drives: drives.clone(), boot: boot_id.clone() };
+        let change = Change::default().if_created_at(&node, own.created).put(&key, &value)?;
+        if !record.commit(change).await? {
+            return Ok(());
+        }
         // Of two nodes that tell of a drive at the same moment one at least sees that the other does.
-        if elsewhere(record, &app.node_id, &seen).await? != shared {
+        if told.others.of(record, around, &seen).await? != told.known.elsewhere {
             app.drives.news.notify_one();
         }
         told.drives = Some(value.drives);
     } else {
-        told.drives = Some(before); // and from there it is counted how much warmer a drive became
+        told.drives = Some(recorded); // and from there it is counted how much warmer a drive became
     }
+    told.alone = None;
     told.sure = true;
-    forget(record, &wishes, &drives).await?;
-    revoke(record, &wishes, &seen, &drives).await
-}
-
-/// Which of the drives that were seen another node tells of, too, as one that both reach: by id, the name of that node.
-async fn elsewhere(
-    record: &Record,
-    own: &str,
-    seen: &[Seen],
-) -> Result<BTreeMap<String, String>, RecordError> {
-    // Those that the node starts from are its own.
-    let may: BTreeSet<&str> =
-        seen.iter().filter(|drive| drive.boot.is_none()).map(|drive| drive.id.as_str()).collect();
-    if may.is_empty() {
-        return Ok(BTreeMap::new());
-    }
-    let told = record.list_keyed::<DrivesValue>(keys::DRIVES).await?;
-    let others = told.into_iter().filter(|(id, _)| id != own).flat_map(|(_, value)| value.drives);
-    let both = others.filter(|drive| drive.state != State::Gone && may.contains(drive.id.as_str()));
-    Ok(both.map(|drive| (drive.id, drive.node)).collect())
-}
-
-/// What people want of drives in this node.
-async fn wishes(record: &Record, node: &str) -> Result<Vec<Versioned<WishValue>>, RecordError> {
-    let mut all = record.list::<WishValue>(keys::DRIVE_WISHES).await?;
-    all.retain(|wish| wish.value.node == node);
-    Ok(all)
-}
-
-/// Takes wishes back that are about drives which need not be remembered any more.
-async fn forget(
-    record: &Record,
-    wishes: &[Versioned<WishValue>],
-    drives: &[Drive],
-) -> Result<(), RecordError> {
-    let stale = |wish: &&Versioned<WishValue>| drives.iter().all(|drive| drive.id != wish.value.drive);
-    for wish in wishes.iter().filter(stale) {
-        let key = store::wish_key(&wish.value.drive);
-        // Somebody may want something else of it at this moment: that stays.
-        record.commit(Change::default().if_unchanged(&key, wish.revision).delete(&key)).await?;
+    wishes.forget(record, &drives, &members).await?;
+    let seen = ends::Case { boot: &boot_id, interrupted: &interrupted, seen: &seen, drives: &drives };
+    if wishes.end(record, &seen, &mut told.weighed).await? {
+        app.drives.followed(&interrupted);
     }
     Ok(())
 }
 
-/// Takes consents back that have outlived what they were given to.
-async fn revoke(
-    record: &Record,
-    wishes: &[Versioned<WishValue>],
-    seen: &[Seen],
-    drives: &[Drive],
-) -> Result<(), RecordError> {
-    for wish in wishes {
-        let drive = drives.iter().find(|drive| drive.id == wish.value.drive);
-        let seen = seen.iter().find(|seen| seen.id == wish.value.drive);
-        if !drive.is_some_and(|drive| outlived(&wish.value, drive, seen)) {
-            continue;
+/// The policy. One that a newer release has a word for counts as the most careful there is.
+async fn policy(record: &Record) -> Result<PolicyValue, RecordError> {
+    match record.get::<PolicyValue>(keys::DRIVE_POLICY).await {
+        Ok(found) => Ok(found.map(|found| found.value).unwrap_or_default()),
+        Err(e @ (RecordError::Value { .. } | RecordError::Newer { .. })) => {
+            tracing::warn!(error = %chain(&e), "the policy of drives is not understood: none is taken");
+            Ok(PolicyValue { drives: DrivePolicy::Never, ..PolicyValue::default() })
         }
-        let key = store::wish_key(&wish.value.drive);
-        let left = WishValue { consent: None, ..wish.value.clone() };
-        let change = Change::default().if_unchanged(&key, wish.revision);
-        let change = if left.retire.is_some() { change.put(&key, &left)? } else { change.delete(&key) };
-        if record.commit(change).await? {
-            tracing::info!(id = wish.value.drive, "consent to take a drive has ended");
-        }
+        Err(e) => Err(e),
     }
-    Ok(())
-}
-
-/// Whether a consent counts no longer: the drive was away, or somebody else has had it for himself. What is on it may have
-/// gone elsewhere, been used, and come back. Pure.
-fn outlived(wish: &WishValue, drive: &Drive, seen: Option<&Seen>) -> bool {
-    let held = seen.is_some_and(|seen| !seen.held.is_empty());
-    wish.consent.is_some() && (drive.state == State::Gone || (held && drive.state == State::Refused))
 }
 
 /// How the boot drives are, as far as it matters here. Pure.
@@ -241,11 +292,13 @@ pub(super) fn boot(report: &BootDrives) -> Boot {
         lacks: missing || matches!(report.state, BootState::Degraded | BootState::Unknown),
         healing: matches!(report.heal, Heal::Running { .. }),
         needed: users::needed(report),
+        retired: [false; 2], // people say that, and not the mirror
     }
 }
 
 /// What the API, the console and the metrics tell from now on.
-fn remember(app: &App, drives: &[Drive]) {
+/// `known`: those that are gone are among them.
+fn remember(app: &App, drives: &[Drive], known: bool) {
     let mut shared = app.drives.lock();
     let change = alarms::follow(&mut shared.since, inventory::alarms(drives), now());
     for alarm in change.alarms.iter().filter(|alarm| change.raised.contains(&alarm.id)) {
@@ -260,7 +313,7 @@ fn remember(app: &App, drives: &[Drive]) {
     }
     shared.alarms = change.alarms;
     shared.drives = drives.to_vec();
-    shared.told = true;
+    shared.told |= known;
 }
 
 /// Drives that are in another state than before, for the journal.
@@ -276,10 +329,12 @@ fn log(before: &[Drive], now: &[Drive]) {
 #[cfg(test)]
 mod tests {
     use maekin_api::boot_drives::Drive as BootDrive;
+    use maekin_api::drives::Usage;
 
     use maekin_rootfs::drives::Found;
     use maekin_rootfs::node::ClusterIntent;
 
+    use super::super::attached::Attached;
     use super::*;
     use crate::testing::{EndEtcd, agent, become_member, have_etcd};
 
@@ -314,7 +369,7 @@ mod tests {
     }
 
     async fn consent(record: &Record, node: &str, token: &str) {
-        let consent = ConsentValue { token: token.into(), by: "eva".into(), at: 1 };
+        let consent = ConsentValue { token: token.into(), by: "eva".into(), ..ConsentValue::default() };
         let wish = WishValue {
             drive: "sn-a".into(),
             node: node.into(),
@@ -382,10 +437,17 @@ mod tests {
             ..Drive::default()
         };
         let tell = async |state| {
-            let value = DrivesValue { drives: vec![Drive { state, ..other.clone() }] };
+            let value =
+                DrivesValue { drives: vec![Drive { state, ..other.clone() }], ..DrivesValue::default() };
             let change = Change::default().put(&under(keys::DRIVES, "n2"), &value).unwrap();
             assert!(record.commit(change).await.unwrap());
         };
+        let member = async |id: &str| {
+            let node = NodeValue { id: id.into(), name: id.into(), ..NodeValue::default() };
+            let change = Change::default().put(&under(keys::NODES, id), &node).unwrap();
+            assert!(record.commit(change).await.unwrap());
+        };
+        member("n2").await;
         tell(State::Spare).await;
         app.drives.saw(holding("t-1"));
         let (users, mut told) = (users::all(&app), Told::default());
@@ -399,6 +461,193 @@ mod tests {
             let drive = app.drives.find("sn-a").unwrap();
             assert_eq!(drive.state, want, "the other says {state}: {}", drive.why);
         }
+        // One that was removed tells of nothing, though its inventory came back after that.
+        let gone = Change::default().delete(&under(keys::NODES, "n2"));
+        assert!(record.commit(gone).await.unwrap());
+        turn(&app, &record, &users, &mut told).await.unwrap();
+        assert_eq!(app.drives.find("sn-a").unwrap().state, State::WaitingForConsent);
+        let rack = store::list(&record, &app.node_id, app.drives.drives()).await.unwrap();
+        assert_eq!(rack.len(), 1, "{rack:?}");
+        member("n2").await;
+        turn(&app, &record, &users, &mut told).await.unwrap();
+        assert_eq!(app.drives.find("sn-a").unwrap().state, State::Refused);
+    }
+
+    fn blank(id: &str) -> Seen {
+        let found = Found { blank: true, token: "t-blank".into(), ..Found::default() };
+        let (size, attached) = (1 << 40, Attached::Direct);
+        Seen { id: id.into(), size, attached, stable: true, found: Some(found), ..Seen::default() }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn drives_are_told_by_nodes_that_do_not_understand_all_that_the_record_says() {
+        if !have_etcd("drives_are_told_by_nodes_that_do_not_understand_all_that_the_record_says") {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let _end = EndEtcd(dir.path().to_owned());
+        let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+        let record = become_member(&app).await.record.clone();
+        let users = users::all(&app);
+        let put = async |key: &str, value: serde_json::Value| {
+            assert!(record.commit(Change::default().put(key, &value).unwrap()).await.unwrap());
+        };
+        put(&under(keys::NODES, "n2"), serde_json::to_value(NodeValue::default()).unwrap()).await;
+        let (others, wish) = (under(keys::DRIVES, "n2"), store::wish_key("sn-a"));
+        let later =
+            |id: &str| serde_json::json!({"drives": [{"id": id, "node": "node-2", "state": "blessed"}]});
+        let nothing = || serde_json::json!({"drives": []});
+        let rows = [
+            ("nothing of later", others.as_str(), nothing(), State::Spare, "consented"),
+            ("another drive in a state of later", &others, later("sn-z"), State::Spare, "consented"),
+            ("this drive in a state of later", &others, later("sn-a"), State::Refused, "node-2 tells"),
+            (
+                "no inventory that is understood",
+                &others,
+                serde_json::json!({"drives": 7}),
+                State::Refused,
+                "it waits",
+            ),
+            (
+                "a wish of later",
+                &wish,
+                serde_json::json!({"drive": "sn-a", "retire": 7}),
+                State::Refused,
+                "does not understand",
+            ),
+            (
+                "a policy of later",
+                keys::DRIVE_POLICY,
+                serde_json::json!({"drives": "bold"}),
+                State::Refused,
+                "take no drive",
+            ),
+        ];
+        for (name, key, value, want, why) in rows {
+            put(&others, nothing()).await;
+            consent(&record, &app.node_id, "t-1").await;
+            put(key, value).await;
+            app.drives.saw(holding("t-1"));
+            // It was not a spare before.
+            let mut told = Told { drives: Some(Vec::new()), ..Told::default() };
+            turn(&app, &record, &users, &mut told).await.unwrap_or_else(|e| panic!("{name}: {e}"));
+            let drive = app.drives.find("sn-a").unwrap();
+            assert_eq!(drive.state, want, "{name}: {}", drive.why);
+            assert!(drive.why.contains(why), "{name}: {}", drive.why);
+            let rack = store::list(&record, &app.node_id, app.drives.drives()).await;
+            assert!(rack.is_ok_and(|rack| rack.contains(&drive)), "{name}: the API tells of it");
+            let tidy = Change::default().delete(&wish).delete(keys::DRIVE_POLICY);
+            assert!(record.commit(tidy).await.unwrap());
+        }
+    }
+
+    #[tokio::test]
+    async fn drives_raise_alarms_while_the_record_is_not_reached() {
+        let dir = tempfile::tempdir().unwrap();
+        let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+        let (users, mut told) = (users::all(&app), Told::default());
+        let consent = ConsentValue { token: "t-1".into(), ..ConsentValue::default() };
+        let wish = WishValue { consent: Some(consent), ..WishValue::default() };
+        told.known.wishes.insert("sn-a".into(), wish);
+        let seen = |passed| {
+            let smart = maekin_host::smart::Smart { passed: Some(passed), ..Default::default() };
+            let boot = Seen { boot: Some(0), smart: Some(smart), ..blank("sn-m") };
+            [holding("t-1"), vec![boot]].concat()
+        };
+        app.drives.saw(seen(true));
+        alone(&app, &users, &mut told);
+        assert!(app.drives.alarms().is_empty());
+        let waits = app.drives.find("sn-a").unwrap();
+        assert_eq!((waits.state, waits.usage), (State::Refused, Usage::Foreign), "{}", waits.why);
+        assert!(waits.why.contains("record is not reached"), "{}", waits.why);
+        assert_eq!(app.drives.found("sn-b"), None, "of those that are gone nothing is known");
+        app.drives.saw(seen(false));
+        alone(&app, &users, &mut told);
+        let alarms: Vec<_> = app.drives.alarms().into_iter().map(|alarm| alarm.id).collect();
+        assert_eq!(alarms, ["drive-failing-sn-m"]);
+        assert_eq!(app.drives.find("sn-a").unwrap().state, State::Refused, "and not at the second time");
+        // One that was a spare when the record was reached stays one until it was away, and is missed when it goes.
+        let spare = |id: &str| Drive { id: id.into(), state: State::Spare, ..Drive::default() };
+        let mut told =
+            Told { drives: Some(vec![spare("sn-a"), spare("sn-b")]), known: told.known, ..Told::default() };
+        let states = |told: &mut Told| {
+            alone(&app, &users, told);
+            ["sn-a", "sn-b"].map(|id| app.drives.find(id).unwrap().state)
+        };
+        assert_eq!(states(&mut told), [State::Spare, State::Gone]);
+        app.drives.saw(vec![]);
+        app.drives.saw(seen(true));
+        assert_eq!(states(&mut told), [State::WaitingForConsent, State::Gone]);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn drives_of_removed_nodes_are_not_told_and_nothing_is_wanted_of_them() {
+        if !have_etcd("drives_of_removed_nodes_are_not_told_and_nothing_is_wanted_of_them") {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let _end = EndEtcd(dir.path().to_owned());
+        let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+        let record = become_member(&app).await.record.clone();
+        let (users, mut told) = (users::all(&app), Told::default());
+        let wish =
+            |node: &str| WishValue { drive: format!("sn-{node}"), node: node.into(), ..WishValue::default() };
+        let node = NodeValue { id: "n2".into(), ..NodeValue::default() };
+        let mut change = Change::default().put(&under(keys::NODES, "n2"), &node).unwrap();
+        for node in ["n2", "n9"] {
+            change = change.put(&store::wish_key(&format!("sn-{node}")), &wish(node)).unwrap();
+        }
+        assert!(record.commit(change).await.unwrap());
+        app.drives.saw(vec![blank("sn-a")]);
+        turn(&app, &record, &users, &mut told).await.unwrap();
+        assert_eq!(record.names(keys::DRIVE_WISHES).await.unwrap(), ["sn-n2"], "n9 is no member");
+        let (own, key) = (under(keys::NODES, &app.node_id), under(keys::DRIVES, &app.node_id));
+        assert!(record.get::<DrivesValue>(&key).await.unwrap().is_some());
+        assert!(record.commit(Change::default().delete(&own).delete(&key)).await.unwrap());
+        for mut told in [told, Told::default()] {
+            told.sure = false; // its watch broke when it was removed
+            app.drives.saw(vec![blank("sn-a"), blank("sn-b")]);
+            turn(&app, &record, &users, &mut told).await.unwrap();
+            assert!(record.get::<DrivesValue>(&key).await.unwrap().is_none(), "a ghost");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn drives_are_weighed_anew_where_a_consent_came_before_the_first_turn() {
+        use maekin_api::drives::State::{Spare, WaitingForConsent};
+        if !have_etcd("drives_are_weighed_anew_where_a_consent_came_before_the_first_turn") {
+            return;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let _end = EndEtcd(dir.path().to_owned());
+        let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+        let record = become_member(&app).await.record.clone();
+        let (users, drives) = (users::all(&app), &app.drives);
+        let state = async |told: &mut Told| {
+            turn(&app, &record, &users, told).await.unwrap();
+            app.drives.find("sn-a").unwrap().state
+        };
+        // It was looked at long ago, the record was not reached since, and now somebody has consented.
+        drives.saw(holding("t-1"));
+        consent(&record, &app.node_id, "t-1").await;
+        let mut told = Told::default();
+        assert_eq!(state(&mut told).await, WaitingForConsent);
+        assert!(drives.wanted(), "it is looked at anew");
+        drives.saw(holding("t-1"));
+        assert_eq!(state(&mut told).await, Spare);
+        // The agent starts anew, and has weighed that before: it holds the same.
+        let mut told = Told::default();
+        assert_eq!(state(&mut told).await, Spare);
+        assert!(!drives.wanted());
+        // The machine starts anew.
+        let key = store::wish_key("sn-a");
+        let mut wish = record.get::<WishValue>(&key).await.unwrap().unwrap().value;
+        let given = wish.consent.as_mut().unwrap();
+        assert_eq!(given.boot, boot_id(), "it is bound to this start");
+        given.boot = "another".into();
+        assert!(record.commit(Change::default().put(&key, &wish).unwrap()).await.unwrap());
+        assert_eq!(state(&mut Told::default()).await, WaitingForConsent);
+        assert!(record.names(keys::DRIVE_WISHES).await.unwrap().is_empty(), "it ended");
     }
 
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -416,6 +665,8 @@ mod tests {
             seen[0].held = "it is mounted on /srv".into();
             seen
         };
+        app.drives.saw(holding("t-1"));
+        turn(&app, &record, &users, &mut told).await.unwrap();
         for (name, away, state) in [("pulled", vec![], State::Gone), ("mounted", held(), State::Refused)] {
             consent(&record, &app.node_id, "t-1").await;
             for (seen, want) in
@@ -426,6 +677,20 @@ mod tests {
                 assert_eq!(app.drives.find("sn-a").unwrap().state, want, "{name}");
             }
             assert!(record.names(keys::DRIVE_WISHES).await.unwrap().is_empty(), "{name}: nothing is wanted");
+        }
+        for (name, away) in [("pulled", vec![]), ("mounted", held())] {
+            consent(&record, &app.node_id, "t-1").await;
+            turn(&app, &record, &users, &mut told).await.unwrap();
+            assert_eq!(app.drives.find("sn-a").unwrap().state, State::Spare, "{name}");
+            // The record was not reached, or somebody was faster: it is back when it is decided again.
+            app.drives.saw(away);
+            app.drives.saw(holding("t-1"));
+            turn(&app, &record, &users, &mut told).await.unwrap();
+            assert_eq!(app.drives.find("sn-a").unwrap().state, State::WaitingForConsent, "{name}, and back");
+            assert!(
+                record.names(keys::DRIVE_WISHES).await.unwrap().is_empty(),
+                "{name}: it is asked for again"
+            );
         }
     }
 

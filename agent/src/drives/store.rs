@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use maekin_api::drives::{Drive, State, StoragePolicy};
+use serde::Deserialize;
 
 use super::identity::is_id;
 use super::values::{DrivesValue, PolicyValue, WishValue};
@@ -29,10 +30,46 @@ pub(super) fn wish_key(id: &str) -> String {
 /// # Errors
 /// [`RecordError`].
 pub(crate) async fn list(record: &Record, node: &str, own: Vec<Drive>) -> Result<Vec<Drive>, RecordError> {
-    let told = record.list_keyed::<DrivesValue>(keys::DRIVES).await?;
+    let found = record.list_keyed_known::<DrivesValue>(keys::DRIVES).await?;
+    // Afterwards: one that joins meanwhile is a member before it tells anything.
+    let members: BTreeSet<String> = record.names(keys::NODES).await?.into_iter().collect();
     let looked = !own.is_empty();
-    let others = told.into_iter().filter(|(id, _)| !looked || id != node);
-    Ok(merge(others.flat_map(|(_, value)| value.drives).chain(own).collect()))
+    let mut all = own;
+    for found in found {
+        if (looked && found.name == node) || !members.contains(&found.name) {
+            continue; // one that was removed tells of nothing
+        }
+        all.extend(match found.value {
+            Some(value) => value.drives,
+            None => told(record, &found.name).await?.unwrap_or_default().drives,
+        });
+    }
+    Ok(merge(all))
+}
+
+/// What a node tells of its drives, without those that this release does not understand; `None`: nothing.
+///
+/// # Errors
+/// [`RecordError`].
+pub(super) async fn told(record: &Record, node: &str) -> Result<Option<DrivesValue>, RecordError> {
+    let mut found = record.list_keyed_known::<Lenient>(&under(keys::DRIVES, node)).await?;
+    found.retain(|found| found.name.is_empty());
+    Ok(found.pop().map(|found| found.value.unwrap_or_default().into()))
+}
+
+/// An inventory of which each drive is understood by itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Lenient {
+    drives: Vec<serde_json::Value>,
+    boot: String,
+}
+
+impl From<Lenient> for DrivesValue {
+    fn from(told: Lenient) -> Self {
+        let drives = told.drives.into_iter().filter_map(|drive| serde_json::from_value(drive).ok());
+        Self { drives: drives.collect(), boot: told.boot }
+    }
 }
 
 /// By node and id. One that is gone from one node and is in another one now was moved. Pure.
@@ -71,40 +108,82 @@ pub(crate) fn find(all: &[Drive], name: &str) -> Result<Drive, DriveError> {
 /// # Errors
 /// [`DriveError`].
 pub(crate) async fn take(record: &Record, drive: &Drive, consent: &str, by: &str) -> Result<(), DriveError> {
-    change(record, drive, |before| wish::plan_take(drive, before, consent, by, now()).map(Some)).await
+    // A consent counts until the machine starts anew: then somebody else may have had the drive.
+    let boot = told(record, &drive.node_id).await?.unwrap_or_default().boot;
+    let work = |before| wish::plan_take(drive, before, consent, (by, &boot), now()).map(Some);
+    change(record, drive, &[], work).await
 }
 
-/// Somebody wants a drive emptied.
+/// Somebody wants a drive emptied. `others` are the other boot drives of its node, where it is one itself: they must stay,
+/// also where somebody wants them emptied at this very moment.
 ///
 /// # Errors
 /// [`DriveError`].
-pub(crate) async fn retire(record: &Record, drive: &Drive, reason: &str, by: &str) -> Result<(), DriveError> {
-    change(record, drive, |before| Ok(Some(wish::plan_retire(drive, before, reason, by, now())))).await
+pub(crate) async fn retire(
+    record: &Record,
+    drive: &Drive,
+    others: &[String],
+    reason: &str,
+    by: &str,
+) -> Result<(), DriveError> {
+    let work = |before| Ok(Some(wish::plan_retire(drive, before, reason, by, now())));
+    change(record, drive, others, work).await
 }
 
-/// It is empty; false where somebody took that back meanwhile.
+/// Whether `others` stay, which are the other boot drives of the node of `drive`.
+///
+/// # Errors
+/// [`DriveError::OtherRetires`], or the record.
+pub(crate) async fn others_stay(record: &Record, drive: &Drive, others: &[String]) -> Result<(), DriveError> {
+    bound(record, drive, others, Change::default()).await.map(drop)
+}
+
+/// Binds `change` to that: what people want of them must be what it is now.
+async fn bound(
+    record: &Record,
+    drive: &Drive,
+    others: &[String],
+    mut change: Change,
+) -> Result<Change, DriveError> {
+    for other in others {
+        let key = wish_key(other);
+        let found = record.get::<WishValue>(&key).await?;
+        let goes =
+            |wish: &WishValue| (wish.node == drive.node_id || wish.node.is_empty()) && wish.retire.is_some();
+        if found.as_ref().is_some_and(|found| goes(&found.value)) {
+            let (id, other, node) = (drive.id.clone(), other.clone(), drive.node.clone());
+            return Err(DriveError::OtherRetires { id, other, node });
+        }
+        change = change.if_unchanged(&key, found.map_or(0, |found| found.revision));
+    }
+    Ok(change)
+}
+
+/// It is empty; false where somebody took that back meanwhile. `others` as in [`retire`].
 ///
 /// # Errors
 /// [`DriveError`].
-pub(crate) async fn retired(record: &Record, drive: &Drive) -> Result<bool, DriveError> {
+pub(crate) async fn retired(record: &Record, drive: &Drive, others: &[String]) -> Result<bool, DriveError> {
     let mut done = false;
     let work = |before| {
         let wish = wish::plan_retired(before, &drive.node_id, now());
         done = wish.is_some();
         Ok(wish)
     };
-    change(record, drive, work).await?;
+    change(record, drive, others, work).await?;
     Ok(done)
 }
 
-/// Changes what is wanted of a drive; nothing where nothing comes of it.
+/// Changes what is wanted of a drive; nothing where nothing comes of it, or where `others` do not stay.
 async fn change(
     record: &Record,
     drive: &Drive,
+    others: &[String],
     mut plan: impl FnMut(Option<WishValue>) -> Result<Option<WishValue>, DriveError>,
 ) -> Result<(), DriveError> {
     let key = wish_key(&drive.id);
     for _ in 0..TRIES {
+        let change = bound(record, drive, others, Change::default()).await?;
         let found = record.get::<WishValue>(&key).await?;
         let (before, revision) = found.map_or((None, 0), |found| (Some(found.value), found.revision));
         let Some(wish) = plan(before.clone())? else { return Ok(()) };
@@ -116,7 +195,7 @@ async fn change(
         if before.is_none() && record.count(keys::DRIVE_WISHES).await? >= WISHES {
             return Err(DriveError::Full(WISHES));
         }
-        if record.commit(Change::default().if_unchanged(&key, revision).put(&key, &wish)?).await? {
+        if record.commit(change.if_unchanged(&key, revision).put(&key, &wish)?).await? {
             return Ok(());
         }
     }

@@ -12,6 +12,7 @@ use maekin_rootfs::node::ClusterIntent;
 
 use super::observe::Seen;
 use super::values::{DrivesValue, WishValue};
+use super::{DriveError, store};
 use crate::app::{App, Member};
 use crate::record::keys::{self, under};
 use crate::testing::{EndEtcd, PASSWORD, Reply, agent, ask, become_member, have_etcd, serve};
@@ -238,4 +239,40 @@ async fn refusals(app: &App) {
     let dark = post(app, "/v1/drives/sn-boot/locate", r#"{"on":true}"#).await;
     assert!([409, 501, 502].contains(&dark.status), "{}", dark.body);
     assert!(dark.body.contains("look in node-1"), "{}", dark.body);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn drives_of_a_boot_mirror_are_retired_one_at_a_time() {
+    if !have_etcd("drives_of_a_boot_mirror_are_retired_one_at_a_time") {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let _end = EndEtcd(dir.path().to_owned());
+    let app = agent(dir.path(), 1, ClusterIntent::Create { name: "rack".into() });
+    let record = become_member(&app).await.record.clone();
+    let half = |id: &str, state| Drive {
+        id: id.into(),
+        node_id: app.node_id.clone(),
+        node: "node-1".into(),
+        state,
+        ..Drive::default()
+    };
+    let (one, two) = (half("sn-m", State::InUse), half("sn-n", State::InUse));
+    let (with_two, with_one) = (["sn-n".to_owned()], ["sn-m".to_owned()]);
+    let retire =
+        async |drive: &Drive, others: &[String]| store::retire(&record, drive, others, "", "eva").await;
+    let goes = |result: Result<(), DriveError>| matches!(result, Err(DriveError::OtherRetires { other, .. }) if other == "sn-m");
+    retire(&one, &with_two).await.unwrap();
+    store::others_stay(&record, &one, &with_two).await.unwrap();
+    assert!(goes(store::others_stay(&record, &two, &with_one).await), "while it is being retired");
+    assert!(goes(retire(&two, &with_one).await));
+    assert!(store::retired(&record, &one, &with_two).await.unwrap());
+    assert!(goes(retire(&two, &with_one).await), "and when it was");
+    // An older member wanted both: then the second is not said to be empty.
+    retire(&two, &[]).await.unwrap();
+    assert!(goes(store::retired(&record, &two, &with_one).await.map(drop)));
+    let text = retire(&two, &with_one).await.unwrap_err().to_string();
+    assert!(text.contains("maekin drive take sn-m"), "{text}");
+    store::take(&record, &half("sn-m", State::Retired), "", "eva").await.unwrap();
+    assert!(store::retired(&record, &two, &with_one).await.unwrap(), "the first one stays");
 }

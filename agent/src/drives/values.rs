@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 #[serde(default)]
 pub(crate) struct DrivesValue {
     pub(crate) drives: Vec<Drive>,
+    /// The start of the machine that it was told in, as the kernel names it: a consent counts until the next.
+    pub(crate) boot: String,
 }
 
 /// What people want of a drive, under its id. Written by whichever node was asked.
@@ -33,6 +35,8 @@ pub(crate) struct ConsentValue {
     pub(crate) token: String,
     pub(crate) by: String,
     pub(crate) at: u64,
+    /// The start of the machine that it counts in; empty where the member that was asked did not know it.
+    pub(crate) boot: String,
 }
 
 /// Somebody wants a drive emptied.

@@ -11,7 +11,8 @@ const REASON: usize = 200;
 /// Longest name of who wants it.
 const WHO: usize = 100;
 
-/// What is wanted once somebody consented that storage has the drive, from what was wanted `before`.
+/// What is wanted once somebody consented that storage has the drive, from what was wanted `before`; `boot` is the start of
+/// its node's machine that its inventory was told in.
 ///
 /// # Errors
 /// Why that cannot be, or what is lost by it.
@@ -19,12 +20,19 @@ pub(crate) fn plan_take(
     drive: &Drive,
     before: Option<WishValue>,
     consent: &str,
-    by: &str,
+    (by, boot): (&str, &str),
     now: u64,
 ) -> Result<WishValue, DriveError> {
     let before = before.filter(|wish| wish.node == drive.node_id).unwrap_or_default();
     let wish = WishValue { drive: drive.id.clone(), node: drive.node_id.clone(), ..before };
-    let given = || Some(ConsentValue { token: consent.to_owned(), by: bounded(by, WHO), at: now });
+    let given = || {
+        Some(ConsentValue {
+            token: consent.to_owned(),
+            by: bounded(by, WHO),
+            at: now,
+            boot: bounded(boot, WHO),
+        })
+    };
     let token = drive.content.token.as_str();
     let (id, what) = (drive.id.clone(), drive.content.what.join("; "));
     let outdated =
@@ -137,20 +145,26 @@ mod tests {
             ("failing", Failing, None, "t1", Err("failing")),
         ];
         for (name, state, before, consent, want) in rows {
-            let got = plan_take(&drive(state), before, consent, "eva\n", 5);
+            let got = plan_take(&drive(state), before, consent, ("eva\n", "b1"), 5);
             match (got, want) {
                 (Ok(wish), Ok(want)) => {
                     let token = wish.consent.as_ref().map(|consent| consent.token.as_str());
                     assert_eq!((token, wish.retire.is_some()), want, "{name}");
                     assert_eq!((wish.drive.as_str(), wish.node.as_str()), ("sn-a1", "n1"), "{name}");
+                    if let Some(given) = wish.consent.filter(|given| given.at == 5) {
+                        assert_eq!(given.boot, "b1", "{name}: it counts until the machine starts again");
+                    }
                 }
                 (Err(e), Err(part)) => assert!(e.to_string().contains(part), "{name}: {e}"),
                 (got, _) => panic!("{name}: {got:?}"),
             }
         }
         let blind = Drive { content: Content::default(), ..drive(WaitingForConsent) };
-        assert!(plan_take(&blind, None, "", "eva", 5).is_err(), "nothing stands for what is not known");
-        assert!(plan_take(&blind, None, "x", "eva", 5).is_err());
+        assert!(
+            plan_take(&blind, None, "", ("eva", "b1"), 5).is_err(),
+            "nothing stands for what is not known"
+        );
+        assert!(plan_take(&blind, None, "x", ("eva", "b1"), 5).is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! A drive emptied, so that it can be pulled: by the node that has it, since its users are there.
 
-use maekin_api::drives::{Drive, State};
+use maekin_api::drives::{Drive, State, Usage};
 
 use std::time::Duration;
 
@@ -41,6 +41,7 @@ pub(super) async fn step_of(
         let why = format!("{} does not know the drive {id} any more", node.app.config.hostname);
         return Err(StepError::failed(why, "see `maekin get drives`"));
     };
+    let others = others(&node.app.drives.seen().unwrap_or_default(), &drive);
     let users = users::all(&node.app);
     let user = users.iter().find(|user| user.is_it(&drive.usage));
     match step.name.as_str() {
@@ -52,26 +53,48 @@ pub(super) async fn step_of(
                 "pull the one that is a clone, or cable each drive once; then ask for it again",
             )),
             _ if drive.state == State::Gone => Ok(Did::well("it is gone already; what it held is not")),
-            Some(user) => user.can_go(&drive).await.map(Did::well),
+            Some(user) => {
+                store::others_stay(record, &drive, &others).await.map_err(failed)?;
+                user.can_go(&drive).await.map(Did::well)
+            }
             None => Ok(Did::well(format!("nothing of ours is on it ({})", drive.usage.words()))),
         },
         MARK => {
             let by = format!("a task on {}", node.app.config.hostname);
-            store::retire(record, &drive, reason, &by).await.map_err(failed)?;
+            store::retire(record, &drive, &others, reason, &by).await.map_err(failed)?;
             Ok(Did::well("`maekin drive take` takes it back"))
         }
         EMPTY => match user {
-            Some(user) => user.empty(&drive, tell).await.map(Did::well),
+            Some(user) => {
+                store::others_stay(record, &drive, &others).await.map_err(failed)?;
+                user.empty(&drive, tell).await.map(Did::well)
+            }
             None => Ok(Did::well("there is nothing to move")),
         },
-        DONE if store::retired(record, &drive).await.map_err(failed)? => Ok(Did::well(said(&drive))),
-        DONE => Err(StepError::failed("somebody took it back meanwhile", "")),
+        DONE => {
+            // As things are now: it may be a while since it was emptied.
+            if let Some(user) = user {
+                user.can_go(&drive).await?;
+            }
+            match store::retired(record, &drive, &others).await.map_err(failed)? {
+                true => Ok(Did::well(said(&drive))),
+                false => Err(StepError::failed("somebody took it back meanwhile", "")),
+            }
+        }
         // A newer release's: it was planned before this node took over.
         other => Err(StepError::failed(
             format!("{} does not know the step {other}", node.app.config.hostname),
             "upgrade all nodes, and ask for it again",
         )),
     }
+}
+
+/// The other boot drives of its node, where a drive is one: the node needs one of them. One that is gone takes nothing along.
+/// Pure.
+fn others(seen: &[Seen], drive: &Drive) -> Vec<String> {
+    let boot = matches!(drive.usage, Usage::BootMirror { .. }) && drive.state != State::Gone;
+    let others = seen.iter().filter(|other| boot && other.boot.is_some() && other.id != drive.id);
+    others.map(|other| other.id.clone()).collect()
 }
 
 /// Whether another drive says that it is this one. Pure.
@@ -114,12 +137,24 @@ mod tests {
             said(&drive),
             "drive A1 in node-2 may be pulled; `maekin drive locate sn-a1` lets its bay blink"
         );
-        assert_eq!(said(&Drive { state: State::Gone, ..drive }), "drive A1 is forgotten");
+        assert_eq!(said(&Drive { state: State::Gone, ..drive.clone() }), "drive A1 is forgotten");
         let seen = [("sn-a1", true), ("sn-b1", false)].map(|(id, twin)| Seen {
             id: id.into(),
             twin,
             ..Seen::default()
         });
+        let pair = [("sn-a1", Some(0)), ("sn-b1", Some(1)), ("sn-c1", None)].map(|(id, boot)| Seen {
+            id: id.into(),
+            boot,
+            ..Seen::default()
+        });
+        let boot = Drive { usage: Usage::BootMirror { number: 1 }, ..drive.clone() };
+        assert_eq!(others(&pair, &boot), ["sn-b1"]);
+        assert!(
+            others(&pair, &Drive { state: State::Gone, ..boot }).is_empty(),
+            "it is not there to be pulled"
+        );
+        assert!(others(&pair, &drive).is_empty(), "no boot drive");
         assert_eq!(["sn-a1", "sn-b1", "sn-c1"].map(|id| is_twin(&seen, id)), [true, false, false]);
     }
 }
