@@ -8,6 +8,8 @@ const DIRECTORY: u8 = 0x10;
 const VOLUME: u8 = 0x08;
 const LONG: u8 = 0x0f;
 const RECORD: usize = 32;
+/// From this value on, a table's entry says that no cluster follows.
+const END: u32 = 0x0fff_fff8;
 /// Most entries of a directory that are looked at.
 const MANY: usize = 4096;
 
@@ -107,39 +109,63 @@ impl<D: Read + Seek> Fat<D> {
         Ok(Some(content))
     }
 
-    /// The bytes of the clusters from `first`, until `size` are there; all of the chain of a directory has `size` 0.
+    /// The bytes of the clusters from `first`, until `size` are there.
     fn chain(&mut self, first: u32, size: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
-        let limit = if size == 0 { (MANY * RECORD) as u64 } else { size };
         let mut at = first;
-        while (bytes.len() as u64) < limit {
-            if at < 2 || at - 2 >= self.clusters {
-                return if size == 0 && at >= 0x0fff_fff8 {
-                    Ok(bytes)
-                } else {
-                    Err(damaged("a chain is cut"))
-                };
+        while (bytes.len() as u64) < size {
+            if !self.is_cluster(at) {
+                return Err(damaged("a chain is cut"));
             }
-            self.device.seek(SeekFrom::Start(self.data + u64::from(at - 2) * self.cluster))?;
-            let before = bytes.len();
-            self.device.by_ref().take(self.cluster).read_to_end(&mut bytes)?;
-            if (bytes.len() - before) as u64 != self.cluster {
-                return Err(damaged("it ends early"));
-            }
-            let mut next = [0; 4];
-            self.device.seek(SeekFrom::Start(self.table + u64::from(at) * 4))?;
-            self.device.read_exact(&mut next)?;
-            at = u32::from_le_bytes(next) & 0x0fff_ffff;
+            bytes.append(&mut self.content(at)?);
+            at = self.next(at)?;
         }
         Ok(bytes)
     }
 
+    /// The records of the directory from cluster `first` on, up to the one that says that no more follow. As firmware, this
+    /// asks for a next cluster only where the records of the one before do not end.
+    fn records(&mut self, first: u32) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let mut at = first;
+        while bytes.len() < MANY * RECORD && at < END {
+            if !self.is_cluster(at) {
+                return Err(damaged("a chain is cut"));
+            }
+            let content = self.content(at)?;
+            if let Some(end) = content.chunks_exact(RECORD).position(|record| record[0] == 0) {
+                bytes.extend_from_slice(&content[..end * RECORD]);
+                break;
+            }
+            bytes.extend(content);
+            at = self.next(at)?;
+        }
+        Ok(bytes)
+    }
+
+    fn is_cluster(&self, at: u32) -> bool {
+        at.checked_sub(2).is_some_and(|at| at < self.clusters)
+    }
+
+    fn content(&mut self, at: u32) -> io::Result<Vec<u8>> {
+        self.device.seek(SeekFrom::Start(self.data + u64::from(at - 2) * self.cluster))?;
+        let mut bytes = Vec::new();
+        self.device.by_ref().take(self.cluster).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 == self.cluster { Ok(bytes) } else { Err(damaged("it ends early")) }
+    }
+
+    fn next(&mut self, at: u32) -> io::Result<u32> {
+        let mut next = [0; 4];
+        self.device.seek(SeekFrom::Start(self.table + u64::from(at) * 4))?;
+        self.device.read_exact(&mut next)?;
+        Ok(u32::from_le_bytes(next) & 0x0fff_ffff)
+    }
+
     fn find(&mut self, directory: u32, name: &str) -> io::Result<Option<Found>> {
-        let bytes = self.chain(directory, 0)?;
+        let bytes = self.records(directory)?;
         let mut long: Vec<u16> = Vec::new();
         for record in bytes.chunks_exact(RECORD) {
             match (record[0], record[11]) {
-                (0, _) => break,
                 (0xe5, _) => long.clear(),
                 (order, LONG) => {
                     if order & 0x40 != 0 {
@@ -245,6 +271,28 @@ mod tests {
             assert!(read(image, "EFI/grub.x").is_err(), "{name}");
         }
         // A directory that leads to itself ends all the same.
-        assert_eq!(read(change(512 + 8, &[2, 0, 0, 0]), "no").unwrap(), None);
+        let full = |next: u8| {
+            let mut image = change(512 + 8, &[next, 0, 0, 0]);
+            for record in image[1024 + 2 * RECORD..1024 + 512].chunks_exact_mut(RECORD) {
+                record[0] = 0xe5;
+            }
+            image
+        };
+        assert_eq!(read(full(2), "no").unwrap(), None);
+        assert!(read(full(0), "no").is_err(), "a directory that goes on nowhere");
+    }
+
+    /// A power cut leaves a directory without its place in the table, or without its content.
+    #[test]
+    fn a_directory_that_ends_in_its_first_cluster_needs_no_further_one() {
+        let free = |mut image: Vec<u8>| {
+            image[512 + 12..512 + 16].fill(0);
+            image
+        };
+        assert_eq!(read(free(image()), "EFI/grub.x").unwrap(), Some(vec![7; 600]));
+        assert_eq!(read(free(image()), "EFI/other").unwrap(), None);
+        let mut blank = free(image());
+        blank[1024 + 512..1024 + 1024].fill(0);
+        assert_eq!(read(blank, "EFI/grub.x").unwrap(), None);
     }
 }
