@@ -13,7 +13,7 @@ const ENTRY: u64 = 768;
 const REST: u64 = 128 << 10;
 /// Most volumes and snapshots in any case: what LVM takes to look at them grows with them, and so does its report, which
 /// is at most 16 MiB ([`super::lvm`]). And a copy of the text has to fit into the memory that LVM reads and writes with
-/// ([`MEMORY`]), or the group can be neither read nor written.
+/// (8 MiB, its `io_memory_size`), or the group can be neither read nor written.
 const MOST: u64 = 8192;
 /// LVM's default of `global/io_memory_size`, bytes; from 1 MiB less on it warns.
 #[cfg(test)]
